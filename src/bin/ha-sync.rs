@@ -1,0 +1,19 @@
+//! The sync: parse, call, exit code.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+use ha_sync::cli::{Cli, Command};
+use ha_sync::entry;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command {
+        Some(Command::Completions { shell }) => entry::completions(shell, &mut Cli::command()),
+        Some(Command::Man) => entry::manual(Cli::command()),
+        None => entry::sync(&cli.sync),
+    }
+}

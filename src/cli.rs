@@ -1,0 +1,315 @@
+//! What was typed: flags, environment variables and subcommands, parsed and not yet judged.
+//!
+//! What it means, and whether it makes sense, is [`crate::config`]'s business.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Carries everything that is newer below one folder over to another, so that two runs in opposite
+/// directions keep a pair of huge trees in step: newest mtime wins, mtimes are preserved, nothing is deleted unasked.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ha-sync",
+    version,
+    subcommand_negates_reqs = true,
+    max_term_width = 110,
+    after_help = "Exit codes: 0 done, or skipped because locked; 1 some paths failed or are in conflict; 2 usage or \
+                  configuration; 5 fatal; 75 locked, with --if-locked=fail; 130, 143 interrupted.\n\n\
+                  Try it first with --dry-run: it prints the plan and touches neither tree."
+)]
+pub struct Cli {
+    /// The sync's own flags.
+    #[command(flatten)]
+    pub sync: SyncArgs,
+    /// Something else than a sync.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What the binary does beside the sync.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page (roff): `ha-sync man | man -l -`
+    Man,
+}
+
+/// The flags of a sync. Each can also come from the environment variable `HA_SYNC_…`.
+#[derive(Debug, Args)]
+pub struct SyncArgs {
+    /// The folder that is read
+    #[arg(long, value_name = "DIR", env = "HA_SYNC_SRC", required = true)]
+    pub src: Option<PathBuf>,
+    /// The folder that is changed
+    #[arg(long, value_name = "DIR", env = "HA_SYNC_DEST", required = true)]
+    pub dest: Option<PathBuf>,
+    /// Name of the pair, the same in both directions: lower-case letters, digits and dashes
+    #[arg(long, value_name = "NAME", env = "HA_SYNC_PAIR", required = true)]
+    pub pair: Option<String>,
+    /// Name of this direction in logs, such as dell-to-hp
+    #[arg(long, value_name = "LABEL", env = "HA_SYNC_DIRECTION", default_value = "fwd")]
+    pub direction: String,
+
+    /// Compute, print and log the plan; touch neither tree
+    #[arg(long, env = "HA_SYNC_DRY_RUN", help_heading = "What is carried", default_value_t = false, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub dry_run: bool,
+    /// Seconds within which two mtimes are equal; fractions allowed
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "HA_SYNC_MTIME_THRESHOLD",
+        help_heading = "What is carried",
+        default_value = "2"
+    )]
+    pub mtime_threshold: String,
+    /// When contents of files of one size are compared (MD5)
+    #[arg(
+        long,
+        value_name = "WHEN",
+        env = "HA_SYNC_CHECKSUM",
+        help_heading = "What is carried",
+        default_value = "mismatch"
+    )]
+    pub checksum: ChecksumArg,
+    /// Carry owner and group (where this process may set them)
+    #[arg(long, env = "HA_SYNC_OWNER", help_heading = "What is carried", default_value_t = true, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub owner: bool,
+    /// Carry the permission bits
+    #[arg(long, env = "HA_SYNC_MODE", help_heading = "What is carried", default_value_t = true, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub mode: bool,
+    /// Not yet: carry extended attributes and ACLs
+    #[arg(long, env = "HA_SYNC_XATTRS", help_heading = "What is carried", num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub xattrs: Option<bool>,
+    /// Not yet: delete at dest what src does not have
+    #[arg(long, env = "HA_SYNC_DELETE_MISSING", help_heading = "What is carried", default_value_t = false, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub delete_missing: bool,
+    /// Not yet: more deletions than this, N or P%, and none is done
+    #[arg(
+        long,
+        value_name = "N|P%|none",
+        env = "HA_SYNC_MAX_DELETE",
+        help_heading = "What is carried"
+    )]
+    pub max_delete: Option<String>,
+    /// Not yet: leave out what matches this glob
+    #[arg(
+        long,
+        value_name = "GLOB",
+        env = "HA_SYNC_EXCLUDE",
+        help_heading = "What is carried"
+    )]
+    pub exclude: Vec<String>,
+    /// Not yet: leave out what matches a glob in this file
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "HA_SYNC_EXCLUDE_FROM",
+        help_heading = "What is carried"
+    )]
+    pub exclude_from: Vec<PathBuf>,
+    /// Not yet: do carry what matches this glob
+    #[arg(
+        long,
+        value_name = "GLOB",
+        env = "HA_SYNC_INCLUDE",
+        help_heading = "What is carried"
+    )]
+    pub include: Vec<String>,
+    /// Not yet: leave files alone that changed less than this ago
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "HA_SYNC_MIN_AGE",
+        help_heading = "What is carried"
+    )]
+    pub min_age: Option<String>,
+
+    /// Threads that copy, hash and make directories
+    #[arg(long, value_name = "N", env = "HA_SYNC_WORKERS", help_heading = "Speed", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub workers: u16,
+    /// Threads that list directories [default: 8, on a network file system 16]
+    #[arg(long, value_name = "N", env = "HA_SYNC_SCAN_THREADS", help_heading = "Speed", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub scan_threads: Option<u16>,
+    /// Compute the MD5 of what is copied, for the log; without it the kernel may copy by itself
+    #[arg(long, env = "HA_SYNC_HASH_COPIES", help_heading = "Speed", default_value_t = true, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub hash_copies: bool,
+    /// Write files through to disk: auto is each file on a network file system, all at the end on a local one
+    #[arg(
+        long,
+        value_name = "WHEN",
+        env = "HA_SYNC_FSYNC",
+        help_heading = "Speed",
+        default_value = "auto"
+    )]
+    pub fsync: FsyncArg,
+    /// Not yet: bytes per second over all workers, such as 50M
+    #[arg(long, value_name = "RATE", env = "HA_SYNC_BWLIMIT", help_heading = "Speed")]
+    pub bwlimit: Option<String>,
+
+    /// How two runs of one pair are kept apart: auto is a lock file outside clusters
+    #[arg(
+        long,
+        value_name = "HOW",
+        env = "HA_SYNC_LOCK",
+        help_heading = "Safety",
+        default_value = "auto"
+    )]
+    pub lock: LockArg,
+    /// When the pair is locked: skip (exit 0), wait, wait=SECONDS, or fail (exit 75)
+    #[arg(
+        long,
+        value_name = "WHAT",
+        env = "HA_SYNC_IF_LOCKED",
+        help_heading = "Safety",
+        default_value = "skip"
+    )]
+    pub if_locked: String,
+    /// Not yet: seconds until a Lease that nobody renews counts as stale
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "HA_SYNC_LOCK_TTL",
+        help_heading = "Safety"
+    )]
+    pub lock_ttl: Option<u64>,
+    /// Not yet: the Lease's namespace
+    #[arg(long, value_name = "NAME", env = "HA_SYNC_NAMESPACE", help_heading = "Safety")]
+    pub namespace: Option<String>,
+    /// Not yet: refuse to run unless src and dest are mount points
+    #[arg(long, env = "HA_SYNC_REQUIRE_MOUNT", help_heading = "Safety", default_value_t = false, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub require_mount: bool,
+    /// Not yet: refuse to run unless this file exists at both roots
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "HA_SYNC_REQUIRE_FILE",
+        help_heading = "Safety"
+    )]
+    pub require_file: Option<String>,
+
+    /// Where opslogs are written [default: /var/log/ha-sync, else the user's state folder]
+    #[arg(long, value_name = "DIR", env = "HA_SYNC_LOG_DIR", help_heading = "Log")]
+    pub log_dir: Option<PathBuf>,
+    /// Delete opslogs that are older than this many days; 0 is never
+    #[arg(
+        long,
+        value_name = "DAYS",
+        env = "HA_SYNC_LOG_RETAIN_DAYS",
+        help_heading = "Log",
+        default_value_t = 10
+    )]
+    pub log_retain_days: u32,
+    /// Not yet: the database that opslogs are flushed to
+    #[arg(
+        long,
+        value_name = "DSN",
+        env = "HA_SYNC_DB_DSN",
+        help_heading = "Log",
+        hide_env_values = true
+    )]
+    pub db_dsn: Option<String>,
+    /// Not yet: remove older operation rows from the database
+    #[arg(
+        long,
+        value_name = "DAYS",
+        env = "HA_SYNC_DB_RETAIN_DAYS",
+        help_heading = "Log"
+    )]
+    pub db_retain_days: Option<u32>,
+
+    /// What standard output is for: the plan of a dry run and the summary
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "HA_SYNC_FORMAT",
+        help_heading = "Output",
+        default_value = "text"
+    )]
+    pub format: FormatArg,
+    /// Progress on standard error: auto is bars on a terminal, elsewhere a line every 30 s
+    #[arg(
+        long,
+        value_name = "HOW",
+        env = "HA_SYNC_PROGRESS",
+        help_heading = "Output",
+        default_value = "auto"
+    )]
+    pub progress: ProgressArg,
+    /// Print every operation
+    #[arg(long, short, env = "HA_SYNC_VERBOSE", help_heading = "Output", default_value_t = false, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub verbose: bool,
+    /// Print nothing but warnings and errors
+    #[arg(long, short, env = "HA_SYNC_QUIET", help_heading = "Output", default_value_t = false, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub quiet: bool,
+    /// Form of messages on standard error
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "HA_SYNC_LOG_FORMAT",
+        help_heading = "Output",
+        default_value = "text"
+    )]
+    pub log_format: FormatArg,
+}
+
+/// `--checksum`
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ChecksumArg {
+    /// Where mtimes differ and sizes do not
+    Mismatch,
+    /// Also where mtimes are equal
+    Always,
+    /// Never: a newer mtime means a copy
+    Never,
+}
+
+/// `--fsync`
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum FsyncArg {
+    /// Each file on a network file system, all at the end on a local one
+    Auto,
+    /// Each file before it gets its name
+    Always,
+    /// When the kernel likes
+    Never,
+}
+
+/// `--lock`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LockArg {
+    /// A lock file outside clusters
+    Auto,
+    /// Not yet: a Kubernetes Lease
+    Lease,
+    /// A lock file in the log directory
+    File,
+    /// No lock: see to it yourself that no two runs of a pair overlap
+    None,
+}
+
+/// `--format` and `--log-format`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FormatArg {
+    /// For people
+    Text,
+    /// JSON Lines
+    Json,
+}
+
+/// `--progress`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProgressArg {
+    /// Bars on a terminal, lines elsewhere
+    Auto,
+    /// Bars
+    Bars,
+    /// A line every 30 s
+    Log,
+    /// Nothing
+    None,
+}

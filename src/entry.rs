@@ -1,0 +1,86 @@
+//! What the binary calls: the process around a run. Signals, streams, exit codes.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+use crate::cli::{ProgressArg, SyncArgs};
+use crate::config::{Config, Detail, Output};
+use crate::report::{Console, init_logging};
+use crate::run::{Exit, run};
+use crate::stop::Stop;
+
+/// Runs a sync as the arguments say.
+pub fn sync(args: &SyncArgs) -> ExitCode {
+    let config = match Config::from_args(args) {
+        Ok(config) => config,
+        Err(error) => return fail(&error, Exit::Usage),
+    };
+    let console = Console::new(wants_bars(config.output));
+    let stop = Stop::new();
+    if let Err(error) = listen_to_signals(&stop) {
+        return fail(&error, Exit::Fatal);
+    }
+    if let Err(error) = init_logging(&console, config.output) {
+        return fail(&error, Exit::Fatal);
+    }
+    match run(&config, &console, &stop) {
+        Ok(exit) => exit.code().into(),
+        Err(error) => fail(&error, error.exit()),
+    }
+}
+
+/// Prints a completion script.
+pub fn completions(shell: clap_complete::Shell, command: &mut clap::Command) -> ExitCode {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, command, "ha-sync", &mut script);
+    print(&script)
+}
+
+/// Prints the manual page.
+pub fn manual(command: clap::Command) -> ExitCode {
+    let mut page = Vec::new();
+    match clap_mangen::Man::new(command).render(&mut page) {
+        Ok(()) => print(&page),
+        Err(error) => fail(&error, Exit::Fatal),
+    }
+}
+
+fn wants_bars(output: Output) -> bool {
+    let bars = match output.progress {
+        ProgressArg::Bars => true,
+        ProgressArg::Auto => io::stderr().is_terminal(),
+        ProgressArg::Log | ProgressArg::None => false,
+    };
+    bars && output.detail != Detail::Quiet
+}
+
+/// The first signal asks the run to end, the second ends the process at once.
+fn listen_to_signals(stop: &Stop) -> io::Result<()> {
+    for signal in [SIGINT, SIGTERM] {
+        let asked = Arc::new(AtomicBool::new(false));
+        // In this order: the first signal finds the flag unset, passes and sets it.
+        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&asked))?;
+        flag::register(signal, asked)?;
+        flag::register_usize(signal, stop.signal_cell(), signal.unsigned_abs() as usize)?;
+    }
+    Ok(())
+}
+
+fn print(bytes: &[u8]) -> ExitCode {
+    match io::stdout().write_all(bytes) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(&error, Exit::Fatal),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// The last word: said on standard error, whatever the log format.
+fn fail(error: &dyn std::error::Error, exit: Exit) -> ExitCode {
+    // Nobody is left to tell that standard error is closed.
+    let _told = writeln!(io::stderr(), "ha-sync: {error}");
+    exit.code().into()
+}

@@ -1,0 +1,36 @@
+//! Carries everything that is newer below one folder over to another one, so that two runs in
+//! opposite directions keep a pair of huge trees in step.
+//!
+//! # The story of one run
+//!
+//! [`entry`] turns what was typed ([`cli`]) into what is meant ([`config`]) and calls
+//! [`run::run`]. That takes the pair's lock ([`lock`]), recovers what a killed run left, writes the
+//! header of the opslog ([`opslog`]) and lets the [`pipeline`] go over both trees ([`tree`]):
+//!
+//! ```text
+//!  list(source dir) ─┐
+//!                    ├─ join ─ classify ──▶ operations ──▶ workers ──▶ outcomes ──▶ opslog
+//!  list(dest dir) ───┘                      (bounded)                  (bounded)
+//! ```
+//!
+//! What people see of it is [`report`]'s business. In the end the opslog is sealed, the lock given
+//! back, and the exit code tells how it went.
+//!
+//! # Who knows whom
+//!
+//! The nouns ([`model`]) know no verbs. `tree` makes the system calls and decides nothing; `join` and
+//! `classify` decide and make none. The pipeline knows neither opslog nor lock nor terminal: it gets
+//! a trait to report to, a trait to record with and a flag to stop ([`stop`]).
+
+pub mod cli;
+pub mod config;
+pub mod entry;
+pub mod lock;
+pub mod model;
+pub mod opslog;
+pub mod pipeline;
+pub mod report;
+pub mod run;
+pub mod stop;
+pub mod time;
+pub mod tree;

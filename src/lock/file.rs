@@ -1,0 +1,58 @@
+//! The lock file: an advisory lock that the kernel releases when its holder ends, however it ends.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use super::Holder;
+
+/// A lock that is held as long as this lives.
+#[derive(Debug)]
+pub struct FileLock {
+    file: File,
+}
+
+/// How asking for the lock went.
+#[derive(Debug)]
+pub enum Asked {
+    /// It is ours.
+    Held(FileLock),
+    /// Somebody else has it; who, if the file tells.
+    Taken(Option<Holder>),
+}
+
+impl FileLock {
+    /// Asks once.
+    pub fn try_acquire(path: &Path, holder: &Holder) -> io::Result<Asked> {
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o644)
+            .open(path)?;
+        match file.try_lock() {
+            Ok(()) => {
+                file.set_len(0)?;
+                file.write_all(&serde_json::to_vec(holder)?)?;
+                Ok(Asked::Held(Self { file }))
+            }
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                let read = (&mut file).take(4096).read_to_string(&mut text);
+                Ok(Asked::Taken(
+                    read.ok().and_then(|_| serde_json::from_str(&text).ok()),
+                ))
+            }
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// Gives the lock back. The file stays: removing it would let two processes lock two files of one name.
+    pub fn release(mut self) -> io::Result<()> {
+        self.file.rewind()?;
+        self.file.set_len(0)?;
+        self.file.unlock()
+    }
+}

@@ -1,0 +1,36 @@
+//! One name in a directory: bytes, as the kernel gave them.
+//!
+//! A name holds no `/` and no NUL and is never `.` or `..`; beyond that nothing is assumed: no
+//! encoding, no normalisation. It borrows well (`&[u8]`) in listings and is owned where it travels.
+
+use std::fmt;
+use std::ops::Deref;
+
+/// An owned name of one directory entry.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(Box<[u8]>);
+
+impl Name {
+    /// Takes over the bytes of a name that a directory listing produced.
+    pub fn new(bytes: &[u8]) -> Self {
+        debug_assert!(
+            !bytes.contains(&b'/') && !bytes.contains(&0),
+            "not a single name: {bytes:?}"
+        );
+        Self(bytes.into())
+    }
+}
+
+impl Deref for Name {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&String::from_utf8_lossy(self), f)
+    }
+}

@@ -1,0 +1,130 @@
+//! The counts of one run, or of a part of it: parts add up.
+
+use std::ops::AddAssign;
+
+use super::{Cause, Change, Outcome, Side, Subject, Verdict};
+
+macro_rules! summary {
+    ($($(#[$doc:meta])* $field:ident,)*) => {
+        /// Counts of paths, and bytes. In a dry run `created` and `updated` count what would be done.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct Summary {
+            $($(#[$doc])* pub $field: u64,)*
+        }
+
+        impl AddAssign<&Summary> for Summary {
+            fn add_assign(&mut self, other: &Summary) {
+                $(self.$field += other.$field;)*
+            }
+        }
+
+        impl Summary {
+            /// Every count under its name, in the order in which the opslog's footer has them.
+            pub fn fields(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($field), self.$field),)*].into_iter()
+            }
+
+            /// Sets the count of that name; a name that is unknown (a newer format) is left out.
+            pub fn set(&mut self, name: &str, value: u64) {
+                match name {
+                    $(stringify!($field) => self.$field = value,)*
+                    _ => {}
+                }
+            }
+        }
+    };
+}
+
+summary! {
+    /// Entries listed at the source, reserved names left out.
+    source_entries,
+    /// Entries listed at the destination.
+    dest_entries,
+    /// Files, directories and symlinks made.
+    created,
+    /// Of these, directories.
+    created_directories,
+    /// Files and symlinks that got new content or metadata.
+    updated,
+    /// Of these, files that only got metadata.
+    updated_metadata,
+    /// Files, directories and symlinks deleted.
+    deleted,
+    /// Bytes of content transferred.
+    copied_bytes,
+    /// Files and symlinks that both sides hold alike.
+    in_sync,
+    /// Of these, files whose mtimes differ, by no more than the threshold.
+    close_mtimes,
+    /// Files and symlinks that are newer at the destination.
+    newer_at_dest,
+    /// Entries that only the destination has; a directory counts once.
+    only_at_dest,
+    /// Paths where a directory meets something else.
+    conflicts,
+    /// Files that changed while they were being copied.
+    deferred,
+    /// Paths that failed.
+    failed,
+    /// Fifos, sockets and devices.
+    special,
+    /// Mount points below a root, log directories of this tool included.
+    not_entered,
+    /// Source files with more than one hard link.
+    hard_linked,
+    /// Temporaries of earlier, interrupted runs that were removed.
+    swept,
+}
+
+impl Summary {
+    /// Paths that needed nothing: in sync, or newer at the destination.
+    pub fn skipped(&self) -> u64 {
+        self.in_sync + self.newer_at_dest
+    }
+
+    /// Whether a path stayed behind that the user should know of.
+    pub fn is_partial(&self) -> bool {
+        self.failed + self.conflicts > 0
+    }
+
+    /// Operations that were carried out or, in a dry run, planned.
+    pub fn changes(&self) -> u64 {
+        self.created + self.updated + self.deleted
+    }
+
+    /// Counts the entries of one listing.
+    pub fn add_listed(&mut self, side: Side, entries: u64) {
+        match side {
+            Side::Source => self.source_entries += entries,
+            Side::Dest => self.dest_entries += entries,
+        }
+    }
+
+    /// Counts one finished operation.
+    pub fn add_outcome(&mut self, outcome: &Outcome) {
+        self.copied_bytes += outcome.bytes;
+        match (&outcome.verdict, outcome.change) {
+            (Verdict::Failed(failure), _) => match failure.cause {
+                Cause::Error => self.failed += 1,
+                Cause::Conflict => self.conflicts += 1,
+                Cause::Deferred => self.deferred += 1,
+            },
+            (Verdict::Done | Verdict::Planned { .. }, Change::Create) => {
+                self.created += 1;
+                self.created_directories += u64::from(outcome.subject == Subject::Directory);
+            }
+            (verdict, Change::Update) => {
+                self.updated += 1;
+                let metadata_only = *verdict == Verdict::Done && outcome.subject == Subject::File;
+                self.updated_metadata += u64::from(metadata_only && outcome.is_metadata_only());
+            }
+        }
+    }
+}
+
+impl Outcome {
+    /// Whether content was found equal, so that only metadata was carried.
+    fn is_metadata_only(&self) -> bool {
+        self.bytes == 0 && self.md5_before.is_some() && self.md5_before == self.md5_after
+    }
+}

@@ -1,0 +1,63 @@
+//! A file's time as the file system keeps it: seconds and nanoseconds since 1970, UTC.
+//!
+//! One `i64` of nanoseconds would end in 2262, before ext4 and XFS do.
+
+use std::time::Duration;
+
+/// A file time. The order is the order in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp {
+    /// Whole seconds since 1970-01-01 00:00 UTC, rounded down.
+    pub seconds: i64,
+    /// Nanoseconds into that second, 0 to 999,999,999.
+    pub nanoseconds: u32,
+}
+
+impl Timestamp {
+    /// How far apart two times are, whichever is later.
+    pub fn distance(self, other: Self) -> Duration {
+        let (early, late) = if self <= other {
+            (self, other)
+        } else {
+            (other, self)
+        };
+        let seconds = late.seconds.abs_diff(early.seconds);
+        // `late` is not before `early`, so a smaller fraction means that a whole second can be borrowed.
+        match late.nanoseconds.checked_sub(early.nanoseconds) {
+            Some(nanoseconds) => Duration::new(seconds, nanoseconds),
+            None => Duration::new(seconds - 1, late.nanoseconds + 1_000_000_000 - early.nanoseconds),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64, nanoseconds: u32) -> Timestamp {
+        Timestamp { seconds, nanoseconds }
+    }
+
+    #[test]
+    fn distance_is_symmetric_and_survives_the_extremes() {
+        let cases = [
+            (at(10, 0), at(12, 0), Duration::new(2, 0)),
+            (
+                at(10, 900_000_000),
+                at(11, 100_000_000),
+                Duration::from_millis(200),
+            ),
+            (at(-1, 999_999_999), at(0, 0), Duration::from_nanos(1)),
+            (
+                at(i64::MIN, 0),
+                at(i64::MAX, 999_999_999),
+                Duration::new(u64::MAX, 999_999_999),
+            ),
+            (at(5, 5), at(5, 5), Duration::ZERO),
+        ];
+        for (left, right, distance) in cases {
+            assert_eq!(left.distance(right), distance);
+            assert_eq!(right.distance(left), distance);
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! The lines of an opslog, version 1, as `docs/opslog.md` promises them.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::model::{Cause, Change, Outcome, Subject, Summary, Verdict};
+use crate::time::to_rfc3339;
+
+/// The version of the format that is written. A reader refuses a greater one.
+pub const FORMAT: u32 = 1;
+
+/// One line.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum Line<'a> {
+    /// The first: which run this is.
+    Header(Header),
+    /// One operation.
+    #[serde(borrow)]
+    Operation(Record<'a>),
+    /// The last of a sealed opslog: how the run ended.
+    Footer(Footer),
+}
+
+/// Which run this is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// Version of the format.
+    pub format: u32,
+    /// Unique id of the run, a UUIDv7.
+    pub run_id: String,
+    /// Logical pair name.
+    pub pair: String,
+    /// Direction label.
+    pub direction: String,
+    /// Absolute path of the source.
+    pub src: String,
+    /// Absolute path of the destination.
+    pub dest: String,
+    /// When the run began.
+    pub started_at: String,
+    /// Whether nothing was to be changed.
+    pub dry_run: bool,
+    /// Version of the tool.
+    pub version: String,
+    /// Machine that the run was on.
+    pub host: String,
+    /// Its process there.
+    pub pid: u32,
+    /// The options that decide what is done, by flag.
+    pub options: serde_json::Map<String, serde_json::Value>,
+}
+
+/// One operation: the columns of `sync_operations` and some of our own. What is NULL is left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record<'a> {
+    /// `create` or `update`.
+    pub operation: Operation,
+    /// The path relative to the roots; bytes that are not UTF-8 are shown as U+FFFD.
+    #[serde(borrow)]
+    pub filepath: Cow<'a, str>,
+    /// The path's exact bytes, where they are not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filepath_b64: Option<String>,
+    /// What was carried.
+    pub kind: Kind,
+    /// Size before, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_before: Option<u64>,
+    /// Size after, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_after: Option<u64>,
+    /// MD5 before, 32 hex digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub md5_before: Option<String>,
+    /// MD5 after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub md5_after: Option<String>,
+    /// Bytes of content that were (in a dry run: would be) transferred.
+    pub bytes: u64,
+    /// When it began.
+    pub started_at: String,
+    /// When it ended.
+    pub ended_at: String,
+    /// `success` or `fail`.
+    pub status: Status,
+    /// How a failure counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<FailCause>,
+    /// Dry run: the contents have to be compared first, and may turn out equal.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub compares: bool,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_message: Option<Cow<'a, str>>,
+}
+
+/// How the run ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Footer {
+    /// When.
+    pub ended_at: String,
+    /// How.
+    pub status: RunStatus,
+    /// Lines of operations before this one.
+    pub operations: u64,
+    /// Every count of the run, by name.
+    #[serde(serialize_with = "write_counts", deserialize_with = "read_counts")]
+    pub counts: Summary,
+    /// Opslogs that were deleted by age without ever having reached a database.
+    #[serde(default)]
+    pub retired_unflushed: u64,
+    /// What ended the run early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_message: Option<String>,
+}
+
+/// `operation`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Operation {
+    /// The name was not there.
+    Create,
+    /// It was.
+    Update,
+}
+
+/// `kind`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Symlink,
+}
+
+/// `status` of an operation
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Done or, in a dry run, planned.
+    Success,
+    /// Not done.
+    Fail,
+}
+
+/// `cause` of a failure
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FailCause {
+    /// A system call failed.
+    Error,
+    /// A directory meets something else.
+    Conflict,
+    /// It changed while it was being copied.
+    Deferred,
+}
+
+/// `status` of a run
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// Everything was done.
+    Success,
+    /// Some paths failed or are in conflict.
+    PartialFailure,
+    /// The run did not come to its end.
+    Failed,
+}
+
+impl RunStatus {
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::PartialFailure => "partial_failure",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl<'a> Record<'a> {
+    /// The line of an outcome.
+    pub fn of(outcome: &'a Outcome) -> Self {
+        let path = outcome.path.as_bytes();
+        let filepath = String::from_utf8_lossy(path);
+        let filepath_b64 = matches!(filepath, Cow::Owned(_)).then(|| BASE64.encode(path));
+        let (status, cause, error_message) = match &outcome.verdict {
+            Verdict::Done | Verdict::Planned { .. } => (Status::Success, None, None),
+            Verdict::Failed(failure) => (
+                Status::Fail,
+                Some(failure.cause.into()),
+                Some(Cow::Borrowed(&*failure.reason)),
+            ),
+        };
+        Self {
+            operation: outcome.change.into(),
+            filepath,
+            filepath_b64,
+            kind: outcome.subject.into(),
+            size_before: outcome.size_before,
+            size_after: outcome.size_after,
+            md5_before: outcome.md5_before.map(|md5| md5.to_string()),
+            md5_after: outcome.md5_after.map(|md5| md5.to_string()),
+            bytes: outcome.bytes,
+            started_at: to_rfc3339(outcome.started),
+            ended_at: to_rfc3339(outcome.ended),
+            status,
+            cause,
+            compares: outcome.verdict == (Verdict::Planned { compares: true }),
+            error_message,
+        }
+    }
+
+    /// The path's exact bytes. Nothing: `filepath_b64` is no base64.
+    pub fn path_bytes(&self) -> Option<Vec<u8>> {
+        match &self.filepath_b64 {
+            Some(encoded) => BASE64.decode(encoded).ok(),
+            None => Some(self.filepath.as_bytes().to_vec()),
+        }
+    }
+
+    /// Adds the operation to the counts of its run.
+    pub fn add_to(&self, counts: &mut Summary) {
+        counts.copied_bytes += self.bytes;
+        match (self.status, self.cause, self.operation) {
+            (Status::Fail, Some(FailCause::Conflict), _) => counts.conflicts += 1,
+            (Status::Fail, Some(FailCause::Deferred), _) => counts.deferred += 1,
+            (Status::Fail, _, _) => counts.failed += 1,
+            (Status::Success, _, Operation::Create) => {
+                counts.created += 1;
+                counts.created_directories += u64::from(self.kind == Kind::Directory);
+            }
+            (Status::Success, _, Operation::Update) => counts.updated += 1,
+        }
+    }
+}
+
+impl From<Change> for Operation {
+    fn from(change: Change) -> Self {
+        match change {
+            Change::Create => Self::Create,
+            Change::Update => Self::Update,
+        }
+    }
+}
+
+impl From<Subject> for Kind {
+    fn from(subject: Subject) -> Self {
+        match subject {
+            Subject::File => Self::File,
+            Subject::Directory => Self::Directory,
+            Subject::Symlink => Self::Symlink,
+        }
+    }
+}
+
+impl From<Cause> for FailCause {
+    fn from(cause: Cause) -> Self {
+        match cause {
+            Cause::Error => Self::Error,
+            Cause::Conflict => Self::Conflict,
+            Cause::Deferred => Self::Deferred,
+        }
+    }
+}
+
+fn write_counts<S: Serializer>(counts: &Summary, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(None)?;
+    for (name, value) in counts.fields() {
+        map.serialize_entry(name, &value)?;
+    }
+    map.end()
+}
+
+fn read_counts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Summary, D::Error> {
+    let mut counts = Summary::default();
+    for (name, value) in std::collections::BTreeMap::<String, u64>::deserialize(deserializer)? {
+        counts.set(&name, value);
+    }
+    Ok(counts)
+}

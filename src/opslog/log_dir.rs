@@ -1,0 +1,82 @@
+//! The directory that holds the opslogs and the lock files. It bears a tag, so that it is never
+//! synced itself, whatever path or mount it is seen through.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use crate::tree::LOG_DIR_TAG;
+
+/// Opslogs name every file of the trees, so they are for their owner and group only.
+const DIR_MODE: u32 = 0o750;
+pub(super) const FILE_MODE: u32 = 0o640;
+
+const TAG_TEXT: &str = "This directory holds the operation logs of ha-sync.\n\
+                        A directory with this file in it is left out of every sync; do not remove it.\n";
+
+/// What an opslog is called while it is written, what when it is whole, and what when it is damaged.
+pub(super) const PART: &str = ".jsonl.part";
+pub(super) const SEALED: &str = ".jsonl";
+pub(super) const CORRUPT: &str = ".jsonl.corrupt";
+
+/// An existing, tagged log directory.
+#[derive(Clone, Debug)]
+pub struct LogDir {
+    path: PathBuf,
+}
+
+impl LogDir {
+    /// Makes the directory and its tag where they are missing.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(DIR_MODE)
+            .create(path)?;
+        let tag = path.join(LOG_DIR_TAG);
+        if !tag.try_exists()? {
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o644)
+                .open(&tag)?;
+            file.write_all(TAG_TEXT.as_bytes())?;
+        }
+        Ok(Self {
+            path: path.to_owned(),
+        })
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The lock file of a pair.
+    pub fn lock_file(&self, pair: &str) -> PathBuf {
+        self.path.join(format!("ha-sync-{pair}.lock"))
+    }
+
+    /// The opslogs whose names end in `suffix`, oldest name first.
+    pub fn opslogs(&self, suffix: &str) -> io::Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let is_opslog = name
+                .to_str()
+                .is_some_and(|name| name.starts_with("opslog-") && name.ends_with(suffix));
+            if is_opslog && entry.file_type()?.is_file() {
+                found.push(entry.path());
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// Makes the directory's own changes (a new name, a renaming) survive a power cut.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        File::open(&self.path)?.sync_all()
+    }
+}

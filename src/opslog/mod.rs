@@ -1,0 +1,17 @@
+//! The opslog: the truth about what a run did, one JSON line for each operation.
+//!
+//! `docs/opslog.md` is the contract for whoever reads it. An opslog is being written (`.jsonl.part`),
+//! sealed (`.jsonl`) or set aside as damaged (`.jsonl.corrupt`). This module knows neither the
+//! trees nor the database.
+
+mod format;
+mod log_dir;
+mod reader;
+mod recovery;
+mod writer;
+
+pub use format::{FORMAT, FailCause, Footer, Header, Kind, Line, Operation, Record, RunStatus, Status};
+pub use log_dir::LogDir;
+pub use reader::{Damage, End, OpslogReader};
+pub use recovery::{Recovered, recover, retire};
+pub use writer::OpslogWriter;

@@ -1,0 +1,143 @@
+//! Reading an opslog, in constant memory, and telling a torn tail from damage.
+//!
+//! A run that was killed leaves a last line that is not whole: it is cut off, and what was read
+//! before it stands. Anything unreadable that is followed by more lines is damage, which nobody
+//! should guess at.
+
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::path::Path;
+
+use super::format::{FORMAT, Footer, Header, Line, Record};
+
+/// No line is longer: a path of 2 MiB, every byte of it escaped, would still fit.
+const LONGEST_LINE: u64 = 16 * 1024 * 1024;
+
+/// An opslog whose header was read.
+#[derive(Debug)]
+pub struct OpslogReader {
+    file: BufReader<File>,
+    line: Vec<u8>,
+    /// Bytes of whole, readable lines so far.
+    valid_len: u64,
+    number: u64,
+}
+
+/// How an opslog ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// With its footer.
+    Sealed(Box<Footer>),
+    /// Without: the first `valid_len` bytes are whole lines.
+    Torn {
+        /// Bytes to keep.
+        valid_len: u64,
+    },
+}
+
+/// Why an opslog can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Damage {
+    /// It can't be read at all.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// It ends before the header does: the run was killed before it changed anything.
+    #[error("the file has no header")]
+    NoHeader,
+    /// A line in the middle is not what it should be.
+    #[error("line {line} is damaged: {reason}")]
+    Line {
+        /// Counted from 1.
+        line: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// It was written by a later release.
+    #[error(
+        "the file has format {0}, this release reads up to {FORMAT}; use the release that wrote it or a newer one"
+    )]
+    Newer(u32),
+}
+
+impl OpslogReader {
+    /// Opens an opslog and reads its header.
+    pub fn open(path: &Path) -> Result<(Header, Self), Damage> {
+        let file = BufReader::with_capacity(128 * 1024, File::open(path)?);
+        let mut reader = Self {
+            file,
+            line: Vec::new(),
+            valid_len: 0,
+            number: 0,
+        };
+        if !reader.next_line()? {
+            return Err(Damage::NoHeader);
+        }
+        // The version first: what else a newer header holds is unknown.
+        let version = serde_json::from_slice::<Version>(&reader.line).map_or(0, |version| version.format);
+        if version > FORMAT {
+            return Err(Damage::Newer(version));
+        }
+        let is_last = reader.is_at_end()?;
+        match serde_json::from_slice(&reader.line) {
+            Ok(Line::Header(header)) => {
+                reader.accept();
+                Ok((header, reader))
+            }
+            Ok(_) => Err(reader.damage("an opslog begins with its header".into())),
+            Err(_) if is_last => Err(Damage::NoHeader),
+            Err(error) => Err(reader.damage(error.to_string())),
+        }
+    }
+
+    /// Reads all operations, in the order of the file, and tells how it ends.
+    pub fn read(mut self, mut each: impl FnMut(Record<'_>) -> io::Result<()>) -> Result<End, Damage> {
+        while self.next_line()? {
+            let is_last = self.is_at_end()?;
+            match serde_json::from_slice(&self.line) {
+                Ok(Line::Operation(record)) => each(record)?,
+                Ok(Line::Footer(footer)) if is_last => return Ok(End::Sealed(Box::new(footer))),
+                Ok(Line::Footer(_)) => return Err(self.damage("something follows the footer".into())),
+                Ok(Line::Header(_)) => return Err(self.damage("a second header".into())),
+                Err(_) if is_last => break,
+                Err(error) => return Err(self.damage(error.to_string())),
+            }
+            self.accept();
+        }
+        Ok(End::Torn {
+            valid_len: self.valid_len,
+        })
+    }
+
+    /// Reads one line without its end. `false`: there is no further whole line.
+    fn next_line(&mut self) -> Result<bool, Damage> {
+        self.line.clear();
+        self.number += 1;
+        (&mut self.file)
+            .take(LONGEST_LINE)
+            .read_until(b'\n', &mut self.line)?;
+        if self.line.len() as u64 == LONGEST_LINE && self.line.last() != Some(&b'\n') {
+            return Err(self.damage("it does not end".into()));
+        }
+        Ok(self.line.last() == Some(&b'\n'))
+    }
+
+    fn accept(&mut self) {
+        self.valid_len += self.line.len() as u64;
+    }
+
+    fn is_at_end(&mut self) -> io::Result<bool> {
+        Ok(self.file.fill_buf()?.is_empty())
+    }
+
+    fn damage(&self, reason: String) -> Damage {
+        Damage::Line {
+            line: self.number,
+            reason,
+        }
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Version {
+    format: u32,
+}

@@ -1,0 +1,290 @@
+//! The verbs of a sync, one file per stage, wired here.
+//!
+//! ```text
+//!  list(source dir) ─┐
+//!                    ├─ join ─ classify ──▶ operations ──▶ workers ──▶ outcomes ──▶ recorder
+//!  list(dest dir) ───┘                      (bounded)                  (bounded)
+//! ```
+//!
+//! The pipeline knows neither the opslog nor the lock nor the terminal: it gets two open trees, a
+//! flag to stop, somebody to report to ([`Monitor`]) and somewhere to put its outcomes
+//! ([`Recorder`]). What concerns one path is data and travels with its outcome; an [`Error`] ends the run.
+
+mod classify;
+mod execute;
+mod join;
+mod operation;
+mod pair;
+mod scan;
+mod stage;
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+pub use self::classify::{Checksum, Rules, classify};
+pub use self::join::{Sorted, join};
+use self::operation::Operation;
+use self::pair::Pair;
+use self::scan::Scan;
+use self::stage::{Counts, Stage};
+use crate::model::{Outcome, RelPath, Summary};
+use crate::stop::Stop;
+use crate::tree::{Place, Tree};
+
+/// Operations that wait for a worker. Enough that workers never starve while the scan crosses
+/// directories where nothing is to be done; few enough that their open directories fit the limit on handles.
+const OPERATIONS_WAITING: usize = 4096;
+
+/// Outcomes that wait to be written: some milliseconds of work, so that one slow write stops nobody.
+const OUTCOMES_WAITING: usize = 4096;
+
+/// After this long without an outcome the recorder hears that there is time.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// The recorder takes outcomes up in bundles of this time: being woken for each would cost more than writing it.
+const GATHER: Duration = Duration::from_millis(5);
+
+/// The two trees, open.
+#[derive(Clone, Debug)]
+pub struct Trees {
+    /// What is read.
+    pub source: Arc<Tree>,
+    /// What is changed.
+    pub dest: Arc<Tree>,
+}
+
+/// What the stages need to know of the user's wishes and of the process.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Tells this run's temporaries from others'; random.
+    pub run: u64,
+    /// Plan only: neither tree is touched.
+    pub dry_run: bool,
+    /// What decides.
+    pub rules: Rules,
+    /// Threads that copy, hash and make directories.
+    pub workers: usize,
+    /// Threads that list directories.
+    pub scan_threads: usize,
+    /// Compute the MD5 of everything that is copied.
+    pub hash_copies: bool,
+    /// Carry owner and group.
+    pub carry_owner: bool,
+    /// Carry the permission bits.
+    pub carry_mode: bool,
+    /// When files are written through to disk.
+    pub fsync: Fsync,
+    /// Remove temporaries of earlier runs: only for who holds the lock, everybody else's may be in use.
+    pub sweep: bool,
+    /// User and group that new files get by themselves.
+    pub process_owner: (u32, u32),
+    /// Permission bits that new files lack where the mode is not carried.
+    pub umask: u32,
+}
+
+/// When files are written through to disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fsync {
+    /// Each file before it gets its name.
+    EachFile,
+    /// All of the destination's file system, once, at the end.
+    AtEnd,
+    /// When the kernel likes.
+    Never,
+}
+
+/// All that the engine knows of whoever watches it. Calls come from many threads and have to be quick.
+pub trait Monitor: Sync {
+    /// Something was counted.
+    fn counted(&self, part: &Summary);
+    /// An operation joined the queue; it moves `bytes` at most.
+    fn planned(&self, bytes: u64);
+    /// A worker took up an operation.
+    fn started(&self, worker: usize, path: &RelPath, bytes: u64);
+    /// A worker read or copied that many more bytes.
+    fn copied(&self, worker: usize, bytes: u64);
+    /// A worker is free again.
+    fn ended(&self, worker: usize);
+    /// An operation has its outcome.
+    fn recorded(&self, outcome: &Outcome);
+    /// Everything has been listed.
+    fn scanned(&self);
+    /// Something the user should know that concerns no path in particular.
+    fn warn(&self, message: &str);
+}
+
+/// Where outcomes go. One thread calls it; an error ends the run.
+pub trait Recorder: Send {
+    /// Keeps one outcome.
+    fn record(&mut self, outcome: &Outcome) -> io::Result<()>;
+    /// There is nothing to do for a moment.
+    fn idle(&mut self) -> io::Result<()>;
+}
+
+/// What ends a run early.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A root can't be used.
+    #[error("cannot look at {}: {error}", path.display())]
+    Root {
+        /// The root.
+        path: std::path::PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// The recorder failed.
+    #[error("cannot write the opslog: {0}")]
+    Recorder(io::Error),
+    /// The destination did not write everything to its disk.
+    #[error(
+        "the destination could not write everything to disk, the last changes may be lost in a crash: {0}"
+    )]
+    Sync(io::Error),
+    /// Threads could not be started.
+    #[error(
+        "cannot start as many threads: {0}. Lower --workers or --scan-threads, or raise the limit on processes"
+    )]
+    Threads(#[from] io::Error),
+    /// A bug.
+    #[error("internal error: a thread panicked; the paths it was at count as failed")]
+    Panicked,
+}
+
+/// Carries everything that is newer at the source over to the destination.
+///
+/// The summary is complete also where an error ended the run: it says what was done until then.
+pub fn sync(
+    trees: &Trees,
+    options: &Options,
+    monitor: &dyn Monitor,
+    stop: &Stop,
+    recorder: &mut dyn Recorder,
+) -> (Summary, Result<(), Error>) {
+    let counts = Counts::default();
+    let result = carry_over(trees, options, monitor, stop, recorder, &counts);
+    (counts.into_summary(), result)
+}
+
+fn carry_over(
+    trees: &Trees,
+    options: &Options,
+    monitor: &dyn Monitor,
+    stop: &Stop,
+    recorder: &mut dyn Recorder,
+    counts: &Counts,
+) -> Result<(), Error> {
+    let root = root_pair(trees)?;
+    let (operations, waiting) = bounded(OPERATIONS_WAITING);
+    let (outcomes, finished) = bounded(OUTCOMES_WAITING);
+    thread::scope(|threads| {
+        let recording =
+            named("opslog").spawn_scoped(threads, || record(&finished, recorder, monitor, counts, stop))?;
+        let stage = Stage::new(options, monitor, stop, counts, outcomes);
+        let ended = scan_and_execute(&stage, root, operations, &waiting);
+        let panicked = stage.has_panicked();
+        drop(stage); // Closes the way to the recorder.
+        recording.join().unwrap_or(Err(Error::Panicked)).and(ended)?;
+        if panicked { Err(Error::Panicked) } else { Ok(()) }
+    })?;
+    if options.fsync == Fsync::AtEnd && !options.dry_run && counts.changes() > 0 {
+        trees.dest.root().sync_file_system().map_err(Error::Sync)?;
+    }
+    Ok(())
+}
+
+/// Returns when everything was listed and every operation has ended.
+fn scan_and_execute(
+    stage: &Stage<'_>,
+    root: Arc<Pair>,
+    operations: Sender<Operation>,
+    waiting: &Receiver<Operation>,
+) -> Result<(), Error> {
+    let options = stage.options;
+    thread::scope(|threads| {
+        for worker in 0..options.workers {
+            named(&format!("worker-{worker}"))
+                .spawn_scoped(threads, move || execute::work(stage, worker, waiting))?;
+        }
+        let sweep = options.sweep && !options.dry_run;
+        // Dropped at the end of this block, which closes the queue, and the workers end with it.
+        let scan = Scan {
+            stage,
+            rules: options.rules,
+            sweep,
+            operations,
+        };
+        let scanned = catch_unwind(AssertUnwindSafe(|| scan.run(options.scan_threads, root)));
+        stage.monitor.scanned();
+        scanned.unwrap_or(Err(Error::Panicked))
+    })
+}
+
+/// A thread that shows its name in `top -H`.
+fn named(name: &str) -> thread::Builder {
+    thread::Builder::new().name(name.to_owned())
+}
+
+fn root_pair(trees: &Trees) -> Result<Arc<Pair>, Error> {
+    let look = |tree: &Arc<Tree>| {
+        let error = |error| Error::Root {
+            path: tree.path().to_owned(),
+            error,
+        };
+        tree.root().look_at_self().map_err(error)
+    };
+    let (source_entry, dest_entry) = (look(&trees.source)?, look(&trees.dest)?);
+    let place = |tree: &Arc<Tree>| Place::root(Arc::clone(tree));
+    Ok(Pair::root(
+        place(&trees.source),
+        place(&trees.dest),
+        source_entry,
+        dest_entry,
+    ))
+}
+
+/// Writes outcomes down until every sender is gone.
+///
+/// A recorder that fails asks everybody to stop and goes on emptying the queue: a full one would block the workers for ever.
+fn record(
+    finished: &Receiver<Outcome>,
+    recorder: &mut dyn Recorder,
+    monitor: &dyn Monitor,
+    counts: &Counts,
+    stop: &Stop,
+) -> Result<(), Error> {
+    let keep = |done: io::Result<()>| {
+        done.map_err(|error| {
+            stop.halt();
+            Error::Recorder(error)
+        })
+    };
+    let mut result = Ok(());
+    loop {
+        let first = finished.recv_timeout(IDLE);
+        if first.as_ref().is_err_and(RecvTimeoutError::is_disconnected) {
+            return result;
+        }
+        if first.is_err() && result.is_ok() {
+            result = keep(recorder.idle());
+        }
+        let mut part = Summary::default();
+        for outcome in first
+            .into_iter()
+            .chain(finished.try_iter().take(OUTCOMES_WAITING))
+        {
+            part.add_outcome(&outcome);
+            monitor.recorded(&outcome);
+            if result.is_ok() {
+                result = keep(recorder.record(&outcome));
+            }
+        }
+        counts.add(&part);
+        monitor.counted(&part);
+        thread::sleep(GATHER);
+    }
+}

@@ -1,0 +1,317 @@
+//! Scan: lists the directories of both trees side by side and sends on what has to be done.
+//!
+//! One task for each pair of directories, on a work-stealing pool. A task lists both sides, joins
+//! and classifies their names, sends the operations into the bounded queue (a full queue slows it
+//! down) and spawns a task for each directory below. The listings of a very large directory are
+//! finished by follow-up tasks, the last of which goes on; no task ever waits for another.
+//!
+//! A directory that cannot be listed completely is one failed path, and nothing is concluded from
+//! what was seen of it.
+
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use crossbeam_channel::{Sender, TrySendError};
+use rayon::Scope;
+
+use super::Error;
+use super::classify::{Rules, classify};
+use super::join::{Sorted, join};
+use super::operation::{Carry, Operation, Task};
+use super::pair::Pair;
+use super::stage::Stage;
+use crate::model::{
+    Change, Decision, Entry, EntryKind, Failure, Joined, Name, Outcome, RelPath, Side, Subject, Summary,
+};
+use crate::tree::{Listing, Place};
+
+/// How long a sender sleeps when the queue is full. The queue holds some 10 ms of the quickest work
+/// there is (small files in memory), so that workers never wait for a sleeper.
+const SHORTEST_NAP: Duration = Duration::from_millis(2);
+const LONGEST_NAP: Duration = Duration::from_millis(16);
+
+/// The stage's own state.
+pub(super) struct Scan<'a> {
+    pub(super) stage: &'a Stage<'a>,
+    pub(super) rules: Rules,
+    /// Whether temporaries at the destination are leftovers: only who holds the lock can know.
+    pub(super) sweep: bool,
+    pub(super) operations: Sender<Operation>,
+}
+
+/// The two listings of one pair while tasks are adding to them.
+struct Gathering {
+    pair: Arc<Pair>,
+    source: Mutex<Vec<Listing>>,
+    dest: Mutex<Vec<Listing>>,
+    /// The first thing that went wrong.
+    error: Mutex<Option<(Side, io::Error)>>,
+    /// Tasks that still add something.
+    adding: AtomicUsize,
+}
+
+impl<'a> Scan<'a> {
+    /// Scans everything below `root`; returns when all of it was listed and sent on.
+    pub(super) fn run(&'a self, threads: usize, root: Arc<Pair>) -> Result<(), Error> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|index| format!("scan-{index}"))
+            .build()
+            .map_err(io::Error::other)?;
+        pool.in_place_scope(|scope| scope.spawn(move |scope| self.visit(scope, root)));
+        Ok(())
+    }
+
+    fn visit<'s>(&'s self, scope: &Scope<'s>, pair: Arc<Pair>) {
+        if self.stage.stop.is_requested() {
+            return self.stage.end_work(pair);
+        }
+        let has_dest = pair.dest_entry.is_some();
+        let gathering = Arc::new(Gathering::new(pair));
+        self.list(scope, &gathering, Side::Source);
+        if has_dest {
+            self.list(scope, &gathering, Side::Dest);
+        }
+        self.added(scope, gathering);
+    }
+
+    fn list<'s>(&'s self, scope: &Scope<'s>, gathering: &Arc<Gathering>, side: Side) {
+        let place = gathering.place(side);
+        let listing = place.open().and_then(|dir| {
+            Listing::read(&dir, place.is_root(), |unseen| {
+                gathering.adding.fetch_add(1, Ordering::Relaxed);
+                let gathering = Arc::clone(gathering);
+                scope.spawn(move |scope| {
+                    let seen = gathering.place(side).open().and_then(|dir| unseen.look(&dir));
+                    gathering.add(side, seen);
+                    self.added(scope, gathering);
+                });
+            })
+        });
+        gathering.add(side, listing);
+    }
+
+    /// One of the gathering's tasks is done; the last one goes on with the directory.
+    fn added<'s>(&'s self, scope: &Scope<'s>, gathering: Arc<Gathering>) {
+        if gathering.adding.fetch_sub(1, Ordering::AcqRel) != 1 {
+            return;
+        }
+        let pair = Arc::clone(&gathering.pair);
+        match gathering.finish() {
+            Ok((source, dest)) => self.compare(scope, &pair, &source, &dest),
+            Err((side, error)) => self.give_up(&pair, side, &error),
+        }
+        self.stage.end_work(pair);
+    }
+
+    /// Joins the two listings and sends on what comes of it.
+    fn compare<'s>(&'s self, scope: &Scope<'s>, pair: &Arc<Pair>, source: &Listing, dest: &Listing) {
+        let mut seen = Summary::default();
+        seen.add_listed(Side::Source, source.len() as u64);
+        seen.add_listed(Side::Dest, dest.len() as u64);
+        if source.is_log_dir() || dest.is_log_dir() {
+            seen.not_entered += 1;
+            return self.stage.count(&seen);
+        }
+        if pair.dest_entry.is_none() {
+            self.send(pair, Task::MakeDirectory);
+        }
+        for (name, joined) in join(source, dest) {
+            self.decide(scope, pair, name, joined, &mut seen);
+        }
+        if self.sweep {
+            for name in dest
+                .temporaries()
+                .iter()
+                .filter(|name| !self.stage.temporaries.made(name))
+            {
+                self.send(pair, Task::Sweep(name.clone()));
+            }
+        }
+        self.stage.count(&seen);
+    }
+
+    fn decide<'s>(
+        &'s self,
+        scope: &Scope<'s>,
+        pair: &Arc<Pair>,
+        name: &[u8],
+        joined: Joined<'_>,
+        seen: &mut Summary,
+    ) {
+        let (source, dest) = match joined {
+            Joined::SourceOnly(source) => (Some(source), None),
+            Joined::DestOnly(dest) => (None, Some(dest)),
+            Joined::Both(source, dest) => (Some(source), Some(dest)),
+        };
+        if source.is_some_and(|source| source.links > 1 && source.file_len().is_some()) {
+            seen.hard_linked += 1;
+        }
+        match (classify(joined, &self.rules), source) {
+            (Decision::Act(action), Some(source)) => {
+                let (name, source, dest) = (Name::new(name), source.clone(), dest.cloned());
+                self.send(
+                    pair,
+                    Task::Carry(Carry {
+                        name,
+                        source,
+                        dest,
+                        action,
+                    }),
+                );
+            }
+            (Decision::Descend, Some(source)) => {
+                let child = pair.child(name, source.clone(), dest.cloned());
+                scope.spawn(move |scope| self.visit(scope, child));
+            }
+            (Decision::InSync { close }, _) => {
+                seen.in_sync += 1;
+                seen.close_mtimes += u64::from(close);
+            }
+            (Decision::KeepDest, _) => seen.newer_at_dest += 1,
+            // What only dest has is kept. Nothing but dest's entry can get here without a source.
+            (Decision::Extra | Decision::Act(_) | Decision::Descend, _) => seen.only_at_dest += 1,
+            (Decision::SkipSpecial, _) => seen.special += 1,
+            (Decision::SkipMountPoint, _) => seen.not_entered += 1,
+            (Decision::Conflict { source, dest }, _) => {
+                self.fail(pair, name, joined, Failure::conflict(source, dest));
+            }
+            (Decision::Unknown { side, errno }, _) => {
+                let reason = format!(
+                    "looking at {}: {}",
+                    side.name(),
+                    io::Error::from_raw_os_error(errno)
+                );
+                self.fail(pair, name, joined, Failure::error(reason));
+            }
+        }
+    }
+
+    /// Sends an operation to the workers, as soon as there is room.
+    ///
+    /// A sender that finds the queue full naps until a good part of it is free, instead of being
+    /// woken for every single place: that switch of threads would cost as much as the copy of a small file.
+    fn send(&self, pair: &Arc<Pair>, task: Task) {
+        let operation = Operation {
+            pair: Arc::clone(pair),
+            task,
+        };
+        pair.begin();
+        self.stage.monitor.planned(operation.len());
+        let mut sent = self.operations.try_send(operation);
+        let mut nap = SHORTEST_NAP;
+        while let Err(TrySendError::Full(operation)) = sent {
+            thread::sleep(nap);
+            nap = (nap * 2).min(LONGEST_NAP);
+            sent = self.operations.try_send(operation);
+        }
+        if let Err(TrySendError::Disconnected(operation)) = sent {
+            // The workers are gone, which only happens when the run is ending.
+            self.stage.end_work(operation.pair);
+        }
+    }
+
+    /// A name that can be neither carried nor left in peace.
+    fn fail(&self, pair: &Pair, name: &[u8], joined: Joined<'_>, failure: Failure) {
+        let (change, entry) = match joined {
+            Joined::SourceOnly(entry) => (Change::Create, entry),
+            Joined::DestOnly(entry) | Joined::Both(_, entry) => (Change::Update, entry),
+        };
+        self.report(pair.path().join(name), change, entry, failure);
+    }
+
+    /// A directory that could not be listed.
+    fn give_up(&self, pair: &Pair, side: Side, error: &io::Error) {
+        let crossed = error.kind() == io::ErrorKind::CrossesDevices;
+        if crossed {
+            // Mounted between the look at it and the listing, as automounts are.
+            return self.stage.count(&Summary {
+                not_entered: 1,
+                ..Summary::default()
+            });
+        }
+        if side == Side::Source && error.kind() == io::ErrorKind::NotFound {
+            return; // Removed since it was listed: there is nothing to carry.
+        }
+        let change = if pair.dest_entry.is_some() {
+            Change::Update
+        } else {
+            Change::Create
+        };
+        let reason = format!("listing {}: {error}", side.name());
+        self.report(pair.path(), change, &pair.source_entry, Failure::error(reason));
+    }
+
+    fn report(&self, path: RelPath, change: Change, entry: &Entry, failure: Failure) {
+        let subject = match entry.kind {
+            EntryKind::Directory => Subject::Directory,
+            EntryKind::Symlink { .. } => Subject::Symlink,
+            _ => Subject::File,
+        };
+        self.stage
+            .record(Outcome::failed(path, change, subject, SystemTime::now(), failure));
+    }
+}
+
+impl Gathering {
+    fn new(pair: Arc<Pair>) -> Self {
+        let (source, dest) = (Mutex::default(), Mutex::default());
+        Self {
+            pair,
+            source,
+            dest,
+            error: Mutex::default(),
+            adding: AtomicUsize::new(1),
+        }
+    }
+
+    fn place(&self, side: Side) -> &Place {
+        match side {
+            Side::Source => &self.pair.source,
+            Side::Dest => &self.pair.dest,
+        }
+    }
+
+    fn add(&self, side: Side, part: io::Result<Listing>) {
+        let parts = match side {
+            Side::Source => &self.source,
+            Side::Dest => &self.dest,
+        };
+        match part {
+            Ok(part) => parts.lock().unwrap_or_else(PoisonError::into_inner).push(part),
+            Err(error) => {
+                self.error
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .get_or_insert((side, error));
+            }
+        }
+    }
+
+    /// Both listings, whole and sorted.
+    fn finish(&self) -> Result<(Listing, Listing), (Side, io::Error)> {
+        if let Some(error) = self.error.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(error);
+        }
+        let whole = |side, parts: &Mutex<Vec<Listing>>| {
+            let parts = std::mem::take(&mut *parts.lock().unwrap_or_else(PoisonError::into_inner));
+            let mut listing = Listing::merge(parts).map_err(|error| (side, error))?;
+            listing.sort();
+            Ok(listing)
+        };
+        Ok((whole(Side::Source, &self.source)?, whole(Side::Dest, &self.dest)?))
+    }
+}
+
+impl Sorted for Listing {
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn get(&self, index: usize) -> (&[u8], &Entry) {
+        self.get(index)
+    }
+}

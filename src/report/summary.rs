@@ -1,0 +1,193 @@
+//! The end of a run, for people and for programs.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::units::{Bytes, Count, counted, elapsed, per_second};
+use crate::model::{Escaped, Summary};
+use crate::opslog::RunStatus;
+
+/// Everything that is told at the end.
+#[derive(Debug)]
+pub struct Ending<'a> {
+    /// Pair and direction.
+    pub pair: &'a str,
+    /// The direction's label.
+    pub direction: &'a str,
+    /// The run's id.
+    pub run_id: &'a str,
+    /// Whether nothing was changed.
+    pub dry_run: bool,
+    /// How it ended.
+    pub status: RunStatus,
+    /// With what.
+    pub exit_code: u8,
+    /// How long it took.
+    pub took: Duration,
+    /// The counts.
+    pub counts: &'a Summary,
+    /// The first failures, as `path: reason`.
+    pub failures: &'a [String],
+    /// What ended it early.
+    pub error: Option<&'a str>,
+    /// Where the opslog lies; nothing where it could not be sealed.
+    pub opslog: Option<&'a std::path::Path>,
+}
+
+impl Ending<'_> {
+    /// One JSON object and the end of the line.
+    pub fn to_json(&self) -> String {
+        let counts: Map<String, Value> = self
+            .counts
+            .fields()
+            .map(|(name, value)| (name.to_owned(), value.into()))
+            .collect();
+        let summary = json!({
+            "type": "summary",
+            "pair": self.pair,
+            "direction": self.direction,
+            "run_id": self.run_id,
+            "dry_run": self.dry_run,
+            "status": self.status.name(),
+            "exit_code": self.exit_code,
+            "seconds": self.took.as_secs_f64(),
+            "files_skipped": self.counts.skipped(),
+            "counts": counts,
+            "failures": self.failures,
+            "error_message": self.error,
+            "opslog": self.opslog.map(|path| path.to_string_lossy()),
+        });
+        format!("{summary}\n")
+    }
+
+    /// A few lines.
+    pub fn to_text(&self) -> String {
+        let mut text = format!("{} {}: {}\n", self.pair, self.direction, self.headline());
+        for (label, value) in self.rows() {
+            text.push_str(&format!("  {label:<12} {value}\n"));
+        }
+        for failure in self.failures {
+            text.push_str(&format!("  {failure}\n"));
+        }
+        let told = self.failures.len() as u64;
+        let failed = self.counts.failed + self.counts.conflicts + self.counts.deferred;
+        if failed > told {
+            text.push_str(&format!("  and {} more in the opslog\n", Count(failed - told)));
+        }
+        if let Some(path) = self.opslog {
+            text.push_str(&format!(
+                "  {:<12} {}\n",
+                "opslog",
+                Escaped(path.as_os_str().as_encoded_bytes())
+            ));
+        }
+        text
+    }
+
+    fn headline(&self) -> String {
+        let took = elapsed(self.took);
+        match (self.error, self.dry_run, self.status) {
+            (Some(error), _, _) => format!("{} after {took}", Escaped(error.as_bytes())),
+            (None, true, _) => format!("dry run, nothing was changed; planned in {took}"),
+            (None, false, RunStatus::Success) => format!("done in {took}"),
+            (None, false, _) => format!("done in {took}, not everything could be carried over"),
+        }
+    }
+
+    /// What is always told, and what is worth telling only where there is some.
+    fn rows(&self) -> Vec<(&'static str, String)> {
+        let counts = self.counts;
+        let transferred = format!(
+            "{}, {}/s",
+            Bytes(counts.copied_bytes),
+            Bytes(self.rate(counts.copied_bytes))
+        );
+        let entries = counts.source_entries + counts.dest_entries;
+        let scanned = format!(
+            "{} at the source, {} at the destination, {}/s",
+            Count(counts.source_entries),
+            Count(counts.dest_entries),
+            Count(self.rate(entries))
+        );
+        let created = match counts.created_directories {
+            0 => Count(counts.created).to_string(),
+            directories => format!(
+                "{}, {} of them",
+                Count(counts.created),
+                counted(directories, "directory", "directories")
+            ),
+        };
+        let updated = match counts.updated_metadata {
+            0 => Count(counts.updated).to_string(),
+            metadata => format!(
+                "{}, {} of them only in metadata",
+                Count(counts.updated),
+                Count(metadata)
+            ),
+        };
+        let skipped = format!(
+            "{} ({} in sync, {} newer at the destination)",
+            Count(counts.skipped()),
+            Count(counts.in_sync),
+            Count(counts.newer_at_dest)
+        );
+        let transfer = if self.dry_run {
+            Bytes(counts.copied_bytes).to_string()
+        } else {
+            transferred
+        };
+        let mut rows = vec![
+            ("scanned", scanned),
+            ("created", created),
+            ("updated", updated),
+            ("skipped", skipped),
+            ("transferred", transfer),
+        ];
+        let more = [
+            ("failed", counts.failed, ""),
+            (
+                "in conflict",
+                counts.conflicts,
+                ": a directory on one side, something else on the other; left as they are",
+            ),
+            (
+                "deferred",
+                counts.deferred,
+                ": changed while being copied; the next run takes them up",
+            ),
+            ("only at dest", counts.only_at_dest, ", kept"),
+            (
+                "close",
+                counts.close_mtimes,
+                " with mtimes that differ by no more than the threshold, taken for equal",
+            ),
+            (
+                "hard links",
+                counts.hard_linked,
+                " source files with several names, each name copied as a file of its own",
+            ),
+            (
+                "special",
+                counts.special,
+                " fifos, sockets or devices, left alone",
+            ),
+            (
+                "not entered",
+                counts.not_entered,
+                " mount points or log directories",
+            ),
+            ("swept", counts.swept, " temporaries of interrupted runs"),
+        ];
+        rows.extend(
+            more.into_iter()
+                .filter(|(_, count, _)| *count > 0)
+                .map(|(label, count, what)| (label, format!("{}{what}", Count(count)))),
+        );
+        rows
+    }
+
+    fn rate(&self, amount: u64) -> u64 {
+        per_second(amount, self.took)
+    }
+}

@@ -1,0 +1,552 @@
+//! One run from beginning to end: lock → recover → header → pipeline → seal → release → exit code.
+//!
+//! The database, the Lease and deletion will each find their place in this order.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use uuid::Uuid;
+
+use crate::cli::{FormatArg, FsyncArg, ProgressArg};
+use crate::config::{Config, Detail, IfLocked, LogDirChoice};
+use crate::lock::{self, Asked, FileLock, Holder};
+use crate::model::{Escaped, Summary};
+use crate::opslog::{FORMAT, Footer, Header, LogDir, OpslogWriter, Recovered, RunStatus, recover, retire};
+use crate::pipeline::{self, Checksum, Fsync, Options, Trees};
+use crate::report::{Console, Ending, Progress, Reporter, print_plan};
+use crate::stop::Stop;
+use crate::time::to_rfc3339;
+use crate::tree::{Tree, owner_of_new_files, raise_open_files, take_umask};
+
+/// Directories listed at once. Measured (see `docs/performance.md`): on a local disk more threads than
+/// processors gain nothing once 8 hide the waiting; over a network each one hides a round trip.
+const SCAN_THREADS_LOCAL: usize = 8;
+const SCAN_THREADS_NETWORK: usize = 16;
+
+/// How a process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, nothing failed; also: left to another run that holds the lock.
+    Done,
+    /// Done, some paths failed or are in conflict.
+    Partial,
+    /// Usage or configuration.
+    Usage,
+    /// The run could not go on.
+    Fatal,
+    /// The pair is locked and the user wants to know.
+    Locked,
+    /// A signal asked for the end.
+    Interrupted(usize),
+}
+
+impl Exit {
+    /// What the shell sees.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Partial => 1,
+            Self::Usage => 2,
+            Self::Fatal => 5,
+            Self::Locked => 75,
+            Self::Interrupted(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
+        }
+    }
+}
+
+/// What keeps a run from beginning: nothing was touched.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The log directory can't be used.
+    #[error("the log directory {} cannot be used: {error}. Give another one with --log-dir", path.display())]
+    LogDir {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// The lock file can't be used.
+    #[error("the lock file {} cannot be used: {error}. Check its permissions", path.display())]
+    Lock {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// A root went away since it was checked.
+    #[error("{} cannot be opened: {error}", path.display())]
+    Root {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// The opslog can't be begun.
+    #[error("the opslog cannot be begun in {}: {error}", path.display())]
+    Opslog {
+        /// In which log directory.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// Not even a small run fits.
+    #[error("the limit of {0} open files is too low: raise it, as with `ulimit -n 1024`")]
+    OpenFiles(usize),
+}
+
+impl StartError {
+    /// What the process ends with.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::LogDir { .. } | Self::OpenFiles(_) => Exit::Usage,
+            Self::Lock { .. } | Self::Root { .. } | Self::Opslog { .. } => Exit::Fatal,
+        }
+    }
+}
+
+/// Runs one sync.
+pub fn run(config: &Config, console: &Console, stop: &Stop) -> Result<Exit, StartError> {
+    let dir = open_log_dir(&config.log_dir)?;
+    let lock = match take_lock(config, &dir, stop)? {
+        Lock::Ours(lock) => lock,
+        Lock::Taken(holder) => return Ok(leave_to(holder.as_ref(), config, console, stop)),
+    };
+    let retired = tidy(config, &dir);
+    let exit = Run::begin(config, &dir, lock.is_some(), retired).and_then(|run| run.carry_out(console, stop));
+    if let Some(Err(error)) = lock.map(FileLock::release) {
+        tracing::warn!(
+            "the lock file could not be released ({error}); it is free when this process has ended"
+        );
+    }
+    exit
+}
+
+/// One run that holds its lock, or needs none.
+struct Run<'a> {
+    config: &'a Config,
+    dir: &'a LogDir,
+    id: Uuid,
+    started: SystemTime,
+    clock: Instant,
+    trees: Trees,
+    options: Options,
+    /// Opslogs that were deleted by age.
+    retired: u64,
+}
+
+impl<'a> Run<'a> {
+    fn begin(
+        config: &'a Config,
+        dir: &'a LogDir,
+        holds_lock: bool,
+        retired: u64,
+    ) -> Result<Self, StartError> {
+        let (id, started, clock) = (Uuid::now_v7(), SystemTime::now(), Instant::now());
+        let open = |path: &Path| {
+            Tree::open(path).map_err(|error| StartError::Root {
+                path: path.to_owned(),
+                error,
+            })
+        };
+        let (source, dest) = (open(&config.source)?, open(&config.dest)?);
+        let on_network = source.is_on_network() || dest.is_on_network();
+        let wanted = config.scan_threads.unwrap_or(if on_network {
+            SCAN_THREADS_NETWORK
+        } else {
+            SCAN_THREADS_LOCAL
+        });
+        let share = Share::of(raise_open_files(), config.workers, wanted)?;
+        let options = Options {
+            run: id.as_u64_pair().1,
+            dry_run: config.dry_run,
+            rules: config.rules,
+            workers: share.workers,
+            scan_threads: share.scan_threads,
+            hash_copies: config.hash_copies,
+            carry_owner: config.carry_owner,
+            carry_mode: config.carry_mode,
+            fsync: match config.fsync {
+                FsyncArg::Auto if dest.is_on_network() => Fsync::EachFile,
+                FsyncArg::Auto => Fsync::AtEnd,
+                FsyncArg::Always => Fsync::EachFile,
+                FsyncArg::Never => Fsync::Never,
+            },
+            sweep: holds_lock,
+            process_owner: owner_of_new_files(),
+            umask: take_umask(),
+        };
+        let keeping = |tree: Tree| Arc::new(tree.keeping_open(share.handles));
+        let trees = Trees {
+            source: keeping(source),
+            dest: keeping(dest),
+        };
+        Ok(Self {
+            config,
+            dir,
+            id,
+            started,
+            clock,
+            trees,
+            options,
+            retired,
+        })
+    }
+
+    fn carry_out(self, console: &Console, stop: &Stop) -> Result<Exit, StartError> {
+        let error = |error| StartError::Opslog {
+            path: self.dir.path().to_owned(),
+            error,
+        };
+        let mut opslog = OpslogWriter::create(self.dir, self.header(), self.started).map_err(error)?;
+        let output = self.config.output;
+        let reporter = Reporter::new(console, output, self.config.dry_run, self.options.workers);
+        let progress = (output.progress != ProgressArg::None && output.detail != Detail::Quiet)
+            .then(|| Progress::start(&reporter.live, console, self.options.workers));
+        let (counts, result) = pipeline::sync(&self.trees, &self.options, &reporter, stop, &mut opslog);
+        if let Some(progress) = progress {
+            progress.finish();
+        }
+        let (exit, error) = judge(&counts, result, stop);
+        let sealed = opslog.finish_as(exit, &counts, error.as_deref(), self.retired);
+        Ok(self.tell(console, &reporter, &counts, exit, error, sealed))
+    }
+
+    fn header(&self) -> Header {
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        Header {
+            format: FORMAT,
+            run_id: self.id.to_string(),
+            pair: self.config.pair.clone(),
+            direction: self.config.direction.clone(),
+            src: text(&self.config.source),
+            dest: text(&self.config.dest),
+            started_at: to_rfc3339(self.started),
+            dry_run: self.config.dry_run,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            host: lock::host(),
+            pid: std::process::id(),
+            options: self.options_for_the_header(),
+        }
+    }
+
+    fn options_for_the_header(&self) -> serde_json::Map<String, serde_json::Value> {
+        let options = &self.options;
+        let checksum = match options.rules.checksum {
+            Checksum::Mismatch => "mismatch",
+            Checksum::Always => "always",
+            Checksum::Never => "never",
+        };
+        let fsync = match options.fsync {
+            Fsync::EachFile => "each file",
+            Fsync::AtEnd => "at the end",
+            Fsync::Never => "never",
+        };
+        let all = serde_json::json!({
+            "workers": options.workers,
+            "scan_threads": options.scan_threads,
+            "mtime_threshold": options.rules.mtime_threshold.as_secs_f64(),
+            "checksum": checksum,
+            "hash_copies": options.hash_copies,
+            "owner": options.carry_owner,
+            "mode": options.carry_mode,
+            "fsync": fsync,
+        });
+        all.as_object().cloned().unwrap_or_default()
+    }
+
+    /// Prints plan and summary, and returns what the process ends with.
+    fn tell(
+        &self,
+        console: &Console,
+        reporter: &Reporter,
+        counts: &Summary,
+        exit: Exit,
+        error: Option<String>,
+        sealed: io::Result<PathBuf>,
+    ) -> Exit {
+        let (exit, error, opslog) = match sealed {
+            Ok(path) => (exit, error, Some(path)),
+            Err(cause) => {
+                let ours = format!("the opslog could not be sealed: {cause}");
+                let error = error.map_or_else(|| ours.clone(), |error| format!("{error}; {ours}"));
+                (
+                    if matches!(exit, Exit::Interrupted(_)) {
+                        exit
+                    } else {
+                        Exit::Fatal
+                    },
+                    Some(error),
+                    None,
+                )
+            }
+        };
+        if let Some(error) = &error {
+            tracing::error!("{}", Escaped(error.as_bytes()));
+        }
+        let output = self.config.output;
+        if output.detail == Detail::Quiet {
+            return exit;
+        }
+        if let (true, None, Some(path)) = (self.config.dry_run, &error, &opslog)
+            && let Err(damage) = print_plan(console, path, output.format)
+        {
+            tracing::error!("the plan cannot be read back from {}: {damage}", path.display());
+        }
+        let ending = Ending {
+            pair: &self.config.pair,
+            direction: &self.config.direction,
+            run_id: &self.id.to_string(),
+            dry_run: self.config.dry_run,
+            status: exit.status(),
+            exit_code: exit.code(),
+            took: self.clock.elapsed(),
+            counts,
+            failures: &reporter.failures(),
+            error: error.as_deref(),
+            opslog: opslog.as_deref(),
+        };
+        console.print(&match output.format {
+            FormatArg::Text => ending.to_text(),
+            FormatArg::Json => ending.to_json(),
+        });
+        exit
+    }
+}
+
+/// How the run ended, and what ended it early.
+fn judge(counts: &Summary, result: Result<(), pipeline::Error>, stop: &Stop) -> (Exit, Option<String>) {
+    match (stop.signal(), result) {
+        (Some(signal), result) => {
+            let also = result
+                .err()
+                .map_or_else(String::new, |error| format!("; {error}"));
+            (
+                Exit::Interrupted(signal),
+                Some(format!("interrupted by signal {signal}{also}")),
+            )
+        }
+        (None, Err(error)) => (Exit::Fatal, Some(error.to_string())),
+        (None, Ok(())) if counts.is_partial() => (Exit::Partial, None),
+        (None, Ok(())) => (Exit::Done, None),
+    }
+}
+
+/// How the process's limit on open files is shared out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Share {
+    workers: usize,
+    scan_threads: usize,
+    /// Directories that each tree may keep open.
+    handles: usize,
+}
+
+impl Share {
+    /// Standard streams, lock, opslog, the roots, and what libraries open.
+    const FIXED: usize = 16;
+    /// Both directories and both files, and a step on the way to a deep directory on each side.
+    const WORKER: usize = 6;
+    /// Both directories, and a step on the way on each side.
+    const SCAN_THREAD: usize = 4;
+    /// Fewer kept handles than this, and even a small tree is walked from its root all the time.
+    const HANDLES: usize = 4;
+    /// More are of no use: so many directories are never in work at once.
+    const HANDLES_AT_MOST: usize = 16 * 1024;
+
+    /// Takes threads away where the limit is too low, first from the scan, then from the workers.
+    fn of(limit: usize, workers: usize, scan_threads: usize) -> Result<Self, StartError> {
+        let for_threads = limit
+            .checked_sub(Self::FIXED + 2 * Self::HANDLES)
+            .filter(|files| *files >= Self::WORKER + Self::SCAN_THREAD)
+            .ok_or(StartError::OpenFiles(limit))?;
+        let fit_workers = workers.min((for_threads - Self::SCAN_THREAD) / Self::WORKER);
+        let fit_scan = scan_threads.min((for_threads - fit_workers * Self::WORKER) / Self::SCAN_THREAD);
+        if (fit_workers, fit_scan) != (workers, scan_threads) {
+            tracing::warn!(
+                "only {limit} files may be open: running with {fit_workers} workers and {fit_scan} scan threads.                  Raise the limit, as with `ulimit -n 65536`, for all of them"
+            );
+        }
+        let rest = limit - Self::FIXED - fit_workers * Self::WORKER - fit_scan * Self::SCAN_THREAD;
+        Ok(Self {
+            workers: fit_workers,
+            scan_threads: fit_scan,
+            handles: (rest / 2).min(Self::HANDLES_AT_MOST),
+        })
+    }
+}
+
+fn open_log_dir(choice: &LogDirChoice) -> Result<LogDir, StartError> {
+    let open = |path: &Path| {
+        LogDir::open(path).map_err(|error| StartError::LogDir {
+            path: path.to_owned(),
+            error,
+        })
+    };
+    match choice {
+        LogDirChoice::Given(path) => open(path),
+        LogDirChoice::Default { system, user } => match (open(system), user) {
+            (Err(refused), Some(user)) => {
+                let dir = open(user)?;
+                tracing::info!("{refused}; using {} instead", dir.path().display());
+                Ok(dir)
+            }
+            (result, _) => result,
+        },
+    }
+}
+
+/// The answer to asking for the lock.
+enum Lock {
+    /// Nobody else runs; nothing where no lock was wanted.
+    Ours(Option<FileLock>),
+    /// Somebody else does.
+    Taken(Option<Holder>),
+}
+
+fn take_lock(config: &Config, dir: &LogDir, stop: &Stop) -> Result<Lock, StartError> {
+    if !config.lock {
+        return Ok(Lock::Ours(None));
+    }
+    let path = dir.lock_file(&config.pair);
+    let patience = match config.if_locked {
+        IfLocked::Wait(patience) => patience,
+        IfLocked::Skip | IfLocked::Fail => Duration::ZERO,
+    };
+    match lock::acquire(&path, &Holder::this_process(&config.direction), patience, stop) {
+        Ok(Asked::Held(lock)) => Ok(Lock::Ours(Some(lock))),
+        Ok(Asked::Taken(holder)) => Ok(Lock::Taken(holder)),
+        Err(error) => Err(StartError::Lock { path, error }),
+    }
+}
+
+/// The pair is somebody else's for now.
+fn leave_to(holder: Option<&Holder>, config: &Config, console: &Console, stop: &Stop) -> Exit {
+    if let Some(signal) = stop.signal() {
+        return Exit::Interrupted(signal);
+    }
+    let who = holder.map_or_else(|| "another run".to_owned(), ToString::to_string);
+    let (exit, what) = match config.if_locked {
+        IfLocked::Skip => (Exit::Done, "skipped"),
+        IfLocked::Wait(_) | IfLocked::Fail => (Exit::Locked, "not run"),
+    };
+    let pair = &config.pair;
+    match (config.output.format, config.output.detail) {
+        (_, Detail::Quiet) => {}
+        (FormatArg::Text, _) => console.print(&format!("{pair}: {what}, the pair is locked by {who}\n")),
+        (FormatArg::Json, _) => {
+            let line = serde_json::json!({ "type": "locked", "pair": pair, "holder": holder, "exit_code": exit.code() });
+            console.print(&format!("{line}\n"));
+        }
+    }
+    exit
+}
+
+/// Puts the log directory in order; what can't be done there is told and stops nobody. Returns how many
+/// opslogs were deleted by age.
+fn tidy(config: &Config, dir: &LogDir) -> u64 {
+    // Without a lock a `.part` may be a living run's whose lock does not show (another NFS client).
+    let min_age = if config.lock {
+        Duration::ZERO
+    } else {
+        Duration::from_secs(3600)
+    };
+    match recover(dir, &config.pair, &config.direction, min_age) {
+        Ok(recovered) => recovered.iter().for_each(tell_recovered),
+        Err(error) => tracing::warn!("opslogs of killed runs could not be recovered: {error}"),
+    }
+    let Some(keep) = config.log_retention else {
+        return 0;
+    };
+    match retire(dir, keep) {
+        Ok(retired) => {
+            for path in &retired {
+                tracing::warn!(
+                    "deleted an opslog that never reached a database, by age: {}",
+                    path.display()
+                );
+            }
+            retired.len() as u64
+        }
+        Err(error) => {
+            tracing::warn!("old opslogs could not be deleted: {error}");
+            0
+        }
+    }
+}
+
+fn tell_recovered(recovered: &Recovered) {
+    match recovered {
+        Recovered::Sealed { path, operations } => {
+            tracing::info!(
+                "sealed the opslog of a run that was killed, {operations} operations: {}",
+                path.display()
+            );
+        }
+        Recovered::SetAside { path, reason } => {
+            tracing::warn!(
+                "an opslog is damaged ({reason}) and was set aside: {}",
+                path.display()
+            );
+        }
+    }
+}
+
+impl Exit {
+    /// How a run that ends so is logged.
+    fn status(self) -> RunStatus {
+        match self {
+            Self::Done => RunStatus::Success,
+            Self::Partial => RunStatus::PartialFailure,
+            Self::Usage | Self::Fatal | Self::Locked | Self::Interrupted(_) => RunStatus::Failed,
+        }
+    }
+}
+
+impl OpslogWriter {
+    fn finish_as(
+        self,
+        exit: Exit,
+        counts: &Summary,
+        error: Option<&str>,
+        retired: u64,
+    ) -> io::Result<PathBuf> {
+        let footer = Footer {
+            ended_at: to_rfc3339(SystemTime::now()),
+            status: exit.status(),
+            operations: self.operations(),
+            counts: counts.clone(),
+            retired_unflushed: retired,
+            error_message: error.map(str::to_owned),
+        };
+        self.finish(footer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_fit_the_limit_on_open_files() {
+        for limit in 34..3000 {
+            for (workers, scan) in [(1, 1), (4, 8), (64, 32), (1024, 1024)] {
+                let share = Share::of(limit, workers, scan).unwrap();
+                let used = Share::FIXED + share.workers * 6 + share.scan_threads * 4 + 2 * share.handles;
+                assert!(
+                    used <= limit && share.workers >= 1 && share.scan_threads >= 1,
+                    "{limit}: {share:?}"
+                );
+            }
+        }
+        assert_eq!(
+            Share::of(4096, 4, 8).unwrap(),
+            Share {
+                workers: 4,
+                scan_threads: 8,
+                handles: 2012
+            }
+        );
+        assert!(Share::of(33, 1, 1).is_err());
+    }
+}

@@ -1,0 +1,125 @@
+//! An open regular file: its bytes and its holes.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::SeekFrom;
+use rustix::io::Errno;
+
+use super::close::close;
+use super::dir::{Freshness, entry_of_stat, look_at_handle};
+use crate::model::Entry;
+
+/// A stretch of a file: where it begins and where it ends, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// First byte.
+    pub start: u64,
+    /// One past the last byte.
+    pub end: u64,
+}
+
+/// An open file. Offsets are always given: the handle's own position is never used for data.
+#[derive(Debug)]
+pub struct File {
+    fd: OwnedFd,
+}
+
+impl File {
+    pub(super) fn new(fd: OwnedFd) -> Self {
+        Self { fd }
+    }
+
+    /// What the handle refers to now.
+    pub fn look(&self, freshness: Freshness) -> io::Result<Entry> {
+        Ok(entry_of_stat(&look_at_handle(&self.fd, freshness)?))
+    }
+
+    /// What the handle refers to now, and whether it has holes: fewer blocks than its size needs.
+    pub fn look_for_holes(&self) -> io::Result<(Entry, bool)> {
+        let stat = look_at_handle(&self.fd, Freshness::Cached)?;
+        Ok((
+            entry_of_stat(&stat),
+            stat.stx_blocks < stat.stx_size.div_ceil(512),
+        ))
+    }
+
+    /// Reads once at `offset`, into as much of `buffer` as the kernel fills; 0 is the end of the file.
+    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        Ok(rustix::io::retry_on_intr(|| {
+            rustix::io::pread(&self.fd, &mut *buffer, offset)
+        })?)
+    }
+
+    /// Writes all of `bytes` at `offset`.
+    pub fn write_all_at(&self, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let written = rustix::io::retry_on_intr(|| rustix::io::pwrite(&self.fd, bytes, offset))?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            bytes = &bytes[written..];
+            offset += written as u64;
+        }
+        Ok(())
+    }
+
+    /// Has the kernel copy up to `len` bytes at `offset` to the same offset of `dest`, sharing
+    /// blocks where the file system can. Nothing: it cannot here, and the bytes must be read and written.
+    pub fn copy_range_to(&self, dest: &Self, offset: u64, len: u64) -> io::Result<Option<u64>> {
+        let (mut from, mut to) = (offset, offset);
+        let len = usize::try_from(len.min(1 << 30)).unwrap_or(1 << 30);
+        match rustix::fs::copy_file_range(&self.fd, Some(&mut from), &dest.fd, Some(&mut to), len) {
+            // Old kernels answer 0 where they can't (procfs, some FUSE), so 0 is no end of file.
+            Ok(0) | Err(Errno::XDEV | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS | Errno::PERM) => {
+                Ok(None)
+            }
+            Ok(copied) => Ok(Some(copied as u64)),
+            Err(Errno::INTR) => Ok(Some(0)),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// The next stretch of data at or after `offset`; nothing when only a hole is left.
+    pub fn next_data(&self, offset: u64, len: u64) -> io::Result<Option<Extent>> {
+        match rustix::fs::seek(&self.fd, SeekFrom::Data(offset)) {
+            Ok(start) => {
+                let end = rustix::fs::seek(&self.fd, SeekFrom::Hole(start))?;
+                Ok(Some(Extent {
+                    start,
+                    end: end.min(len),
+                })
+                .filter(|extent| extent.start < len))
+            }
+            Err(Errno::NXIO) => Ok(None),
+            // Holes can't be asked for here: all of it counts as data.
+            Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => Ok(Some(Extent {
+                start: offset,
+                end: len,
+            })
+            .filter(|extent| extent.start < extent.end)),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Sets the size, which makes a hole at the end where the file grows.
+    pub fn set_len(&self, len: u64) -> io::Result<()> {
+        Ok(rustix::fs::ftruncate(&self.fd, len)?)
+    }
+
+    /// Writes data and metadata to disk (on NFS: to the server's).
+    pub fn sync(&self) -> io::Result<()> {
+        Ok(rustix::fs::fsync(&self.fd)?)
+    }
+
+    /// Closes, and hears of writes that failed late.
+    pub fn close(self) -> io::Result<()> {
+        close(self.fd)
+    }
+}
+
+impl AsFd for File {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}

@@ -1,0 +1,26 @@
+//! The only code that makes system calls on the two trees: directory handles, listings, files,
+//! temporaries, metadata.
+//!
+//! It answers what the operating system can do and decides nothing. Everything happens relative
+//! to open directory handles, one name at a time, never following a symlink. A tree knows nothing
+//! of the other one.
+
+mod close;
+mod dir;
+mod file;
+mod listing;
+mod metadata;
+mod network;
+mod place;
+mod process;
+mod reserved;
+mod temporary;
+
+pub use dir::{Dir, Freshness, Publish};
+pub use file::{Extent, File};
+pub use listing::{LOOK_AT_ONCE, Listing, Unseen};
+pub use metadata::{set_mode, set_mtime, set_owner};
+pub use place::{Opened, Place, Tree};
+pub use process::{owner_of_new_files, raise_open_files, take_umask};
+pub use reserved::LOG_DIR_TAG;
+pub use temporary::{Temporary, TemporaryNames};
