@@ -63,6 +63,7 @@ pub struct SyncArgs {
         long,
         value_name = "SECONDS",
         env = "HA_SYNC_MTIME_THRESHOLD",
+        allow_negative_numbers = true,
         help_heading = "What is carried",
         default_value = "2"
     )]
@@ -89,44 +90,19 @@ pub struct SyncArgs {
     #[arg(long, env = "HA_SYNC_DELETE_MISSING", help_heading = "What is carried", default_value_t = false, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub delete_missing: bool,
     /// Not yet: more deletions than this, N or P%, and none is done
-    #[arg(
-        long,
-        value_name = "N|P%|none",
-        env = "HA_SYNC_MAX_DELETE",
-        help_heading = "What is carried"
-    )]
+    #[arg(long, value_name = "N|P%|none", env = "HA_SYNC_MAX_DELETE", help_heading = "What is carried")]
     pub max_delete: Option<String>,
     /// Not yet: leave out what matches this glob
-    #[arg(
-        long,
-        value_name = "GLOB",
-        env = "HA_SYNC_EXCLUDE",
-        help_heading = "What is carried"
-    )]
+    #[arg(long, value_name = "GLOB", env = "HA_SYNC_EXCLUDE", help_heading = "What is carried")]
     pub exclude: Vec<String>,
     /// Not yet: leave out what matches a glob in this file
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "HA_SYNC_EXCLUDE_FROM",
-        help_heading = "What is carried"
-    )]
+    #[arg(long, value_name = "FILE", env = "HA_SYNC_EXCLUDE_FROM", help_heading = "What is carried")]
     pub exclude_from: Vec<PathBuf>,
     /// Not yet: do carry what matches this glob
-    #[arg(
-        long,
-        value_name = "GLOB",
-        env = "HA_SYNC_INCLUDE",
-        help_heading = "What is carried"
-    )]
+    #[arg(long, value_name = "GLOB", env = "HA_SYNC_INCLUDE", help_heading = "What is carried")]
     pub include: Vec<String>,
     /// Not yet: leave files alone that changed less than this ago
-    #[arg(
-        long,
-        value_name = "DURATION",
-        env = "HA_SYNC_MIN_AGE",
-        help_heading = "What is carried"
-    )]
+    #[arg(long, value_name = "DURATION", env = "HA_SYNC_MIN_AGE", help_heading = "What is carried")]
     pub min_age: Option<String>,
 
     /// Threads that copy, hash and make directories
@@ -139,26 +115,14 @@ pub struct SyncArgs {
     #[arg(long, env = "HA_SYNC_HASH_COPIES", help_heading = "Speed", default_value_t = true, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub hash_copies: bool,
     /// Write files through to disk: auto is each file on a network file system, all at the end on a local one
-    #[arg(
-        long,
-        value_name = "WHEN",
-        env = "HA_SYNC_FSYNC",
-        help_heading = "Speed",
-        default_value = "auto"
-    )]
+    #[arg(long, value_name = "WHEN", env = "HA_SYNC_FSYNC", help_heading = "Speed", default_value = "auto")]
     pub fsync: FsyncArg,
     /// Not yet: bytes per second over all workers, such as 50M
     #[arg(long, value_name = "RATE", env = "HA_SYNC_BWLIMIT", help_heading = "Speed")]
     pub bwlimit: Option<String>,
 
     /// How two runs of one pair are kept apart: auto is a lock file outside clusters
-    #[arg(
-        long,
-        value_name = "HOW",
-        env = "HA_SYNC_LOCK",
-        help_heading = "Safety",
-        default_value = "auto"
-    )]
+    #[arg(long, value_name = "HOW", env = "HA_SYNC_LOCK", help_heading = "Safety", default_value = "auto")]
     pub lock: LockArg,
     /// When the pair is locked: skip (exit 0), wait, wait=SECONDS, or fail (exit 75)
     #[arg(
@@ -170,12 +134,7 @@ pub struct SyncArgs {
     )]
     pub if_locked: String,
     /// Not yet: seconds until a Lease that nobody renews counts as stale
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        env = "HA_SYNC_LOCK_TTL",
-        help_heading = "Safety"
-    )]
+    #[arg(long, value_name = "SECONDS", env = "HA_SYNC_LOCK_TTL", help_heading = "Safety")]
     pub lock_ttl: Option<u64>,
     /// Not yet: the Lease's namespace
     #[arg(long, value_name = "NAME", env = "HA_SYNC_NAMESPACE", help_heading = "Safety")]
@@ -184,12 +143,7 @@ pub struct SyncArgs {
     #[arg(long, env = "HA_SYNC_REQUIRE_MOUNT", help_heading = "Safety", default_value_t = false, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub require_mount: bool,
     /// Not yet: refuse to run unless this file exists at both roots
-    #[arg(
-        long,
-        value_name = "NAME",
-        env = "HA_SYNC_REQUIRE_FILE",
-        help_heading = "Safety"
-    )]
+    #[arg(long, value_name = "NAME", env = "HA_SYNC_REQUIRE_FILE", help_heading = "Safety")]
     pub require_file: Option<String>,
 
     /// Where opslogs are written [default: /var/log/ha-sync, else the user's state folder]
@@ -205,21 +159,10 @@ pub struct SyncArgs {
     )]
     pub log_retain_days: u32,
     /// Not yet: the database that opslogs are flushed to
-    #[arg(
-        long,
-        value_name = "DSN",
-        env = "HA_SYNC_DB_DSN",
-        help_heading = "Log",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "DSN", env = "HA_SYNC_DB_DSN", help_heading = "Log", hide_env_values = true)]
     pub db_dsn: Option<String>,
     /// Not yet: remove older operation rows from the database
-    #[arg(
-        long,
-        value_name = "DAYS",
-        env = "HA_SYNC_DB_RETAIN_DAYS",
-        help_heading = "Log"
-    )]
+    #[arg(long, value_name = "DAYS", env = "HA_SYNC_DB_RETAIN_DAYS", help_heading = "Log")]
     pub db_retain_days: Option<u32>,
 
     /// What standard output is for: the plan of a dry run and the summary

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::cli::{ChecksumArg, FormatArg, FsyncArg, LockArg, ProgressArg, SyncArgs};
-use crate::model::Escaped;
+use crate::model::{Escaped, shown};
 use crate::pipeline::{Checksum, Rules};
 use crate::tree::{Dir, LOG_DIR_TAG};
 
@@ -160,16 +160,8 @@ fn refuse_what_is_not_there_yet(args: &SyncArgs) -> Checked<()> {
         parse_size(rate)?;
     }
     let given = [
-        (
-            "--db-dsn",
-            args.db_dsn.is_some(),
-            "opslogs stay in the log directory",
-        ),
-        (
-            "--db-retain-days",
-            args.db_retain_days.is_some(),
-            "there is no database",
-        ),
+        ("--db-dsn", args.db_dsn.is_some(), "opslogs stay in the log directory"),
+        ("--db-retain-days", args.db_retain_days.is_some(), "there is no database"),
         (
             "--lock=lease",
             args.lock == LockArg::Lease,
@@ -179,34 +171,14 @@ fn refuse_what_is_not_there_yet(args: &SyncArgs) -> Checked<()> {
         ("--namespace", args.namespace.is_some(), "a lock file needs none"),
         ("--delete-missing", args.delete_missing, "nothing is deleted"),
         ("--max-delete", args.max_delete.is_some(), "nothing is deleted"),
-        (
-            "--xattrs",
-            args.xattrs == Some(true),
-            "extended attributes and ACLs are not carried",
-        ),
+        ("--xattrs", args.xattrs == Some(true), "extended attributes and ACLs are not carried"),
         ("--exclude", !args.exclude.is_empty(), "everything is carried"),
-        (
-            "--exclude-from",
-            !args.exclude_from.is_empty(),
-            "everything is carried",
-        ),
+        ("--exclude-from", !args.exclude_from.is_empty(), "everything is carried"),
         ("--include", !args.include.is_empty(), "everything is carried"),
         ("--min-age", args.min_age.is_some(), "everything is carried"),
-        (
-            "--bwlimit",
-            args.bwlimit.is_some(),
-            "fewer --workers use less of the network",
-        ),
-        (
-            "--require-mount",
-            args.require_mount,
-            "check with `mountpoint -q DIR` before",
-        ),
-        (
-            "--require-file",
-            args.require_file.is_some(),
-            "check with `test -e DIR/NAME` before",
-        ),
+        ("--bwlimit", args.bwlimit.is_some(), "fewer --workers use less of the network"),
+        ("--require-mount", args.require_mount, "check with `mountpoint -q DIR` before"),
+        ("--require-file", args.require_file.is_some(), "check with `test -e DIR/NAME` before"),
     ];
     match given.iter().find(|(_, given, _)| *given) {
         Some((flag, _, instead)) => wrong(format!(
@@ -263,10 +235,7 @@ fn root(flag: &str, path: Option<&Path>) -> Checked<PathBuf> {
         _ => wrong(format!("{flag} {}: {error}", shown(path))),
     })?;
     if !resolved.is_dir() {
-        return wrong(format!(
-            "{flag} {} is no folder: give the folder that holds it",
-            shown(path)
-        ));
+        return wrong(format!("{flag} {} is no folder: give the folder that holds it", shown(path)));
     }
     if resolved.join(LOG_DIR_TAG).symlink_metadata().is_ok() {
         return wrong(format!(
@@ -281,30 +250,20 @@ fn root(flag: &str, path: Option<&Path>) -> Checked<PathBuf> {
 fn check_apart(source: &Path, dest: &Path) -> Checked<()> {
     let open = |flag: &str, path: &Path| {
         Dir::open_root(path).or_else(|error| {
-            wrong(format!(
-                "{flag} {} cannot be opened: {error}. Check its permissions",
-                shown(path)
-            ))
+            wrong(format!("{flag} {} cannot be opened: {error}. Check its permissions", shown(path)))
         })
     };
     let (source_dir, dest_dir) = (open("--src", source)?, open("--dest", dest)?);
     let same = source == dest || identities(&source_dir).first() == identities(&dest_dir).first();
     if same {
-        return wrong(format!(
-            "--src and --dest are the same folder, {}: give two",
-            shown(source)
-        ));
+        return wrong(format!("--src and --dest are the same folder, {}: give two", shown(source)));
     }
     let inside = |inner: &Path, inner_dir: &Dir, outer: &Path, outer_dir: &Dir| {
         inner.starts_with(outer)
-            || identities(outer_dir)
-                .first()
-                .is_some_and(|outer| identities(inner_dir).contains(outer))
+            || identities(outer_dir).first().is_some_and(|outer| identities(inner_dir).contains(outer))
     };
     let nested = |inner: &str, outer: &str| {
-        wrong(format!(
-            "{inner} lies inside {outer}: a tree cannot be synced into itself. Move one of them"
-        ))
+        wrong(format!("{inner} lies inside {outer}: a tree cannot be synced into itself. Move one of them"))
     };
     if inside(source, &source_dir, dest, &dest_dir) {
         return nested("--src", "--dest");
@@ -344,33 +303,36 @@ fn log_dir(given: Option<&Path>) -> LogDirChoice {
     if let Some(path) = given {
         return LogDirChoice::Given(path.to_owned());
     }
-    let absolute = |variable: &str| {
-        std::env::var_os(variable)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
+    let absolute =
+        |variable: &str| std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
     let user = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
-    LogDirChoice::Default {
-        system: "/var/log/ha-sync".into(),
-        user: user.map(|state| state.join("ha-sync")),
-    }
+    LogDirChoice::Default { system: "/var/log/ha-sync".into(), user: user.map(|state| state.join("ha-sync")) }
 }
 
-/// A log directory may lie inside a tree, where it is left out; it can't be the tree.
+/// A log directory may lie inside a tree, where it is left out from then on: so it can't be the tree
+/// itself, nor a folder with the user's own files.
 fn check_log_dir(choice: &LogDirChoice, roots: &[(&str, &Path)]) -> Checked<()> {
-    let LogDirChoice::Given(path) = choice else {
-        return Ok(());
-    };
+    let LogDirChoice::Given(path) = choice else { return Ok(()) };
     if path.as_os_str().is_empty() {
         return wrong("--log-dir is empty: give a folder");
     }
-    let resolved = path.canonicalize().unwrap_or_else(|_| path.clone());
-    match roots.iter().find(|(_, root)| *root == resolved) {
-        Some((flag, _)) => wrong(format!(
-            "--log-dir is {flag} itself: give a folder of its own for the logs"
-        )),
-        None => Ok(()),
+    let Ok(resolved) = path.canonicalize() else { return Ok(()) };
+    if let Some((flag, _)) = roots.iter().find(|(_, root)| *root == resolved) {
+        return wrong(format!("--log-dir is {flag} itself: give a folder of its own for the logs"));
     }
+    let is_in_a_tree = roots.iter().any(|(_, root)| resolved.starts_with(root));
+    if is_in_a_tree && !resolved.join(LOG_DIR_TAG).exists() && !is_empty(&resolved) {
+        return wrong(format!(
+            "--log-dir {} lies in a tree and holds files of other kinds: a log directory is left out of every sync, \
+             and they would be, too. Give an empty or a new folder",
+            shown(path)
+        ));
+    }
+    Ok(())
+}
+
+fn is_empty(folder: &Path) -> bool {
+    std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 fn locks(lock: LockArg) -> Checked<bool> {
@@ -392,17 +354,12 @@ fn if_locked(text: &str) -> Checked<IfLocked> {
         Some(("wait", seconds)) if seconds.parse::<u64>().is_ok() => {
             Ok(IfLocked::Wait(Duration::from_secs(seconds.parse().unwrap_or(0))))
         }
-        _ => wrong(format!(
-            "--if-locked {text:?}: use skip, wait, wait=SECONDS or fail"
-        )),
+        _ => wrong(format!("--if-locked {text:?}: use skip, wait, wait=SECONDS or fail")),
     }
 }
 
 fn threshold(text: &str) -> Checked<Duration> {
-    let seconds = text
-        .parse::<f64>()
-        .ok()
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let seconds = text.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds.ok_or(()).or_else(|()| {
         wrong(format!(
             "--mtime-threshold {text:?}: give seconds, 0 or more, fractions allowed, such as 2 or 0.5"
@@ -422,11 +379,8 @@ fn parse_size(text: &str) -> Checked<u64> {
         "T" | "t" | "TiB" => Some(40),
         _ => None,
     };
-    let size = digits
-        .parse::<u64>()
-        .ok()
-        .zip(shift)
-        .and_then(|(number, shift)| number.checked_mul(1 << shift));
+    let size =
+        digits.parse::<u64>().ok().zip(shift).and_then(|(number, shift)| number.checked_mul(1 << shift));
     size.filter(|size| *size > 0).ok_or(()).or_else(|()| {
         wrong(format!(
             "--bwlimit {text:?}: give bytes per second, such as 50M (K, M, G, T are powers of 1024)"
@@ -441,17 +395,7 @@ fn output(args: &SyncArgs) -> Checked<Output> {
         (false, true) => Detail::Verbose,
         (false, false) => Detail::Normal,
     };
-    Ok(Output {
-        format: args.format,
-        progress: args.progress,
-        log_format: args.log_format,
-        detail,
-    })
-}
-
-fn shown(path: &Path) -> String {
-    use std::os::unix::ffi::OsStrExt as _;
-    Escaped(path.as_os_str().as_bytes()).to_string()
+    Ok(Output { format: args.format, progress: args.progress, log_format: args.log_format, detail })
 }
 
 #[cfg(test)]
@@ -463,18 +407,7 @@ mod tests {
         for good in ["media", "a", "a-b", "0", &"x".repeat(63)] {
             assert_eq!(pair_name(good).unwrap(), good);
         }
-        for bad in [
-            "",
-            "-a",
-            "a-",
-            "Media",
-            "a_b",
-            "a.b",
-            "a/b",
-            "é",
-            "a\n",
-            &"x".repeat(64),
-        ] {
+        for bad in ["", "-a", "a-", "Media", "a_b", "a.b", "a/b", "é", "a\n", &"x".repeat(64)] {
             assert!(pair_name(bad).is_err(), "{bad:?}");
         }
     }
@@ -501,10 +434,7 @@ mod tests {
 
     #[test]
     fn waiting_for_a_lock_may_have_an_end() {
-        assert_eq!(
-            if_locked("wait=30").unwrap(),
-            IfLocked::Wait(Duration::from_secs(30))
-        );
+        assert_eq!(if_locked("wait=30").unwrap(), IfLocked::Wait(Duration::from_secs(30)));
         assert_eq!(if_locked("wait").unwrap(), IfLocked::Wait(Duration::MAX));
         for bad in ["", "wait=", "wait=x", "skip=1", "later"] {
             assert!(if_locked(bad).is_err(), "{bad:?}");

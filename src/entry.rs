@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use crate::cli::{ProgressArg, SyncArgs};
+use crate::cli::{FormatArg, ProgressArg, SyncArgs};
 use crate::config::{Config, Detail, Output};
 use crate::report::{Console, init_logging};
 use crate::run::{Exit, run};
@@ -30,7 +30,19 @@ pub fn sync(args: &SyncArgs) -> ExitCode {
     }
     match run(&config, &console, &stop) {
         Ok(exit) => exit.code().into(),
-        Err(error) => fail(&error, error.exit()),
+        Err(error) => {
+            let exit = error.exit();
+            if config.output.format == FormatArg::Json {
+                let ending = serde_json::json!({
+                    "type": "error",
+                    "pair": config.pair,
+                    "exit_code": exit.code(),
+                    "error_message": error.to_string(),
+                });
+                console.print(&format!("{ending}\n"));
+            }
+            fail(&error, exit)
+        }
     }
 }
 
@@ -61,11 +73,11 @@ fn wants_bars(output: Output) -> bool {
 
 /// The first signal asks the run to end, the second ends the process at once.
 fn listen_to_signals(stop: &Stop) -> io::Result<()> {
+    let asked = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        let asked = Arc::new(AtomicBool::new(false));
-        // In this order: the first signal finds the flag unset, passes and sets it.
+        // In this order: the first signal, whichever it is, finds the flag unset, passes and sets it.
         flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&asked))?;
-        flag::register(signal, asked)?;
+        flag::register(signal, Arc::clone(&asked))?;
         flag::register_usize(signal, stop.signal_cell(), signal.unsigned_abs() as usize)?;
     }
     Ok(())

@@ -2,18 +2,23 @@
 //!
 //! The database, the Lease and deletion will each find their place in this order.
 
+mod prepare;
+mod share;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use uuid::Uuid;
 
+use self::prepare::{Lock, open_log_dir, take_lock, tidy};
+use self::share::Share;
 use crate::cli::{FormatArg, FsyncArg, ProgressArg};
-use crate::config::{Config, Detail, IfLocked, LogDirChoice};
-use crate::lock::{self, Asked, FileLock, Holder};
-use crate::model::{Escaped, Summary};
-use crate::opslog::{FORMAT, Footer, Header, LogDir, OpslogWriter, Recovered, RunStatus, recover, retire};
+use crate::config::{Config, Detail, IfLocked};
+use crate::lock::{self, FileLock, Holder};
+use crate::model::{Escaped, Summary, shown};
+use crate::opslog::{FORMAT, Footer, Header, LogDir, OpslogWriter, RunStatus};
 use crate::pipeline::{self, Checksum, Fsync, Options, Trees};
 use crate::report::{Console, Ending, Progress, Reporter, print_plan};
 use crate::stop::Stop;
@@ -60,7 +65,7 @@ impl Exit {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The log directory can't be used.
-    #[error("the log directory {} cannot be used: {error}. Give another one with --log-dir", path.display())]
+    #[error("the log directory {} cannot be used: {error}. Give another one with --log-dir", shown(path))]
     LogDir {
         /// Which.
         path: PathBuf,
@@ -68,7 +73,7 @@ pub enum StartError {
         error: io::Error,
     },
     /// The lock file can't be used.
-    #[error("the lock file {} cannot be used: {error}. Check its permissions", path.display())]
+    #[error("the lock file {} cannot be used: {error}. Check its permissions", shown(path))]
     Lock {
         /// Which.
         path: PathBuf,
@@ -76,7 +81,7 @@ pub enum StartError {
         error: io::Error,
     },
     /// A root went away since it was checked.
-    #[error("{} cannot be opened: {error}", path.display())]
+    #[error("{} cannot be opened: {error}", shown(path))]
     Root {
         /// Which.
         path: PathBuf,
@@ -84,7 +89,7 @@ pub enum StartError {
         error: io::Error,
     },
     /// The opslog can't be begun.
-    #[error("the opslog cannot be begun in {}: {error}", path.display())]
+    #[error("the opslog cannot be begun in {}: {error}", shown(path))]
     Opslog {
         /// In which log directory.
         path: PathBuf,
@@ -144,19 +149,12 @@ impl<'a> Run<'a> {
         retired: u64,
     ) -> Result<Self, StartError> {
         let (id, started, clock) = (Uuid::now_v7(), SystemTime::now(), Instant::now());
-        let open = |path: &Path| {
-            Tree::open(path).map_err(|error| StartError::Root {
-                path: path.to_owned(),
-                error,
-            })
-        };
+        let open =
+            |path: &Path| Tree::open(path).map_err(|error| StartError::Root { path: path.to_owned(), error });
         let (source, dest) = (open(&config.source)?, open(&config.dest)?);
         let on_network = source.is_on_network() || dest.is_on_network();
-        let wanted = config.scan_threads.unwrap_or(if on_network {
-            SCAN_THREADS_NETWORK
-        } else {
-            SCAN_THREADS_LOCAL
-        });
+        let wanted =
+            config.scan_threads.unwrap_or(if on_network { SCAN_THREADS_NETWORK } else { SCAN_THREADS_LOCAL });
         let share = Share::of(raise_open_files(), config.workers, wanted)?;
         let options = Options {
             run: id.as_u64_pair().1,
@@ -175,42 +173,30 @@ impl<'a> Run<'a> {
             },
             sweep: holds_lock,
             process_owner: owner_of_new_files(),
-            umask: take_umask(),
+            umask: 0, // Taken when the opslog has been made.
         };
         let keeping = |tree: Tree| Arc::new(tree.keeping_open(share.handles));
-        let trees = Trees {
-            source: keeping(source),
-            dest: keeping(dest),
-        };
-        Ok(Self {
-            config,
-            dir,
-            id,
-            started,
-            clock,
-            trees,
-            options,
-            retired,
-        })
+        let trees = Trees { source: keeping(source), dest: keeping(dest) };
+        Ok(Self { config, dir, id, started, clock, trees, options, retired })
     }
 
-    fn carry_out(self, console: &Console, stop: &Stop) -> Result<Exit, StartError> {
-        let error = |error| StartError::Opslog {
-            path: self.dir.path().to_owned(),
-            error,
-        };
+    fn carry_out(mut self, console: &Console, stop: &Stop) -> Result<Exit, StartError> {
+        let error = |error| StartError::Opslog { path: self.dir.path().to_owned(), error };
         let mut opslog = OpslogWriter::create(self.dir, self.header(), self.started).map_err(error)?;
+        // From here on only the trees get new files, and those have modes of their own.
+        self.options.umask = take_umask();
         let output = self.config.output;
-        let reporter = Reporter::new(console, output, self.config.dry_run, self.options.workers);
-        let progress = (output.progress != ProgressArg::None && output.detail != Detail::Quiet)
-            .then(|| Progress::start(&reporter.live, console, self.options.workers));
+        let reporter = Reporter::new(console, output, self.config.dry_run, self.options.workers, stop);
+        let shows_progress = output.progress != ProgressArg::None && output.detail != Detail::Quiet;
+        let progress = shows_progress.then(|| Progress::start(&reporter.live, console, self.options.workers));
         let (counts, result) = pipeline::sync(&self.trees, &self.options, &reporter, stop, &mut opslog);
-        if let Some(progress) = progress {
+        if let Some(progress) = progress.flatten() {
             progress.finish();
         }
+        let failures = reporter.finish();
         let (exit, error) = judge(&counts, result, stop);
         let sealed = opslog.finish_as(exit, &counts, error.as_deref(), self.retired);
-        Ok(self.tell(console, &reporter, &counts, exit, error, sealed))
+        Ok(self.tell(console, &failures, &counts, (exit, error), sealed))
     }
 
     fn header(&self) -> Header {
@@ -260,40 +246,27 @@ impl<'a> Run<'a> {
     fn tell(
         &self,
         console: &Console,
-        reporter: &Reporter,
+        failures: &[String],
         counts: &Summary,
-        exit: Exit,
-        error: Option<String>,
+        (exit, error): (Exit, Option<String>),
         sealed: io::Result<PathBuf>,
     ) -> Exit {
-        let (exit, error, opslog) = match sealed {
-            Ok(path) => (exit, error, Some(path)),
-            Err(cause) => {
-                let ours = format!("the opslog could not be sealed: {cause}");
-                let error = error.map_or_else(|| ours.clone(), |error| format!("{error}; {ours}"));
-                (
-                    if matches!(exit, Exit::Interrupted(_)) {
-                        exit
-                    } else {
-                        Exit::Fatal
-                    },
-                    Some(error),
-                    None,
-                )
-            }
+        let (opslog, unsealed) = match sealed {
+            Ok(path) => (Some(path), None),
+            Err(cause) => (None, Some(format!("the opslog could not be sealed: {cause}"))),
         };
+        let exit = if unsealed.is_some() { exit.or_fatal() } else { exit };
+        let error = error.into_iter().chain(unsealed).reduce(|first, second| format!("{first}; {second}"));
         if let Some(error) = &error {
             tracing::error!("{}", Escaped(error.as_bytes()));
         }
-        let output = self.config.output;
-        if output.detail == Detail::Quiet {
+        if self.config.output.detail == Detail::Quiet {
+            for failure in failures {
+                tracing::error!("{failure}");
+            }
             return exit;
         }
-        if let (true, None, Some(path)) = (self.config.dry_run, &error, &opslog)
-            && let Err(damage) = print_plan(console, path, output.format)
-        {
-            tracing::error!("the plan cannot be read back from {}: {damage}", path.display());
-        }
+        self.print_plan(console, error.is_some(), opslog.as_deref());
         let ending = Ending {
             pair: &self.config.pair,
             direction: &self.config.direction,
@@ -303,15 +276,29 @@ impl<'a> Run<'a> {
             exit_code: exit.code(),
             took: self.clock.elapsed(),
             counts,
-            failures: &reporter.failures(),
+            failures,
             error: error.as_deref(),
             opslog: opslog.as_deref(),
         };
-        console.print(&match output.format {
+        console.print(&match self.config.output.format {
             FormatArg::Text => ending.to_text(),
             FormatArg::Json => ending.to_json(),
         });
-        exit
+        match console.failure() {
+            Some(error) => {
+                tracing::error!("what was printed is not complete: {error}");
+                exit.or_fatal()
+            }
+            None => exit,
+        }
+    }
+
+    /// A dry run's operations, read back from its opslog; those of one that was cut short are no plan.
+    fn print_plan(&self, console: &Console, is_cut_short: bool, opslog: Option<&Path>) {
+        let Some(opslog) = opslog.filter(|_| self.config.dry_run && !is_cut_short) else { return };
+        if let Err(damage) = print_plan(console, opslog, self.config.output.format) {
+            tracing::error!("the plan cannot be read back from {}: {damage}", shown(opslog));
+        }
     }
 }
 
@@ -319,104 +306,12 @@ impl<'a> Run<'a> {
 fn judge(counts: &Summary, result: Result<(), pipeline::Error>, stop: &Stop) -> (Exit, Option<String>) {
     match (stop.signal(), result) {
         (Some(signal), result) => {
-            let also = result
-                .err()
-                .map_or_else(String::new, |error| format!("; {error}"));
-            (
-                Exit::Interrupted(signal),
-                Some(format!("interrupted by signal {signal}{also}")),
-            )
+            let also = result.err().map_or_else(String::new, |error| format!("; {error}"));
+            (Exit::Interrupted(signal), Some(format!("interrupted by signal {signal}{also}")))
         }
         (None, Err(error)) => (Exit::Fatal, Some(error.to_string())),
         (None, Ok(())) if counts.is_partial() => (Exit::Partial, None),
         (None, Ok(())) => (Exit::Done, None),
-    }
-}
-
-/// How the process's limit on open files is shared out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Share {
-    workers: usize,
-    scan_threads: usize,
-    /// Directories that each tree may keep open.
-    handles: usize,
-}
-
-impl Share {
-    /// Standard streams, lock, opslog, the roots, and what libraries open.
-    const FIXED: usize = 16;
-    /// Both directories and both files, and a step on the way to a deep directory on each side.
-    const WORKER: usize = 6;
-    /// Both directories, and a step on the way on each side.
-    const SCAN_THREAD: usize = 4;
-    /// Fewer kept handles than this, and even a small tree is walked from its root all the time.
-    const HANDLES: usize = 4;
-    /// More are of no use: so many directories are never in work at once.
-    const HANDLES_AT_MOST: usize = 16 * 1024;
-
-    /// Takes threads away where the limit is too low, first from the scan, then from the workers.
-    fn of(limit: usize, workers: usize, scan_threads: usize) -> Result<Self, StartError> {
-        let for_threads = limit
-            .checked_sub(Self::FIXED + 2 * Self::HANDLES)
-            .filter(|files| *files >= Self::WORKER + Self::SCAN_THREAD)
-            .ok_or(StartError::OpenFiles(limit))?;
-        let fit_workers = workers.min((for_threads - Self::SCAN_THREAD) / Self::WORKER);
-        let fit_scan = scan_threads.min((for_threads - fit_workers * Self::WORKER) / Self::SCAN_THREAD);
-        if (fit_workers, fit_scan) != (workers, scan_threads) {
-            tracing::warn!(
-                "only {limit} files may be open: running with {fit_workers} workers and {fit_scan} scan threads.                  Raise the limit, as with `ulimit -n 65536`, for all of them"
-            );
-        }
-        let rest = limit - Self::FIXED - fit_workers * Self::WORKER - fit_scan * Self::SCAN_THREAD;
-        Ok(Self {
-            workers: fit_workers,
-            scan_threads: fit_scan,
-            handles: (rest / 2).min(Self::HANDLES_AT_MOST),
-        })
-    }
-}
-
-fn open_log_dir(choice: &LogDirChoice) -> Result<LogDir, StartError> {
-    let open = |path: &Path| {
-        LogDir::open(path).map_err(|error| StartError::LogDir {
-            path: path.to_owned(),
-            error,
-        })
-    };
-    match choice {
-        LogDirChoice::Given(path) => open(path),
-        LogDirChoice::Default { system, user } => match (open(system), user) {
-            (Err(refused), Some(user)) => {
-                let dir = open(user)?;
-                tracing::info!("{refused}; using {} instead", dir.path().display());
-                Ok(dir)
-            }
-            (result, _) => result,
-        },
-    }
-}
-
-/// The answer to asking for the lock.
-enum Lock {
-    /// Nobody else runs; nothing where no lock was wanted.
-    Ours(Option<FileLock>),
-    /// Somebody else does.
-    Taken(Option<Holder>),
-}
-
-fn take_lock(config: &Config, dir: &LogDir, stop: &Stop) -> Result<Lock, StartError> {
-    if !config.lock {
-        return Ok(Lock::Ours(None));
-    }
-    let path = dir.lock_file(&config.pair);
-    let patience = match config.if_locked {
-        IfLocked::Wait(patience) => patience,
-        IfLocked::Skip | IfLocked::Fail => Duration::ZERO,
-    };
-    match lock::acquire(&path, &Holder::this_process(&config.direction), patience, stop) {
-        Ok(Asked::Held(lock)) => Ok(Lock::Ours(Some(lock))),
-        Ok(Asked::Taken(holder)) => Ok(Lock::Taken(holder)),
-        Err(error) => Err(StartError::Lock { path, error }),
     }
 }
 
@@ -442,57 +337,12 @@ fn leave_to(holder: Option<&Holder>, config: &Config, console: &Console, stop: &
     exit
 }
 
-/// Puts the log directory in order; what can't be done there is told and stops nobody. Returns how many
-/// opslogs were deleted by age.
-fn tidy(config: &Config, dir: &LogDir) -> u64 {
-    // Without a lock a `.part` may be a living run's whose lock does not show (another NFS client).
-    let min_age = if config.lock {
-        Duration::ZERO
-    } else {
-        Duration::from_secs(3600)
-    };
-    match recover(dir, &config.pair, &config.direction, min_age) {
-        Ok(recovered) => recovered.iter().for_each(tell_recovered),
-        Err(error) => tracing::warn!("opslogs of killed runs could not be recovered: {error}"),
-    }
-    let Some(keep) = config.log_retention else {
-        return 0;
-    };
-    match retire(dir, keep) {
-        Ok(retired) => {
-            for path in &retired {
-                tracing::warn!(
-                    "deleted an opslog that never reached a database, by age: {}",
-                    path.display()
-                );
-            }
-            retired.len() as u64
-        }
-        Err(error) => {
-            tracing::warn!("old opslogs could not be deleted: {error}");
-            0
-        }
-    }
-}
-
-fn tell_recovered(recovered: &Recovered) {
-    match recovered {
-        Recovered::Sealed { path, operations } => {
-            tracing::info!(
-                "sealed the opslog of a run that was killed, {operations} operations: {}",
-                path.display()
-            );
-        }
-        Recovered::SetAside { path, reason } => {
-            tracing::warn!(
-                "an opslog is damaged ({reason}) and was set aside: {}",
-                path.display()
-            );
-        }
-    }
-}
-
 impl Exit {
+    /// Something of the run's own was lost on top: worse than failed paths, not worse than a signal.
+    fn or_fatal(self) -> Self {
+        if matches!(self, Self::Interrupted(_)) { self } else { Self::Fatal }
+    }
+
     /// How a run that ends so is logged.
     fn status(self) -> RunStatus {
         match self {
@@ -520,33 +370,5 @@ impl OpslogWriter {
             error_message: error.map(str::to_owned),
         };
         self.finish(footer)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn threads_fit_the_limit_on_open_files() {
-        for limit in 34..3000 {
-            for (workers, scan) in [(1, 1), (4, 8), (64, 32), (1024, 1024)] {
-                let share = Share::of(limit, workers, scan).unwrap();
-                let used = Share::FIXED + share.workers * 6 + share.scan_threads * 4 + 2 * share.handles;
-                assert!(
-                    used <= limit && share.workers >= 1 && share.scan_threads >= 1,
-                    "{limit}: {share:?}"
-                );
-            }
-        }
-        assert_eq!(
-            Share::of(4096, 4, 8).unwrap(),
-            Share {
-                workers: 4,
-                scan_threads: 8,
-                handles: 2012
-            }
-        );
-        assert!(Share::of(33, 1, 1).is_err());
     }
 }

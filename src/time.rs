@@ -16,9 +16,7 @@ pub fn to_file_stamp(time: SystemTime) -> String {
 
 /// Reads what [`to_rfc3339`] wrote.
 pub fn from_rfc3339(text: &str) -> Option<SystemTime> {
-    text.parse::<Timestamp>()
-        .ok()
-        .and_then(|time| SystemTime::try_from(time).ok())
+    text.parse::<Timestamp>().ok().and_then(|time| SystemTime::try_from(time).ok())
 }
 
 fn timestamp(time: SystemTime) -> Timestamp {
@@ -34,8 +32,8 @@ mod tests {
     #[test]
     fn times_are_utc_with_milliseconds() {
         let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_472_701_042);
-        assert_eq!(to_rfc3339(time), "2026-11-23T23:05:01.042Z");
-        assert_eq!(to_file_stamp(time), "20261123T230501Z");
+        assert_eq!(to_rfc3339(time), "2026-11-23T22:25:01.042Z");
+        assert_eq!(to_file_stamp(time), "20261123T222501Z");
         assert_eq!(from_rfc3339(&to_rfc3339(time)), Some(time));
         assert_eq!(to_rfc3339(SystemTime::UNIX_EPOCH), "1970-01-01T00:00:00.000Z");
     }

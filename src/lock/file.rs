@@ -25,13 +25,8 @@ pub enum Asked {
 impl FileLock {
     /// Asks once.
     pub fn try_acquire(path: &Path, holder: &Holder) -> io::Result<Asked> {
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o644)
-            .open(path)?;
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o644).open(path)?;
         match file.try_lock() {
             Ok(()) => {
                 file.set_len(0)?;
@@ -41,9 +36,7 @@ impl FileLock {
             Err(TryLockError::WouldBlock) => {
                 let mut text = String::new();
                 let read = (&mut file).take(4096).read_to_string(&mut text);
-                Ok(Asked::Taken(
-                    read.ok().and_then(|_| serde_json::from_str(&text).ok()),
-                ))
+                Ok(Asked::Taken(read.ok().and_then(|_| serde_json::from_str(&text).ok())))
             }
             Err(TryLockError::Error(error)) => Err(error),
         }

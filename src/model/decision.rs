@@ -42,6 +42,22 @@ impl<'a> Joined<'a> {
             (None, None) => None,
         }
     }
+
+    /// What the source has.
+    pub fn source(self) -> Option<&'a Entry> {
+        match self {
+            Self::SourceOnly(source) | Self::Both(source, _) => Some(source),
+            Self::DestOnly(_) => None,
+        }
+    }
+
+    /// What the destination has.
+    pub fn dest(self) -> Option<&'a Entry> {
+        match self {
+            Self::DestOnly(dest) | Self::Both(_, dest) => Some(dest),
+            Self::SourceOnly(_) => None,
+        }
+    }
 }
 
 /// What is to be done about one name.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use super::RelPath;
+use super::{Entry, EntryKind, RelPath};
 
 /// An MD5 digest. It tells whether two contents are the same; it is no protection against forgery.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,11 +41,9 @@ pub enum Subject {
     Symlink,
 }
 
-/// One finished operation: a line of the opslog.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// Where, relative to the roots.
-    pub path: RelPath,
+/// What an operation did, or was to do, to the destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effect {
     /// Create or update.
     pub change: Change,
     /// What was carried.
@@ -58,8 +56,17 @@ pub struct Outcome {
     pub md5_before: Option<Md5>,
     /// Digest of what was carried, where it was computed.
     pub md5_after: Option<Md5>,
-    /// Bytes of content that were transferred.
+    /// Bytes of content that were transferred; in a dry run, that would be at most.
     pub bytes: u64,
+}
+
+/// One finished operation: a line of the opslog.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Where, relative to the roots.
+    pub path: RelPath,
+    /// What was done.
+    pub effect: Effect,
     /// When a worker took it up.
     pub started: SystemTime,
     /// When it was done.
@@ -78,7 +85,7 @@ pub enum Verdict {
         /// Whether the real run first compares the contents and may find only metadata to carry, or nothing.
         compares: bool,
     },
-    /// The destination is as it was; `reason` says why.
+    /// The destination's content is as it was; the failure says why.
     Failed(Failure),
 }
 
@@ -102,46 +109,58 @@ pub enum Cause {
     Deferred,
 }
 
+impl Effect {
+    /// An effect without sizes, digests and bytes.
+    pub fn new(change: Change, subject: Subject) -> Self {
+        let (size_before, size_after, md5_before, md5_after) = (None, None, None, None);
+        Self { change, subject, size_before, size_after, md5_before, md5_after, bytes: 0 }
+    }
+
+    /// Whether content was found equal, so that only metadata was carried.
+    pub fn is_metadata_only(&self) -> bool {
+        self.bytes == 0 && self.md5_before.is_some() && self.md5_before == self.md5_after
+    }
+}
+
+impl Change {
+    /// The change to a name under which the destination has this.
+    pub fn of(dest: Option<&Entry>) -> Self {
+        if dest.is_some() { Self::Update } else { Self::Create }
+    }
+}
+
+impl Subject {
+    /// The subject of carrying an entry.
+    pub fn of(entry: &Entry) -> Self {
+        match entry.kind {
+            EntryKind::Directory => Self::Directory,
+            EntryKind::Symlink { .. } => Self::Symlink,
+            _ => Self::File,
+        }
+    }
+}
+
 impl Outcome {
     /// The outcome of something that failed and changed nothing at the path itself.
-    pub fn failed(
-        path: RelPath,
-        change: Change,
-        subject: Subject,
-        started: SystemTime,
-        failure: Failure,
-    ) -> Self {
-        Self {
-            path,
-            change,
-            subject,
-            size_before: None,
-            size_after: None,
-            md5_before: None,
-            md5_after: None,
-            bytes: 0,
-            started,
-            ended: SystemTime::now(),
-            verdict: Verdict::Failed(failure),
-        }
+    pub fn failed(path: RelPath, effect: Effect, started: SystemTime, failure: Failure) -> Self {
+        Self { path, effect, started, ended: SystemTime::now(), verdict: Verdict::Failed(failure) }
     }
 }
 
 impl Failure {
     /// Something went wrong.
     pub fn error(reason: String) -> Self {
-        Self {
-            cause: Cause::Error,
-            reason,
-        }
+        Self { cause: Cause::Error, reason }
+    }
+
+    /// The path is in use by somebody else just now.
+    pub fn deferred(reason: &str) -> Self {
+        Self { cause: Cause::Deferred, reason: reason.to_owned() }
     }
 
     /// The kinds at the two sides can't replace each other.
     pub fn conflict(source: &str, dest: &str) -> Self {
         let reason = format!("{source} at the source, {dest} at the destination; rename or remove one");
-        Self {
-            cause: Cause::Conflict,
-            reason,
-        }
+        Self { cause: Cause::Conflict, reason }
     }
 }

@@ -81,11 +81,7 @@ impl PartialOrd for RelPath {
 /// For people: escaped, the root shown as `.`.
 impl fmt::Display for RelPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            f.write_char('.')
-        } else {
-            Escaped(&self.0).fmt(f)
-        }
+        if self.0.is_empty() { f.write_char('.') } else { Escaped(&self.0).fmt(f) }
     }
 }
 
@@ -121,6 +117,11 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
+/// An absolute path, shown to people.
+pub fn shown(path: &std::path::Path) -> Escaped<'_> {
+    Escaped(path.as_os_str().as_encoded_bytes())
+}
+
 /// Unicode's invisible and bidirectional formatting characters, which make a name look like another.
 fn reorders_text(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
@@ -132,10 +133,8 @@ mod tests {
 
     #[test]
     fn the_order_goes_component_by_component() {
-        let sorted = [
-            "", "a", "a/a", "a/b", "a/b/c", "a-b", "a.b", "a0", "b", "b/\u{1}", "é",
-        ]
-        .map(RelPath::from);
+        let sorted =
+            ["", "a", "a/a", "a/b", "a/b/c", "a-b", "a.b", "a0", "b", "b/\u{1}", "é"].map(RelPath::from);
         for (i, left) in sorted.iter().enumerate() {
             for (j, right) in sorted.iter().enumerate() {
                 assert_eq!(left.cmp(right), i.cmp(&j), "{left:?} and {right:?}");

@@ -56,6 +56,8 @@ summary! {
     in_sync,
     /// Of these, files whose mtimes differ, by no more than the threshold.
     close_mtimes,
+    /// Dry run: of these, files that the real run would compare by content all the same.
+    to_compare,
     /// Files and symlinks that are newer at the destination.
     newer_at_dest,
     /// Entries that only the destination has; a directory counts once.
@@ -102,29 +104,22 @@ impl Summary {
 
     /// Counts one finished operation.
     pub fn add_outcome(&mut self, outcome: &Outcome) {
-        self.copied_bytes += outcome.bytes;
-        match (&outcome.verdict, outcome.change) {
+        let effect = &outcome.effect;
+        self.copied_bytes += effect.bytes;
+        match (&outcome.verdict, effect.change) {
             (Verdict::Failed(failure), _) => match failure.cause {
                 Cause::Error => self.failed += 1,
                 Cause::Conflict => self.conflicts += 1,
                 Cause::Deferred => self.deferred += 1,
             },
-            (Verdict::Done | Verdict::Planned { .. }, Change::Create) => {
+            (_, Change::Create) => {
                 self.created += 1;
-                self.created_directories += u64::from(outcome.subject == Subject::Directory);
+                self.created_directories += u64::from(effect.subject == Subject::Directory);
             }
-            (verdict, Change::Update) => {
+            (_, Change::Update) => {
                 self.updated += 1;
-                let metadata_only = *verdict == Verdict::Done && outcome.subject == Subject::File;
-                self.updated_metadata += u64::from(metadata_only && outcome.is_metadata_only());
+                self.updated_metadata += u64::from(effect.is_metadata_only());
             }
         }
-    }
-}
-
-impl Outcome {
-    /// Whether content was found equal, so that only metadata was carried.
-    fn is_metadata_only(&self) -> bool {
-        self.bytes == 0 && self.md5_before.is_some() && self.md5_before == self.md5_after
     }
 }

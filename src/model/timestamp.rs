@@ -16,11 +16,7 @@ pub struct Timestamp {
 impl Timestamp {
     /// How far apart two times are, whichever is later.
     pub fn distance(self, other: Self) -> Duration {
-        let (early, late) = if self <= other {
-            (self, other)
-        } else {
-            (other, self)
-        };
+        let (early, late) = if self <= other { (self, other) } else { (other, self) };
         let seconds = late.seconds.abs_diff(early.seconds);
         // `late` is not before `early`, so a smaller fraction means that a whole second can be borrowed.
         match late.nanoseconds.checked_sub(early.nanoseconds) {
@@ -42,17 +38,9 @@ mod tests {
     fn distance_is_symmetric_and_survives_the_extremes() {
         let cases = [
             (at(10, 0), at(12, 0), Duration::new(2, 0)),
-            (
-                at(10, 900_000_000),
-                at(11, 100_000_000),
-                Duration::from_millis(200),
-            ),
+            (at(10, 900_000_000), at(11, 100_000_000), Duration::from_millis(200)),
             (at(-1, 999_999_999), at(0, 0), Duration::from_nanos(1)),
-            (
-                at(i64::MIN, 0),
-                at(i64::MAX, 999_999_999),
-                Duration::new(u64::MAX, 999_999_999),
-            ),
+            (at(i64::MIN, 0), at(i64::MAX, 999_999_999), Duration::new(u64::MAX, 999_999_999)),
             (at(5, 5), at(5, 5), Duration::ZERO),
         ];
         for (left, right, distance) in cases {

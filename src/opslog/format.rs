@@ -189,27 +189,25 @@ impl RunStatus {
 impl<'a> Record<'a> {
     /// The line of an outcome.
     pub fn of(outcome: &'a Outcome) -> Self {
-        let path = outcome.path.as_bytes();
+        let (path, effect) = (outcome.path.as_bytes(), &outcome.effect);
         let filepath = String::from_utf8_lossy(path);
         let filepath_b64 = matches!(filepath, Cow::Owned(_)).then(|| BASE64.encode(path));
         let (status, cause, error_message) = match &outcome.verdict {
             Verdict::Done | Verdict::Planned { .. } => (Status::Success, None, None),
-            Verdict::Failed(failure) => (
-                Status::Fail,
-                Some(failure.cause.into()),
-                Some(Cow::Borrowed(&*failure.reason)),
-            ),
+            Verdict::Failed(failure) => {
+                (Status::Fail, Some(failure.cause.into()), Some(Cow::Borrowed(&*failure.reason)))
+            }
         };
         Self {
-            operation: outcome.change.into(),
+            operation: effect.change.into(),
             filepath,
             filepath_b64,
-            kind: outcome.subject.into(),
-            size_before: outcome.size_before,
-            size_after: outcome.size_after,
-            md5_before: outcome.md5_before.map(|md5| md5.to_string()),
-            md5_after: outcome.md5_after.map(|md5| md5.to_string()),
-            bytes: outcome.bytes,
+            kind: effect.subject.into(),
+            size_before: effect.size_before,
+            size_after: effect.size_after,
+            md5_before: effect.md5_before.map(|md5| md5.to_string()),
+            md5_after: effect.md5_after.map(|md5| md5.to_string()),
+            bytes: effect.bytes,
             started_at: to_rfc3339(outcome.started),
             ended_at: to_rfc3339(outcome.ended),
             status,
@@ -238,7 +236,12 @@ impl<'a> Record<'a> {
                 counts.created += 1;
                 counts.created_directories += u64::from(self.kind == Kind::Directory);
             }
-            (Status::Success, _, Operation::Update) => counts.updated += 1,
+            (Status::Success, _, Operation::Update) => {
+                counts.updated += 1;
+                let metadata_only =
+                    self.bytes == 0 && self.md5_before.is_some() && self.md5_before == self.md5_after;
+                counts.updated_metadata += u64::from(metadata_only);
+            }
         }
     }
 }

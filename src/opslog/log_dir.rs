@@ -29,23 +29,14 @@ pub struct LogDir {
 impl LogDir {
     /// Makes the directory and its tag where they are missing.
     pub fn open(path: &Path) -> io::Result<Self> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(DIR_MODE)
-            .create(path)?;
+        fs::DirBuilder::new().recursive(true).mode(DIR_MODE).create(path)?;
         let tag = path.join(LOG_DIR_TAG);
         if !tag.try_exists()? {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o644)
-                .open(&tag)?;
+            let mut file =
+                OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(&tag)?;
             file.write_all(TAG_TEXT.as_bytes())?;
         }
-        Ok(Self {
-            path: path.to_owned(),
-        })
+        Ok(Self { path: path.to_owned() })
     }
 
     /// Its path.
@@ -64,9 +55,8 @@ impl LogDir {
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
             let name = entry.file_name();
-            let is_opslog = name
-                .to_str()
-                .is_some_and(|name| name.starts_with("opslog-") && name.ends_with(suffix));
+            let is_opslog =
+                name.to_str().is_some_and(|name| name.starts_with("opslog-") && name.ends_with(suffix));
             if is_opslog && entry.file_type()?.is_file() {
                 found.push(entry.path());
             }

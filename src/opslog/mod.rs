@@ -13,5 +13,5 @@ mod writer;
 pub use format::{FORMAT, FailCause, Footer, Header, Kind, Line, Operation, Record, RunStatus, Status};
 pub use log_dir::LogDir;
 pub use reader::{Damage, End, OpslogReader};
-pub use recovery::{Recovered, recover, retire};
+pub use recovery::{Recovered, Tidied, recover, retire};
 pub use writer::OpslogWriter;

@@ -63,12 +63,7 @@ impl OpslogReader {
     /// Opens an opslog and reads its header.
     pub fn open(path: &Path) -> Result<(Header, Self), Damage> {
         let file = BufReader::with_capacity(128 * 1024, File::open(path)?);
-        let mut reader = Self {
-            file,
-            line: Vec::new(),
-            valid_len: 0,
-            number: 0,
-        };
+        let mut reader = Self { file, line: Vec::new(), valid_len: 0, number: 0 };
         if !reader.next_line()? {
             return Err(Damage::NoHeader);
         }
@@ -103,18 +98,14 @@ impl OpslogReader {
             }
             self.accept();
         }
-        Ok(End::Torn {
-            valid_len: self.valid_len,
-        })
+        Ok(End::Torn { valid_len: self.valid_len })
     }
 
     /// Reads one line without its end. `false`: there is no further whole line.
     fn next_line(&mut self) -> Result<bool, Damage> {
         self.line.clear();
         self.number += 1;
-        (&mut self.file)
-            .take(LONGEST_LINE)
-            .read_until(b'\n', &mut self.line)?;
+        (&mut self.file).take(LONGEST_LINE).read_until(b'\n', &mut self.line)?;
         if self.line.len() as u64 == LONGEST_LINE && self.line.last() != Some(&b'\n') {
             return Err(self.damage("it does not end".into()));
         }
@@ -130,10 +121,7 @@ impl OpslogReader {
     }
 
     fn damage(&self, reason: String) -> Damage {
-        Damage::Line {
-            line: self.number,
-            reason,
-        }
+        Damage::Line { line: self.number, reason }
     }
 }
 

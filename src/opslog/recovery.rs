@@ -1,6 +1,6 @@
 //! Opslogs that a killed run left unfinished, and opslogs that are too old to keep.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -30,52 +30,103 @@ pub enum Recovered {
     },
 }
 
+/// What a pass over the log directory came to.
+#[derive(Debug)]
+pub struct Tidied<T> {
+    /// What was done.
+    pub done: Vec<T>,
+    /// What could not be done, and why. It stops nothing else.
+    pub failed: Vec<(PathBuf, io::Error)>,
+}
+
+/// A `.part` without a readable header tells nobody whose it is. This old, it is nobody's.
+const ABANDONED: Duration = Duration::from_secs(3600);
+
 /// Seals the unfinished opslogs of a pair and direction whose writers are dead.
 ///
 /// Whoever holds the pair's lock knows that no living run writes one; `min_age` is for those who
 /// don't. The lock on the file itself is asked in any case.
-pub fn recover(dir: &LogDir, pair: &str, direction: &str, min_age: Duration) -> io::Result<Vec<Recovered>> {
-    let mut recovered = Vec::new();
-    for path in dir.opslogs(PART)? {
-        if is_of(&path, pair, direction) && age(&path)? >= min_age {
-            recovered.extend(recover_one(dir, &path, pair, direction)?);
+pub fn recover(
+    dir: &LogDir,
+    pair: &str,
+    direction: &str,
+    min_age: Duration,
+) -> io::Result<Tidied<Recovered>> {
+    each(dir.opslogs(PART)?, |path| {
+        let is_ours = is_of(path, pair, direction) && age(path)? >= min_age;
+        if is_ours { recover_one(dir, path, pair, direction) } else { Ok(None) }
+    })
+}
+
+/// Deletes opslogs that are older than `keep` and returns them: none of them has reached a database.
+pub fn retire(dir: &LogDir, keep: Duration) -> io::Result<Tidied<PathBuf>> {
+    let opslogs = [dir.opslogs(SEALED)?, dir.opslogs(CORRUPT)?].concat();
+    each(opslogs, |path| {
+        if age(path)? <= keep {
+            return Ok(None);
+        }
+        fs::remove_file(path).map(|()| Some(path.to_owned()))
+    })
+}
+
+/// Does something with every path. One that is gone was another run's: both tidy the same directory.
+fn each<T>(
+    paths: Vec<PathBuf>,
+    mut tidy: impl FnMut(&Path) -> io::Result<Option<T>>,
+) -> io::Result<Tidied<T>> {
+    let mut tidied = Tidied { done: Vec::new(), failed: Vec::new() };
+    for path in paths {
+        match tidy(&path) {
+            Ok(done) => tidied.done.extend(done),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => tidied.failed.push((path, error)),
         }
     }
-    Ok(recovered)
+    Ok(tidied)
 }
 
 fn recover_one(dir: &LogDir, path: &Path, pair: &str, direction: &str) -> io::Result<Option<Recovered>> {
     let file = OpenOptions::new().append(true).open(path)?;
-    if file.try_lock().is_err() {
-        return Ok(None); // Its writer lives.
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(None), // Its writer lives.
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    let (header, reader) = match OpslogReader::open(path) {
+        Ok(opened) => opened,
+        Err(Damage::Io(error)) => return Err(error),
+        Err(_) if age(path)? < ABANDONED => return Ok(None),
+        // Killed before its header was whole, and so before it did anything.
+        Err(Damage::NoHeader) => return fs::remove_file(path).map(|()| None),
+        Err(damage) => return set_aside(path, &damage).map(Some),
+    };
+    // The names of pair and direction may hold dashes: only the header tells them apart.
+    if header.pair != pair || header.direction != direction {
+        return Ok(None);
     }
     let mut counts = Summary::default();
     let mut operations = 0;
-    let read = OpslogReader::open(path).and_then(|(header, reader)| {
-        let end = reader.read(|record| {
-            record.add_to(&mut counts);
-            operations += 1;
-            Ok(())
-        })?;
-        Ok((header, end))
+    let end = reader.read(|record| {
+        record.add_to(&mut counts);
+        operations += 1;
+        Ok(())
     });
-    let reason = match read {
-        // The names of pair and direction may hold dashes: only the header tells them apart.
-        Ok((header, _)) if header.pair != pair || header.direction != direction => return Ok(None),
-        Ok((_, End::Sealed(_))) => return seal(dir, path, operations).map(Some),
-        Ok((_, End::Torn { valid_len })) => {
+    match end {
+        Ok(End::Sealed(_)) => {}
+        Ok(End::Torn { valid_len }) => {
             file.set_len(valid_len)?;
             write_footer(&file, counts, operations)?;
-            return seal(dir, path, operations).map(Some);
         }
-        // Killed before its header was whole, and so before it did anything.
-        Err(Damage::NoHeader) => return fs::remove_file(path).map(|()| None),
         Err(Damage::Io(error)) => return Err(error),
-        Err(damage) => damage.to_string(),
-    };
+        Err(damage) => return set_aside(path, &damage).map(Some),
+    }
+    seal(dir, path, operations).map(Some)
+}
+
+fn set_aside(path: &Path, damage: &Damage) -> io::Result<Recovered> {
     let aside = with_suffix(path, CORRUPT);
     fs::rename(path, &aside)?;
-    Ok(Some(Recovered::SetAside { path: aside, reason }))
+    Ok(Recovered::SetAside { path: aside, reason: damage.to_string() })
 }
 
 fn write_footer(mut file: &File, counts: Summary, operations: u64) -> io::Result<()> {
@@ -97,24 +148,7 @@ fn seal(dir: &LogDir, path: &Path, operations: u64) -> io::Result<Recovered> {
     let sealed = with_suffix(path, SEALED);
     fs::rename(path, &sealed)?;
     dir.sync()?;
-    Ok(Recovered::Sealed {
-        path: sealed,
-        operations,
-    })
-}
-
-/// Deletes opslogs that are older than `keep` and returns them: none of them has reached a database.
-pub fn retire(dir: &LogDir, keep: Duration) -> io::Result<Vec<PathBuf>> {
-    let mut retired = Vec::new();
-    for suffix in [SEALED, CORRUPT] {
-        for path in dir.opslogs(suffix)? {
-            if age(&path)? > keep {
-                fs::remove_file(&path)?;
-                retired.push(path);
-            }
-        }
-    }
-    Ok(retired)
+    Ok(Recovered::Sealed { path: sealed, operations })
 }
 
 fn is_of(path: &Path, pair: &str, direction: &str) -> bool {
@@ -128,9 +162,6 @@ fn age(path: &Path) -> io::Result<Duration> {
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let name = path
-        .file_name()
-        .and_then(|name| name.to_str())
-        .unwrap_or_default();
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     path.with_file_name(format!("{}{suffix}", name.strip_suffix(PART).unwrap_or(name)))
 }

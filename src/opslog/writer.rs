@@ -38,33 +38,15 @@ pub struct OpslogWriter {
 impl OpslogWriter {
     /// Begins the opslog of a run. When this returns, the header is on disk.
     pub fn create(dir: &LogDir, header: Header, started: SystemTime) -> io::Result<Self> {
-        let short_id = header
-            .run_id
-            .rsplit('-')
-            .next()
-            .map_or("", |last| &last[last.len().saturating_sub(8)..]);
-        let stem = format!(
-            "opslog-{}-{}-{}-{short_id}",
-            header.pair,
-            header.direction,
-            to_file_stamp(started)
-        );
+        let short_id =
+            header.run_id.rsplit('-').next().map_or("", |last| &last[last.len().saturating_sub(8)..]);
+        let stem =
+            format!("opslog-{}-{}-{}-{short_id}", header.pair, header.direction, to_file_stamp(started));
         let path = dir.path().join(format!("{stem}{PART}"));
-        let file = OpenOptions::new()
-            .append(true)
-            .create_new(true)
-            .mode(FILE_MODE)
-            .open(path)?;
+        let file = OpenOptions::new().append(true).create_new(true).mode(FILE_MODE).open(path)?;
         file.lock()?;
         let (file, line) = (BufWriter::with_capacity(BUFFER, file), Vec::new());
-        let mut writer = Self {
-            dir: dir.clone(),
-            stem,
-            file,
-            line,
-            operations: 0,
-            flushed: Instant::now(),
-        };
+        let mut writer = Self { dir: dir.clone(), stem, file, line, operations: 0, flushed: Instant::now() };
         writer.write(&Line::Header(header))?;
         writer.flush()?;
         writer.file.get_ref().sync_all()?;
@@ -105,11 +87,7 @@ impl Recorder for OpslogWriter {
     fn record(&mut self, outcome: &Outcome) -> io::Result<()> {
         self.write(&Line::Operation(Record::of(outcome)))?;
         self.operations += 1;
-        if self.flushed.elapsed() >= FLUSH_EVERY {
-            self.flush()
-        } else {
-            Ok(())
-        }
+        if self.flushed.elapsed() >= FLUSH_EVERY { self.flush() } else { Ok(()) }
     }
 
     fn idle(&mut self) -> io::Result<()> {

@@ -41,18 +41,12 @@ pub fn classify(joined: Joined<'_>, rules: &Rules) -> Decision {
         Joined::Both(source, dest) => match rule(source, dest, rules) {
             Ruling::Descend => Decision::Descend,
             Ruling::Equal { close } => Decision::InSync { close },
-            Ruling::Wins {
-                winner: Side::Source,
-                compare,
-            } => carry(source, compare),
-            Ruling::Wins {
-                winner: Side::Dest, ..
-            } => Decision::KeepDest,
+            Ruling::Wins { winner: Side::Source, compare } => carry(source, compare),
+            Ruling::Wins { winner: Side::Dest, .. } => Decision::KeepDest,
             Ruling::TieUnlessEqual { len } => Decision::Act(Action::CompareThenBreakTie { len }),
-            Ruling::Conflict => Decision::Conflict {
-                source: source.kind.describe(),
-                dest: dest.kind.describe(),
-            },
+            Ruling::Conflict => {
+                Decision::Conflict { source: source.kind.describe(), dest: dest.kind.describe() }
+            }
         },
     }
 }
@@ -62,11 +56,7 @@ pub fn classify(joined: Joined<'_>, rules: &Rules) -> Decision {
 /// The exact mtime decides, then the greater digest: arbitrary, but the same from both sides.
 pub(super) fn break_tie(source: (&Entry, Md5), dest: (&Entry, Md5)) -> Side {
     let order = source.0.mtime.cmp(&dest.0.mtime).then(source.1.cmp(&dest.1));
-    if order == Ordering::Greater {
-        Side::Source
-    } else {
-        Side::Dest
-    }
+    if order == Ordering::Greater { Side::Source } else { Side::Dest }
 }
 
 /// The comparison of two sides, without a direction.
@@ -92,9 +82,7 @@ fn rule(source: &Entry, dest: &Entry, rules: &Rules) -> Ruling {
         (Directory, _) | (_, Directory) => Ruling::Conflict,
         (File { len }, File { len: other }) if len == other => match rules.checksum {
             Checksum::Always if close => Ruling::TieUnlessEqual { len: *len },
-            _ if close => Ruling::Equal {
-                close: source.mtime != dest.mtime,
-            },
+            _ if close => Ruling::Equal { close: source.mtime != dest.mtime },
             checksum => wins(source.mtime.cmp(&dest.mtime), checksum != Checksum::Never),
         },
         // Within the threshold the exact mtime still decides, then the larger: a truncated copy loses.
@@ -106,51 +94,28 @@ fn rule(source: &Entry, dest: &Entry, rules: &Rules) -> Ruling {
             wins(source.mtime.cmp(&dest.mtime).then(target.cmp(other)), false)
         }
         // Two kinds: the newer wins, on a tie the file.
-        (File { .. }, _) if close => Ruling::Wins {
-            winner: Side::Source,
-            compare: false,
-        },
-        (_, File { .. }) if close => Ruling::Wins {
-            winner: Side::Dest,
-            compare: false,
-        },
+        (File { .. }, _) if close => Ruling::Wins { winner: Side::Source, compare: false },
+        (_, File { .. }) if close => Ruling::Wins { winner: Side::Dest, compare: false },
         _ => wins(source.mtime.cmp(&dest.mtime), false),
     }
 }
 
 /// `order` is never `Equal` here: whoever calls has broken the tie.
 fn wins(order: Ordering, compare: bool) -> Ruling {
-    let winner = if order == Ordering::Greater {
-        Side::Source
-    } else {
-        Side::Dest
-    };
+    let winner = if order == Ordering::Greater { Side::Source } else { Side::Dest };
     Ruling::Wins { winner, compare }
 }
 
 /// What must not be touched, whatever stands on the other side. What is unknown comes first: it
 /// is a failure, while the others are an ordinary sight.
 fn hands_off(joined: Joined<'_>) -> Option<Decision> {
-    let (source, dest) = match joined {
-        Joined::SourceOnly(source) => (Some(source), None),
-        Joined::DestOnly(dest) => (None, Some(dest)),
-        Joined::Both(source, dest) => (Some(source), Some(dest)),
-    };
+    let (source, dest) = (joined.source(), joined.dest());
     for (side, entry) in [(Side::Source, source), (Side::Dest, dest)] {
-        if let Some(&Entry {
-            kind: EntryKind::Unreadable { errno },
-            ..
-        }) = entry
-        {
+        if let Some(&Entry { kind: EntryKind::Unreadable { errno }, .. }) = entry {
             return Some(Decision::Unknown { side, errno });
         }
     }
-    let either = |kind: EntryKind| {
-        [source, dest]
-            .into_iter()
-            .flatten()
-            .any(|entry| entry.kind == kind)
-    };
+    let either = |kind: EntryKind| [source, dest].into_iter().flatten().any(|entry| entry.kind == kind);
     if either(EntryKind::MountPoint) {
         Some(Decision::SkipMountPoint)
     } else {
@@ -163,16 +128,11 @@ fn carry(source: &Entry, compare: bool) -> Decision {
     match &source.kind {
         EntryKind::File { len } if compare => Decision::Act(Action::CompareThenCarry { len: *len }),
         EntryKind::File { len } => Decision::Act(Action::CopyFile { len: *len }),
-        EntryKind::Symlink { target } => Decision::Act(Action::CopySymlink {
-            target: target.clone(),
-        }),
+        EntryKind::Symlink { target } => Decision::Act(Action::CopySymlink { target: target.clone() }),
         EntryKind::Directory => Decision::Descend,
         EntryKind::Special => Decision::SkipSpecial,
         EntryKind::MountPoint => Decision::SkipMountPoint,
-        EntryKind::Unreadable { errno } => Decision::Unknown {
-            side: Side::Source,
-            errno: *errno,
-        },
+        EntryKind::Unreadable { errno } => Decision::Unknown { side: Side::Source, errno: *errno },
     }
 }
 

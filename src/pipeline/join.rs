@@ -11,19 +11,14 @@ use crate::model::{Entry, Joined};
 /// One side's entries of a directory, sorted by name, no name twice.
 pub trait Sorted {
     /// How many there are.
-    fn len(&self) -> usize;
-    /// The one at `index`, which is less than [`Sorted::len`].
+    fn count(&self) -> usize;
+    /// The one at `index`, which is less than [`Sorted::count`].
     fn get(&self, index: usize) -> (&[u8], &Entry);
 }
 
 /// Merges two sorted sides.
 pub fn join<'a, L: Sorted + ?Sized>(source: &'a L, dest: &'a L) -> Join<'a, L> {
-    Join {
-        source,
-        dest,
-        next_source: 0,
-        next_dest: 0,
-    }
+    Join { source, dest, next_source: 0, next_dest: 0 }
 }
 
 /// The iterator that [`join`] returns.
@@ -38,8 +33,8 @@ impl<'a, L: Sorted + ?Sized> Iterator for Join<'a, L> {
     type Item = (&'a [u8], Joined<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let source = (self.next_source < self.source.len()).then(|| self.source.get(self.next_source));
-        let dest = (self.next_dest < self.dest.len()).then(|| self.dest.get(self.next_dest));
+        let source = (self.next_source < self.source.count()).then(|| self.source.get(self.next_source));
+        let dest = (self.next_dest < self.dest.count()).then(|| self.dest.get(self.next_dest));
         let order = match (source, dest) {
             (None, None) => return None,
             (Some(_), None) => Ordering::Less,
@@ -51,10 +46,7 @@ impl<'a, L: Sorted + ?Sized> Iterator for Join<'a, L> {
         self.next_source += usize::from(source.is_some());
         self.next_dest += usize::from(dest.is_some());
         let (name, _) = source.or(dest)?;
-        Some((
-            name,
-            Joined::new(source.map(|side| side.1), dest.map(|side| side.1))?,
-        ))
+        Some((name, Joined::new(source.map(|side| side.1), dest.map(|side| side.1))?))
     }
 }
 
@@ -69,7 +61,7 @@ mod tests {
     struct Side(Vec<(Vec<u8>, Entry)>);
 
     impl Sorted for Side {
-        fn len(&self) -> usize {
+        fn count(&self) -> usize {
             self.0.len()
         }
 

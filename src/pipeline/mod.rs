@@ -24,15 +24,14 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
 pub use self::classify::{Checksum, Rules, classify};
 pub use self::join::{Sorted, join};
-use self::operation::Operation;
 use self::pair::Pair;
 use self::scan::Scan;
 use self::stage::{Counts, Stage};
-use crate::model::{Outcome, RelPath, Summary};
+use crate::model::{Outcome, RelPath, Summary, shown};
 use crate::stop::Stop;
 use crate::tree::{Place, Tree};
 
@@ -130,7 +129,7 @@ pub trait Recorder: Send {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A root can't be used.
-    #[error("cannot look at {}: {error}", path.display())]
+    #[error("cannot look at {}: {error}", shown(path))]
     Root {
         /// The root.
         path: std::path::PathBuf,
@@ -138,7 +137,7 @@ pub enum Error {
         error: io::Error,
     },
     /// The recorder failed.
-    #[error("cannot write the opslog: {0}")]
+    #[error("cannot write down what was done, in the opslog: {0}")]
     Recorder(io::Error),
     /// The destination did not write everything to its disk.
     #[error(
@@ -151,7 +150,7 @@ pub enum Error {
     )]
     Threads(#[from] io::Error),
     /// A bug.
-    #[error("internal error: a thread panicked; the paths it was at count as failed")]
+    #[error("internal error: a thread panicked; what it was at is not done")]
     Panicked,
 }
 
@@ -179,45 +178,42 @@ fn carry_over(
     counts: &Counts,
 ) -> Result<(), Error> {
     let root = root_pair(trees)?;
-    let (operations, waiting) = bounded(OPERATIONS_WAITING);
     let (outcomes, finished) = bounded(OUTCOMES_WAITING);
     thread::scope(|threads| {
-        let recording =
-            named("opslog").spawn_scoped(threads, || record(&finished, recorder, monitor, counts, stop))?;
+        let recording = named("opslog").spawn_scoped(threads, move || {
+            let recorded =
+                catch_unwind(AssertUnwindSafe(|| record(&finished, recorder, monitor, counts, stop)));
+            recorded.unwrap_or_else(|_| {
+                stop.halt();
+                Err(Error::Panicked)
+            })
+        })?;
         let stage = Stage::new(options, monitor, stop, counts, outcomes);
-        let ended = scan_and_execute(&stage, root, operations, &waiting);
-        let panicked = stage.has_panicked();
-        drop(stage); // Closes the way to the recorder.
+        let ended = scan_and_execute(&stage, trees, root);
+        let fatal = stage.into_fatal(); // And with the stage the way to the recorder is closed.
         recording.join().unwrap_or(Err(Error::Panicked)).and(ended)?;
-        if panicked { Err(Error::Panicked) } else { Ok(()) }
+        fatal.map_or(Ok(()), Err)
     })?;
-    if options.fsync == Fsync::AtEnd && !options.dry_run && counts.changes() > 0 {
+    let sync = options.fsync == Fsync::AtEnd && !options.dry_run && counts.changes() > 0;
+    if sync && !stop.is_requested() {
         trees.dest.root().sync_file_system().map_err(Error::Sync)?;
     }
     Ok(())
 }
 
 /// Returns when everything was listed and every operation has ended.
-fn scan_and_execute(
-    stage: &Stage<'_>,
-    root: Arc<Pair>,
-    operations: Sender<Operation>,
-    waiting: &Receiver<Operation>,
-) -> Result<(), Error> {
+fn scan_and_execute(stage: &Stage<'_>, trees: &Trees, root: Arc<Pair>) -> Result<(), Error> {
     let options = stage.options;
+    let (operations, waiting) = bounded(OPERATIONS_WAITING);
     thread::scope(|threads| {
         for worker in 0..options.workers {
+            let waiting = waiting.clone();
             named(&format!("worker-{worker}"))
-                .spawn_scoped(threads, move || execute::work(stage, worker, waiting))?;
+                .spawn_scoped(threads, move || execute::work(stage, worker, &waiting))?;
         }
-        let sweep = options.sweep && !options.dry_run;
+        drop(waiting); // Only the workers receive: without them, nobody sends in vain.
         // Dropped at the end of this block, which closes the queue, and the workers end with it.
-        let scan = Scan {
-            stage,
-            rules: options.rules,
-            sweep,
-            operations,
-        };
+        let scan = Scan::new(stage, trees, operations);
         let scanned = catch_unwind(AssertUnwindSafe(|| scan.run(options.scan_threads, root)));
         stage.monitor.scanned();
         scanned.unwrap_or(Err(Error::Panicked))
@@ -231,20 +227,12 @@ fn named(name: &str) -> thread::Builder {
 
 fn root_pair(trees: &Trees) -> Result<Arc<Pair>, Error> {
     let look = |tree: &Arc<Tree>| {
-        let error = |error| Error::Root {
-            path: tree.path().to_owned(),
-            error,
-        };
+        let error = |error| Error::Root { path: tree.path().to_owned(), error };
         tree.root().look_at_self().map_err(error)
     };
     let (source_entry, dest_entry) = (look(&trees.source)?, look(&trees.dest)?);
     let place = |tree: &Arc<Tree>| Place::root(Arc::clone(tree));
-    Ok(Pair::root(
-        place(&trees.source),
-        place(&trees.dest),
-        source_entry,
-        dest_entry,
-    ))
+    Ok(Pair::root(place(&trees.source), place(&trees.dest), source_entry, dest_entry))
 }
 
 /// Writes outcomes down until every sender is gone.
@@ -273,15 +261,13 @@ fn record(
             result = keep(recorder.idle());
         }
         let mut part = Summary::default();
-        for outcome in first
-            .into_iter()
-            .chain(finished.try_iter().take(OUTCOMES_WAITING))
-        {
+        for outcome in first.into_iter().chain(finished.try_iter().take(OUTCOMES_WAITING)) {
             part.add_outcome(&outcome);
-            monitor.recorded(&outcome);
+            // Written down first, told afterwards.
             if result.is_ok() {
                 result = keep(recorder.record(&outcome));
             }
+            monitor.recorded(&outcome);
         }
         counts.add(&part);
         monitor.counted(&part);

@@ -50,19 +50,15 @@ impl Operation {
     /// Bytes that are to be copied at most.
     pub(super) fn len(&self) -> u64 {
         match &self.task {
-            Task::Carry(Carry {
-                action: Action::CopyFile { len },
-                ..
-            }) => *len,
             // A comparison may end in a copy; what it reads is of the same order.
             Task::Carry(Carry {
-                action: Action::CompareThenCarry { len } | Action::CompareThenBreakTie { len },
+                action:
+                    Action::CopyFile { len }
+                    | Action::CompareThenCarry { len }
+                    | Action::CompareThenBreakTie { len },
                 ..
             }) => *len,
-            Task::Carry(Carry {
-                action: Action::CopySymlink { .. },
-                ..
-            })
+            Task::Carry(Carry { action: Action::CopySymlink { .. }, .. })
             | Task::MakeDirectory
             | Task::Sweep(_) => 0,
         }

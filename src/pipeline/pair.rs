@@ -10,6 +10,15 @@ use std::sync::{Arc, OnceLock};
 use crate::model::{Entry, Failure, RelPath};
 use crate::tree::Place;
 
+/// A directory that had to be made is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Made {
+    /// This run has made it, with that inode number.
+    ByUs { inode: u64 },
+    /// Somebody else was faster.
+    Found,
+}
+
 /// A directory on its way to being the same on both sides.
 #[derive(Debug)]
 pub(super) struct Pair {
@@ -21,7 +30,7 @@ pub(super) struct Pair {
     pub(super) dest_entry: Option<Entry>,
     pub(super) above: Option<Arc<Pair>>,
     /// Whether it could be made, once somebody needed it.
-    pub(super) made: OnceLock<Result<(), Failure>>,
+    pub(super) made: OnceLock<Result<Made, Failure>>,
     unfinished: AtomicUsize,
     changed: AtomicBool,
 }
@@ -46,13 +55,7 @@ impl Pair {
     ) -> Arc<Self> {
         self.begin();
         let (source, dest) = (self.source.child(name), self.dest.child(name));
-        Arc::new(Self::new(
-            source,
-            dest,
-            source_entry,
-            dest_entry,
-            Some(Arc::clone(self)),
-        ))
+        Arc::new(Self::new(source, dest, source_entry, dest_entry, Some(Arc::clone(self))))
     }
 
     fn new(
@@ -63,16 +66,7 @@ impl Pair {
         above: Option<Arc<Self>>,
     ) -> Self {
         let (unfinished, changed) = (AtomicUsize::new(1), AtomicBool::new(false));
-        Self {
-            source,
-            dest,
-            source_entry,
-            dest_entry,
-            above,
-            made: OnceLock::new(),
-            unfinished,
-            changed,
-        }
+        Self { source, dest, source_entry, dest_entry, above, made: OnceLock::new(), unfinished, changed }
     }
 
     /// The path from the roots.

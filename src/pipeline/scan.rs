@@ -17,14 +17,14 @@ use std::time::{Duration, SystemTime};
 use crossbeam_channel::{Sender, TrySendError};
 use rayon::Scope;
 
-use super::Error;
 use super::classify::{Rules, classify};
 use super::join::{Sorted, join};
 use super::operation::{Carry, Operation, Task};
 use super::pair::Pair;
 use super::stage::Stage;
+use super::{Error, Trees};
 use crate::model::{
-    Change, Decision, Entry, EntryKind, Failure, Joined, Name, Outcome, RelPath, Side, Subject, Summary,
+    Change, Decision, Effect, Entry, EntryKind, Failure, Joined, Name, Outcome, Side, Subject, Summary,
 };
 use crate::tree::{Listing, Place};
 
@@ -35,11 +35,13 @@ const LONGEST_NAP: Duration = Duration::from_millis(16);
 
 /// The stage's own state.
 pub(super) struct Scan<'a> {
-    pub(super) stage: &'a Stage<'a>,
-    pub(super) rules: Rules,
+    stage: &'a Stage<'a>,
+    rules: Rules,
     /// Whether temporaries at the destination are leftovers: only who holds the lock can know.
-    pub(super) sweep: bool,
-    pub(super) operations: Sender<Operation>,
+    sweep: bool,
+    operations: Sender<Operation>,
+    /// The inode numbers of the two roots, if they are on one file system.
+    roots: Option<(u64, u64)>,
 }
 
 /// The two listings of one pair while tasks are adding to them.
@@ -54,6 +56,16 @@ struct Gathering {
 }
 
 impl<'a> Scan<'a> {
+    pub(super) fn new(stage: &'a Stage<'a>, trees: &Trees, operations: Sender<Operation>) -> Self {
+        let sweep = stage.options.sweep && !stage.options.dry_run;
+        let identities = (trees.source.root().identity(), trees.dest.root().identity());
+        let roots = match identities {
+            (Ok(source), Ok(dest)) if (source.0, source.1) == (dest.0, dest.1) => Some((source.2, dest.2)),
+            _ => None,
+        };
+        Self { stage, rules: stage.options.rules, sweep, operations, roots }
+    }
+
     /// Scans everything below `root`; returns when all of it was listed and sent on.
     pub(super) fn run(&'a self, threads: usize, root: Arc<Pair>) -> Result<(), Error> {
         let pool = rayon::ThreadPoolBuilder::new()
@@ -75,19 +87,20 @@ impl<'a> Scan<'a> {
         if has_dest {
             self.list(scope, &gathering, Side::Dest);
         }
-        self.added(scope, gathering);
+        self.added(scope, &gathering);
     }
 
     fn list<'s>(&'s self, scope: &Scope<'s>, gathering: &Arc<Gathering>, side: Side) {
         let place = gathering.place(side);
+        let go_on = || !self.stage.stop.is_requested();
         let listing = place.open().and_then(|dir| {
-            Listing::read(&dir, place.is_root(), |unseen| {
+            Listing::read(&dir, place.is_root(), go_on, |unseen| {
                 gathering.adding.fetch_add(1, Ordering::Relaxed);
                 let gathering = Arc::clone(gathering);
                 scope.spawn(move |scope| {
-                    let seen = gathering.place(side).open().and_then(|dir| unseen.look(&dir));
+                    let seen = gathering.place(side).open().and_then(|dir| unseen.look(&dir, go_on));
                     gathering.add(side, seen);
-                    self.added(scope, gathering);
+                    self.added(scope, &gathering);
                 });
             })
         });
@@ -95,14 +108,14 @@ impl<'a> Scan<'a> {
     }
 
     /// One of the gathering's tasks is done; the last one goes on with the directory.
-    fn added<'s>(&'s self, scope: &Scope<'s>, gathering: Arc<Gathering>) {
+    fn added<'s>(&'s self, scope: &Scope<'s>, gathering: &Gathering) {
         if gathering.adding.fetch_sub(1, Ordering::AcqRel) != 1 {
             return;
         }
         let pair = Arc::clone(&gathering.pair);
         match gathering.finish() {
             Ok((source, dest)) => self.compare(scope, &pair, &source, &dest),
-            Err((side, error)) => self.give_up(&pair, side, &error),
+            Err((side, error)) => self.give_up(&pair, side, error),
         }
         self.stage.end_work(pair);
     }
@@ -123,11 +136,7 @@ impl<'a> Scan<'a> {
             self.decide(scope, pair, name, joined, &mut seen);
         }
         if self.sweep {
-            for name in dest
-                .temporaries()
-                .iter()
-                .filter(|name| !self.stage.temporaries.made(name))
-            {
+            for name in dest.temporaries().iter().filter(|name| !self.stage.temporaries.made(name)) {
                 self.send(pair, Task::Sweep(name.clone()));
             }
         }
@@ -142,26 +151,18 @@ impl<'a> Scan<'a> {
         joined: Joined<'_>,
         seen: &mut Summary,
     ) {
-        let (source, dest) = match joined {
-            Joined::SourceOnly(source) => (Some(source), None),
-            Joined::DestOnly(dest) => (None, Some(dest)),
-            Joined::Both(source, dest) => (Some(source), Some(dest)),
-        };
+        let (source, dest) = (joined.source(), joined.dest());
         if source.is_some_and(|source| source.links > 1 && source.file_len().is_some()) {
             seen.hard_linked += 1;
+        }
+        if self.is_the_other_root(source, Side::Dest) || self.is_the_other_root(dest, Side::Source) {
+            let reason = "the other tree's root lies here: a tree cannot be synced into itself".to_owned();
+            return self.fail(pair, name, joined, Failure::error(reason));
         }
         match (classify(joined, &self.rules), source) {
             (Decision::Act(action), Some(source)) => {
                 let (name, source, dest) = (Name::new(name), source.clone(), dest.cloned());
-                self.send(
-                    pair,
-                    Task::Carry(Carry {
-                        name,
-                        source,
-                        dest,
-                        action,
-                    }),
-                );
+                self.send(pair, Task::Carry(Carry { name, source, dest, action }));
             }
             (Decision::Descend, Some(source)) => {
                 let child = pair.child(name, source.clone(), dest.cloned());
@@ -180,11 +181,7 @@ impl<'a> Scan<'a> {
                 self.fail(pair, name, joined, Failure::conflict(source, dest));
             }
             (Decision::Unknown { side, errno }, _) => {
-                let reason = format!(
-                    "looking at {}: {}",
-                    side.name(),
-                    io::Error::from_raw_os_error(errno)
-                );
+                let reason = format!("looking at {}: {}", side.name(), io::Error::from_raw_os_error(errno));
                 self.fail(pair, name, joined, Failure::error(reason));
             }
         }
@@ -195,10 +192,7 @@ impl<'a> Scan<'a> {
     /// A sender that finds the queue full naps until a good part of it is free, instead of being
     /// woken for every single place: that switch of threads would cost as much as the copy of a small file.
     fn send(&self, pair: &Arc<Pair>, task: Task) {
-        let operation = Operation {
-            pair: Arc::clone(pair),
-            task,
-        };
+        let operation = Operation { pair: Arc::clone(pair), task };
         pair.begin();
         self.stage.monitor.planned(operation.len());
         let mut sent = self.operations.try_send(operation);
@@ -214,65 +208,63 @@ impl<'a> Scan<'a> {
         }
     }
 
+    /// Whether an entry of one tree is the root of the other one, which a bind mount can hide from
+    /// every comparison of paths.
+    fn is_the_other_root(&self, entry: Option<&Entry>, other: Side) -> bool {
+        let (Some((source, dest)), Some(entry)) = (self.roots, entry) else { return false };
+        let root = if other == Side::Source { source } else { dest };
+        entry.inode == root && entry.kind == EntryKind::Directory
+    }
+
     /// A name that can be neither carried nor left in peace.
     fn fail(&self, pair: &Pair, name: &[u8], joined: Joined<'_>, failure: Failure) {
-        let (change, entry) = match joined {
-            Joined::SourceOnly(entry) => (Change::Create, entry),
-            Joined::DestOnly(entry) | Joined::Both(_, entry) => (Change::Update, entry),
-        };
-        self.report(pair.path().join(name), change, entry, failure);
+        let subject = joined.source().or(joined.dest()).map_or(Subject::File, Subject::of);
+        let effect = Effect::new(Change::of(joined.dest()), subject);
+        self.stage.record(Outcome::failed(pair.path().join(name), effect, SystemTime::now(), failure));
     }
 
     /// A directory that could not be listed.
-    fn give_up(&self, pair: &Pair, side: Side, error: &io::Error) {
-        let crossed = error.kind() == io::ErrorKind::CrossesDevices;
-        if crossed {
+    fn give_up(&self, pair: &Pair, side: Side, error: io::Error) {
+        if self.stage.stop.is_requested() {
+            return;
+        }
+        if pair.source.is_root() {
+            // Nothing at all was seen of a tree: that is no failed path, that is no run.
+            let path = place(pair, side).tree().path().to_owned();
+            return self.stage.end_run(Error::Root { path, error });
+        }
+        match error.kind() {
             // Mounted between the look at it and the listing, as automounts are.
-            return self.stage.count(&Summary {
-                not_entered: 1,
-                ..Summary::default()
-            });
+            io::ErrorKind::CrossesDevices => {
+                self.stage.count(&Summary { not_entered: 1, ..Summary::default() });
+            }
+            // Removed since it was listed: there is nothing to carry.
+            io::ErrorKind::NotFound if side == Side::Source => {}
+            _ => {
+                let effect = Effect::new(Change::of(pair.dest_entry.as_ref()), Subject::Directory);
+                let failure = Failure::error(format!("listing {}: {error}", side.name()));
+                self.stage.record(Outcome::failed(pair.path(), effect, SystemTime::now(), failure));
+            }
         }
-        if side == Side::Source && error.kind() == io::ErrorKind::NotFound {
-            return; // Removed since it was listed: there is nothing to carry.
-        }
-        let change = if pair.dest_entry.is_some() {
-            Change::Update
-        } else {
-            Change::Create
-        };
-        let reason = format!("listing {}: {error}", side.name());
-        self.report(pair.path(), change, &pair.source_entry, Failure::error(reason));
     }
+}
 
-    fn report(&self, path: RelPath, change: Change, entry: &Entry, failure: Failure) {
-        let subject = match entry.kind {
-            EntryKind::Directory => Subject::Directory,
-            EntryKind::Symlink { .. } => Subject::Symlink,
-            _ => Subject::File,
-        };
-        self.stage
-            .record(Outcome::failed(path, change, subject, SystemTime::now(), failure));
+/// The directory of the pair on that side.
+fn place(pair: &Pair, side: Side) -> &Place {
+    match side {
+        Side::Source => &pair.source,
+        Side::Dest => &pair.dest,
     }
 }
 
 impl Gathering {
     fn new(pair: Arc<Pair>) -> Self {
         let (source, dest) = (Mutex::default(), Mutex::default());
-        Self {
-            pair,
-            source,
-            dest,
-            error: Mutex::default(),
-            adding: AtomicUsize::new(1),
-        }
+        Self { pair, source, dest, error: Mutex::default(), adding: AtomicUsize::new(1) }
     }
 
     fn place(&self, side: Side) -> &Place {
-        match side {
-            Side::Source => &self.pair.source,
-            Side::Dest => &self.pair.dest,
-        }
+        place(&self.pair, side)
     }
 
     fn add(&self, side: Side, part: io::Result<Listing>) {
@@ -283,10 +275,7 @@ impl Gathering {
         match part {
             Ok(part) => parts.lock().unwrap_or_else(PoisonError::into_inner).push(part),
             Err(error) => {
-                self.error
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .get_or_insert((side, error));
+                self.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert((side, error));
             }
         }
     }
@@ -307,7 +296,7 @@ impl Gathering {
 }
 
 impl Sorted for Listing {
-    fn len(&self) -> usize {
+    fn count(&self) -> usize {
         self.len()
     }
 

@@ -1,13 +1,11 @@
 //! What the stages share: the flag to stop, whom to report to, the way to the opslog, the counts.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crossbeam_channel::Sender;
 
 use super::pair::Pair;
-use super::{Monitor, Options, execute};
+use super::{Error, Monitor, Options, execute};
 use crate::model::{Outcome, Summary};
 use crate::stop::Stop;
 use crate::tree::TemporaryNames;
@@ -21,7 +19,8 @@ pub(super) struct Stage<'a> {
     pub(super) notices: execute::Notices,
     counts: &'a Counts,
     outcomes: Sender<Outcome>,
-    panicked: AtomicBool,
+    /// What ends the run, once something does.
+    fatal: OnceLock<Error>,
 }
 
 /// The run's summary while it grows.
@@ -37,17 +36,8 @@ impl<'a> Stage<'a> {
         outcomes: Sender<Outcome>,
     ) -> Self {
         let temporaries = TemporaryNames::new(options.run);
-        let (notices, panicked) = (execute::Notices::default(), AtomicBool::new(false));
-        Self {
-            options,
-            monitor,
-            stop,
-            temporaries,
-            notices,
-            counts,
-            outcomes,
-            panicked,
-        }
+        let (notices, fatal) = (execute::Notices::default(), OnceLock::new());
+        Self { options, monitor, stop, temporaries, notices, counts, outcomes, fatal }
     }
 
     /// Adds to the counts.
@@ -56,21 +46,24 @@ impl<'a> Stage<'a> {
         self.monitor.counted(part);
     }
 
-    /// Sends an outcome to the opslog.
+    /// Sends an outcome to the recorder.
     pub(super) fn record(&self, outcome: Outcome) {
-        // The recorder drains its queue until every sender is gone; it can't be away.
-        let sent = self.outcomes.send(outcome);
-        debug_assert!(sent.is_ok(), "the recorder ended before its senders");
+        if self.outcomes.send(outcome).is_err() {
+            // It drains its queue until every sender is gone: it can only have died of a bug.
+            self.end_run(Error::Panicked);
+        }
     }
 
-    /// Notes that a panic was caught: the path has failed, and so has the run.
-    pub(super) fn panicked(&self) {
-        self.panicked.store(true, Ordering::Relaxed);
+    /// Asks everybody to stop, because the run cannot go on. The first reason is the one that is told.
+    pub(super) fn end_run(&self, error: Error) {
+        // A second reason is a consequence of the first.
+        let _first = self.fatal.set(error);
+        self.stop.halt();
     }
 
-    /// Whether one was.
-    pub(super) fn has_panicked(&self) -> bool {
-        self.panicked.load(Ordering::Relaxed)
+    /// What ended the run.
+    pub(super) fn into_fatal(self) -> Option<Error> {
+        self.fatal.into_inner()
     }
 
     /// One piece of work of the pair is done. Finishes its directory if it was the last, and so on upwards.
@@ -99,6 +92,3 @@ impl Counts {
         self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// How far two clocks may be apart before the user is told.
-pub(super) const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);

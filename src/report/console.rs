@@ -1,8 +1,7 @@
 //! The two output streams, so that what is printed never tears the bars apart.
 
 use std::io::{self, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use tracing_subscriber::fmt::MakeWriter;
@@ -11,8 +10,8 @@ use tracing_subscriber::fmt::MakeWriter;
 #[derive(Clone, Debug)]
 pub struct Console {
     bars: Option<MultiProgress>,
-    /// Nobody reads standard output any more (`ha-sync … | head`): no reason to fail.
-    closed: Arc<AtomicBool>,
+    /// Why standard output takes nothing any more.
+    closed: Arc<OnceLock<io::Error>>,
 }
 
 impl Console {
@@ -20,10 +19,7 @@ impl Console {
     pub fn new(bars: bool) -> Self {
         // Ten times a second: quick enough to be alive, slow enough to read.
         let bars = bars.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)));
-        Self {
-            bars,
-            closed: Arc::default(),
-        }
+        Self { bars, closed: Arc::default() }
     }
 
     /// Where bars are added; nothing where there are none.
@@ -33,21 +29,33 @@ impl Console {
 
     /// Prints text that ends its own lines to standard output.
     pub fn print(&self, text: &str) {
-        if self.closed.load(Ordering::Relaxed) {
+        if !self.is_open() {
             return;
         }
         let printed = self.aside(|| {
             let mut stdout = io::stdout().lock();
             stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
         });
-        if printed.is_err() {
-            self.closed.store(true, Ordering::Relaxed);
+        if let Err(error) = printed {
+            // The first reason is the one that counts.
+            let _known = self.closed.set(error);
         }
+    }
+
+    /// Prints nothing more: whoever was to read standard output does not.
+    pub fn close(&self) {
+        // Whatever closed it before is as good a reason.
+        let _known = self.closed.set(io::ErrorKind::BrokenPipe.into());
     }
 
     /// Whether standard output still takes anything.
     pub fn is_open(&self) -> bool {
-        !self.closed.load(Ordering::Relaxed)
+        self.closed.get().is_none()
+    }
+
+    /// What was lost on the way to standard output. That nobody reads on (`ha-sync … | head`) is no loss.
+    pub fn failure(&self) -> Option<&io::Error> {
+        self.closed.get().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
     }
 
     /// Takes the bars off the terminal while something else is written there.

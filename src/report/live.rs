@@ -80,13 +80,7 @@ impl Live {
     }
 
     pub(super) fn started(&self, worker: usize, path: &RelPath, bytes: u64) {
-        self.slot(worker, |slot| {
-            *slot = Some(InHand {
-                path: path.clone(),
-                bytes,
-                moved: 0,
-            })
-        });
+        self.slot(worker, |slot| *slot = Some(InHand { path: path.clone(), bytes, moved: 0 }));
     }
 
     pub(super) fn copied(&self, worker: usize, bytes: u64) {
@@ -118,10 +112,8 @@ impl Live {
 
     /// The numbers now.
     pub fn snapshot(&self) -> Snapshot {
-        let slots = self
-            .in_hand
-            .iter()
-            .map(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        let slots =
+            self.in_hand.iter().map(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner).clone());
         let in_hand: Vec<InHand> = slots.flatten().collect();
         // A comparison reads both sides: more than its share of the plan.
         let moving: u64 = in_hand.iter().map(|one| one.moved.min(one.bytes)).sum();

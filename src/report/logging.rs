@@ -12,11 +12,7 @@ use crate::config::{Detail, Output};
 
 /// Sends messages to the console from now on. A process can do that once.
 pub fn init(console: &Console, output: Output) -> Result<(), SetGlobalDefaultError> {
-    let level = if output.detail == Detail::Quiet {
-        Level::WARN
-    } else {
-        Level::INFO
-    };
+    let level = if output.detail == Detail::Quiet { Level::WARN } else { Level::INFO };
     let for_a_person = std::io::stderr().is_terminal();
     let builder = FmtSubscriber::builder()
         .with_max_level(level)

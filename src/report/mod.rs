@@ -11,6 +11,10 @@ mod summary;
 mod units;
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{SendTimeoutError, Sender, bounded};
 
 pub use console::Console;
 pub use live::{InHand, Live, Snapshot};
@@ -24,39 +28,87 @@ use crate::config::{Detail, Output};
 use crate::model::{Cause, Escaped, Outcome, RelPath, Summary, Verdict};
 use crate::opslog::Record;
 use crate::pipeline::Monitor;
+use crate::stop::Stop;
 
 /// Failures that the summary names.
 const FIRST_FAILURES: usize = 10;
+
+/// Operations that wait to be printed.
+const LINES_WAITING: usize = 1024;
 
 /// Watches one run.
 #[derive(Debug)]
 pub struct Reporter {
     /// The numbers, for whoever draws them.
     pub live: Arc<Live>,
-    console: Console,
-    /// Print operations as they end, in this format.
-    each: Option<FormatArg>,
+    printer: Option<Printer>,
     failures: Mutex<Vec<String>>,
+    stop: Stop,
+}
+
+/// Prints operations as they end, on a thread of its own: a terminal that was stopped, or a pipe that
+/// nobody empties, holds the run up as it should, but never keeps it from ending when it is told to.
+#[derive(Debug)]
+struct Printer {
+    console: Console,
+    format: FormatArg,
+    lines: Sender<String>,
+    thread: JoinHandle<()>,
 }
 
 impl Reporter {
     /// A dry run's operations are printed as a plan at its end, not one by one.
-    pub fn new(console: &Console, output: Output, dry_run: bool, workers: usize) -> Self {
-        let each = (output.detail == Detail::Verbose && !dry_run).then_some(output.format);
-        Self {
-            live: Arc::new(Live::new(workers)),
-            console: console.clone(),
-            each,
-            failures: Mutex::default(),
-        }
+    pub fn new(console: &Console, output: Output, dry_run: bool, workers: usize, stop: &Stop) -> Self {
+        let prints = output.detail == Detail::Verbose && !dry_run;
+        let printer = prints.then(|| Printer::start(console, output.format));
+        Self { live: Arc::new(Live::new(workers)), printer, failures: Mutex::default(), stop: stop.clone() }
     }
 
-    /// The first failures, as `path: reason`.
-    pub fn failures(&self) -> Vec<String> {
-        self.failures
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    /// Ends printing, and returns the first failures as `path: reason`.
+    pub fn finish(self) -> Vec<String> {
+        if let Some(Printer { console, lines, thread, .. }) = self.printer {
+            drop(lines);
+            let mut patience = PRINT_PATIENCE;
+            while !thread.is_finished() && patience > Duration::ZERO {
+                thread::sleep(PRINTED_POLL);
+                patience =
+                    if self.stop.is_requested() { patience.saturating_sub(PRINTED_POLL) } else { patience };
+            }
+            if !thread.is_finished() {
+                console.close();
+            }
+        }
+        self.failures.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the printer as long as the run is to go on.
+    fn print(&self, printer: &Printer, mut line: String) {
+        while !self.stop.is_requested() {
+            match printer.lines.send_timeout(line, PRINTED_POLL) {
+                Err(SendTimeoutError::Timeout(unsent)) => line = unsent,
+                Ok(()) | Err(SendTimeoutError::Disconnected(_)) => return,
+            }
+        }
+    }
+}
+
+/// How long a run that was told to end waits for its last lines to be printed.
+const PRINT_PATIENCE: Duration = Duration::from_millis(500);
+
+/// How often one who waits for the printer asks whether to go on.
+const PRINTED_POLL: Duration = Duration::from_millis(20);
+
+impl Printer {
+    fn start(console: &Console, format: FormatArg) -> Self {
+        let (lines, waiting) = bounded::<String>(LINES_WAITING);
+        let to = console.clone();
+        let thread = thread::spawn(move || {
+            for first in &waiting {
+                // All that is there in one write.
+                to.print(&std::iter::once(first).chain(waiting.try_iter()).collect::<String>());
+            }
+        });
+        Self { console: console.clone(), format, lines, thread }
     }
 }
 
@@ -82,9 +134,8 @@ impl Monitor for Reporter {
     }
 
     fn recorded(&self, outcome: &Outcome) {
-        if let Some(format) = self.each {
-            self.console
-                .print(&one_line(&Record::of(outcome), &outcome.path, format));
+        if let Some(printer) = &self.printer {
+            self.print(printer, one_line(&Record::of(outcome), &outcome.path, printer.format));
         }
         let Verdict::Failed(failure) = &outcome.verdict else {
             return;
@@ -96,11 +147,7 @@ impl Monitor for Reporter {
                 Cause::Conflict => "conflict",
                 Cause::Deferred => "deferred",
             };
-            failures.push(format!(
-                "{word:<8}  {}: {}",
-                outcome.path,
-                Escaped(failure.reason.as_bytes())
-            ));
+            failures.push(format!("{word:<8}  {}: {}", outcome.path, Escaped(failure.reason.as_bytes())));
         }
     }
 

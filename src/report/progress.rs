@@ -35,12 +35,14 @@ pub struct Progress {
 
 impl Progress {
     /// Shows `live` as bars if the console has them, else as log lines.
-    pub fn start(live: &Arc<Live>, console: &Console, workers: usize) -> Self {
+    ///
+    /// Where no thread can be had for it, the run goes on unseen.
+    pub fn start(live: &Arc<Live>, console: &Console, workers: usize) -> Option<Self> {
         let (end, ended) = bounded(0);
         let live = Arc::clone(live);
         let bars = console.bars().map(|_| Bars::new(console, workers));
         let every = if bars.is_some() { DRAW_EVERY } else { LOG_EVERY };
-        let thread = thread::spawn(move || {
+        let thread = thread::Builder::new().name("progress".into()).spawn(move || {
             let mut rates = Rates::default();
             while ended.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
                 let now = live.snapshot();
@@ -53,7 +55,7 @@ impl Progress {
                 bars.clear();
             }
         });
-        Self { end, thread }
+        thread.ok().map(|thread| Self { end, thread })
     }
 
     /// Takes the bars off the terminal; when this returns, nothing more is drawn.
@@ -104,16 +106,10 @@ impl Bars {
             ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
         let line = || {
             let bar = ProgressBar::new(0).with_style(style.clone());
-            console
-                .bars()
-                .map_or_else(ProgressBar::hidden, |bars| bars.add(bar))
+            console.bars().map_or_else(ProgressBar::hidden, |bars| bars.add(bar))
         };
         let (scan, work) = (line(), line());
-        Self {
-            scan,
-            work,
-            in_hand: (0..workers.min(SHOWN_IN_HAND)).map(|_| line()).collect(),
-        }
+        Self { scan, work, in_hand: (0..workers.min(SHOWN_IN_HAND)).map(|_| line()).collect() }
     }
 
     fn draw(&self, now: &Snapshot, rate: Rate) {
@@ -141,11 +137,7 @@ impl Bars {
 
 fn scan_line(now: &Snapshot, rate: u64) -> String {
     let (source, dest) = (Count(now.counts.source_entries), Count(now.counts.dest_entries));
-    let pace = if now.scanned {
-        "complete".into()
-    } else {
-        format!("{}/s", Count(rate))
-    };
+    let pace = if now.scanned { "complete".into() } else { format!("{}/s", Count(rate)) };
     format!("scan   {source} at the source, {dest} at the destination, {pace}")
 }
 

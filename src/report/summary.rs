@@ -38,11 +38,8 @@ pub struct Ending<'a> {
 impl Ending<'_> {
     /// One JSON object and the end of the line.
     pub fn to_json(&self) -> String {
-        let counts: Map<String, Value> = self
-            .counts
-            .fields()
-            .map(|(name, value)| (name.to_owned(), value.into()))
-            .collect();
+        let counts: Map<String, Value> =
+            self.counts.fields().map(|(name, value)| (name.to_owned(), value.into())).collect();
         let summary = json!({
             "type": "summary",
             "pair": self.pair,
@@ -76,11 +73,7 @@ impl Ending<'_> {
             text.push_str(&format!("  and {} more in the opslog\n", Count(failed - told)));
         }
         if let Some(path) = self.opslog {
-            text.push_str(&format!(
-                "  {:<12} {}\n",
-                "opslog",
-                Escaped(path.as_os_str().as_encoded_bytes())
-            ));
+            text.push_str(&format!("  {:<12} {}\n", "opslog", Escaped(path.as_os_str().as_encoded_bytes())));
         }
         text
     }
@@ -98,11 +91,8 @@ impl Ending<'_> {
     /// What is always told, and what is worth telling only where there is some.
     fn rows(&self) -> Vec<(&'static str, String)> {
         let counts = self.counts;
-        let transferred = format!(
-            "{}, {}/s",
-            Bytes(counts.copied_bytes),
-            Bytes(self.rate(counts.copied_bytes))
-        );
+        let transferred =
+            format!("{}, {}/s", Bytes(counts.copied_bytes), Bytes(self.rate(counts.copied_bytes)));
         let entries = counts.source_entries + counts.dest_entries;
         let scanned = format!(
             "{} at the source, {} at the destination, {}/s",
@@ -112,19 +102,13 @@ impl Ending<'_> {
         );
         let created = match counts.created_directories {
             0 => Count(counts.created).to_string(),
-            directories => format!(
-                "{}, {} of them",
-                Count(counts.created),
-                counted(directories, "directory", "directories")
-            ),
+            directories => {
+                format!("{} ({})", Count(counts.created), counted(directories, "directory", "directories"))
+            }
         };
         let updated = match counts.updated_metadata {
             0 => Count(counts.updated).to_string(),
-            metadata => format!(
-                "{}, {} of them only in metadata",
-                Count(counts.updated),
-                Count(metadata)
-            ),
+            metadata => format!("{} ({} only in metadata)", Count(counts.updated), Count(metadata)),
         };
         let skipped = format!(
             "{} ({} in sync, {} newer at the destination)",
@@ -132,11 +116,8 @@ impl Ending<'_> {
             Count(counts.in_sync),
             Count(counts.newer_at_dest)
         );
-        let transfer = if self.dry_run {
-            Bytes(counts.copied_bytes).to_string()
-        } else {
-            transferred
-        };
+        let transfer =
+            if self.dry_run { format!("at most {}", Bytes(counts.copied_bytes)) } else { transferred };
         let mut rows = vec![
             ("scanned", scanned),
             ("created", created),
@@ -151,11 +132,8 @@ impl Ending<'_> {
                 counts.conflicts,
                 ": a directory on one side, something else on the other; left as they are",
             ),
-            (
-                "deferred",
-                counts.deferred,
-                ": changed while being copied; the next run takes them up",
-            ),
+            ("deferred", counts.deferred, ": changed while being copied; the next run takes them up"),
+            ("to compare", counts.to_compare, " of those in sync would be compared by content"),
             ("only at dest", counts.only_at_dest, ", kept"),
             (
                 "close",
@@ -167,16 +145,8 @@ impl Ending<'_> {
                 counts.hard_linked,
                 " source files with several names, each name copied as a file of its own",
             ),
-            (
-                "special",
-                counts.special,
-                " fifos, sockets or devices, left alone",
-            ),
-            (
-                "not entered",
-                counts.not_entered,
-                " mount points or log directories",
-            ),
+            ("special", counts.special, " fifos, sockets or devices, left alone"),
+            ("not entered", counts.not_entered, " mount points or log directories"),
             ("swept", counts.swept, " temporaries of interrupted runs"),
         ];
         rows.extend(

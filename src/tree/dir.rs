@@ -10,6 +10,7 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, Statx, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
+use rustix::path::Arg;
 
 use super::file::File;
 use crate::model::{Entry, EntryKind, Timestamp};
@@ -80,10 +81,7 @@ impl Dir {
         if device(&look_at_handle(&fd, Freshness::Cached)?) != self.device {
             return Err(Errno::XDEV.into());
         }
-        Ok(Self {
-            fd,
-            device: self.device,
-        })
+        Ok(Self { fd, device: self.device })
     }
 
     /// What stands under a name: nothing where there is no such name.
@@ -96,11 +94,15 @@ impl Dir {
     }
 
     /// The entry of a name that was just listed.
-    pub(super) fn entry<P: rustix::path::Arg + Copy>(
-        &self,
-        name: P,
-        freshness: Freshness,
-    ) -> Result<Entry, Errno> {
+    pub(super) fn entry<P: Arg + Copy>(&self, name: P, freshness: Freshness) -> Result<Entry, Errno> {
+        match self.entry_once(name, freshness) {
+            // A symlink that was replaced between the look at it and reading it.
+            Err(Errno::INVAL) => self.entry_once(name, freshness),
+            result => result,
+        }
+    }
+
+    fn entry_once<P: Arg + Copy>(&self, name: P, freshness: Freshness) -> Result<Entry, Errno> {
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | freshness.flags();
         let stat = rustix::fs::statx(&self.fd, name, flags, WANTED)?;
         let kind = self.kind(&stat, || {
@@ -148,12 +150,7 @@ impl Dir {
     /// Makes a file for reading and writing that must not be there yet.
     pub(super) fn create_file(&self, name: &[u8], mode: u32) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(File::new(rustix::fs::openat(
-            &self.fd,
-            name,
-            flags,
-            Mode::from_raw_mode(mode),
-        )?))
+        Ok(File::new(rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(mode))?))
     }
 
     /// Makes a symlink that must not be there yet.
@@ -243,12 +240,7 @@ impl AsFd for Dir {
 
 /// `statx` of what a handle refers to.
 pub(super) fn look_at_handle(fd: impl AsFd, freshness: Freshness) -> io::Result<Statx> {
-    Ok(rustix::fs::statx(
-        fd,
-        c"",
-        AtFlags::EMPTY_PATH | freshness.flags(),
-        WANTED,
-    )?)
+    Ok(rustix::fs::statx(fd, c"", AtFlags::EMPTY_PATH | freshness.flags(), WANTED)?)
 }
 
 /// The entry of an open handle, which is never a symlink.
@@ -264,14 +256,8 @@ pub(super) fn entry_of_stat(stat: &Statx) -> Entry {
 fn entry(stat: &Statx, kind: EntryKind) -> Entry {
     Entry {
         kind,
-        mtime: Timestamp {
-            seconds: stat.stx_mtime.tv_sec,
-            nanoseconds: stat.stx_mtime.tv_nsec,
-        },
-        ctime: Timestamp {
-            seconds: stat.stx_ctime.tv_sec,
-            nanoseconds: stat.stx_ctime.tv_nsec,
-        },
+        mtime: Timestamp { seconds: stat.stx_mtime.tv_sec, nanoseconds: stat.stx_mtime.tv_nsec },
+        ctime: Timestamp { seconds: stat.stx_ctime.tv_sec, nanoseconds: stat.stx_ctime.tv_nsec },
         inode: stat.stx_ino,
         mode: u32::from(stat.stx_mode) & 0o7777,
         uid: stat.stx_uid,

@@ -19,6 +19,18 @@ pub struct Extent {
     pub end: u64,
 }
 
+/// Whether a file may have holes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// As many blocks as its size needs.
+    Dense,
+    /// Fewer: there are holes, or the file system stores it in some clever way.
+    Sparse,
+}
+
+/// Bytes that the kernel copies in one call at most, so that nobody waits long for it to return.
+const IN_ONE_CALL: usize = 16 * 1024 * 1024;
+
 /// An open file. Offsets are always given: the handle's own position is never used for data.
 #[derive(Debug)]
 pub struct File {
@@ -35,20 +47,16 @@ impl File {
         Ok(entry_of_stat(&look_at_handle(&self.fd, freshness)?))
     }
 
-    /// What the handle refers to now, and whether it has holes: fewer blocks than its size needs.
-    pub fn look_for_holes(&self) -> io::Result<(Entry, bool)> {
+    /// What the handle refers to now, and whether it may have holes.
+    pub fn look_for_holes(&self) -> io::Result<(Entry, Layout)> {
         let stat = look_at_handle(&self.fd, Freshness::Cached)?;
-        Ok((
-            entry_of_stat(&stat),
-            stat.stx_blocks < stat.stx_size.div_ceil(512),
-        ))
+        let lacks_blocks = stat.stx_blocks < stat.stx_size.div_ceil(512);
+        Ok((entry_of_stat(&stat), if lacks_blocks { Layout::Sparse } else { Layout::Dense }))
     }
 
     /// Reads once at `offset`, into as much of `buffer` as the kernel fills; 0 is the end of the file.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        Ok(rustix::io::retry_on_intr(|| {
-            rustix::io::pread(&self.fd, &mut *buffer, offset)
-        })?)
+        Ok(rustix::io::retry_on_intr(|| rustix::io::pread(&self.fd, &mut *buffer, offset))?)
     }
 
     /// Writes all of `bytes` at `offset`.
@@ -68,7 +76,7 @@ impl File {
     /// blocks where the file system can. Nothing: it cannot here, and the bytes must be read and written.
     pub fn copy_range_to(&self, dest: &Self, offset: u64, len: u64) -> io::Result<Option<u64>> {
         let (mut from, mut to) = (offset, offset);
-        let len = usize::try_from(len.min(1 << 30)).unwrap_or(1 << 30);
+        let len = usize::try_from(len).unwrap_or(IN_ONE_CALL).min(IN_ONE_CALL);
         match rustix::fs::copy_file_range(&self.fd, Some(&mut from), &dest.fd, Some(&mut to), len) {
             // Old kernels answer 0 where they can't (procfs, some FUSE), so 0 is no end of file.
             Ok(0) | Err(Errno::XDEV | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS | Errno::PERM) => {
@@ -84,20 +92,17 @@ impl File {
     pub fn next_data(&self, offset: u64, len: u64) -> io::Result<Option<Extent>> {
         match rustix::fs::seek(&self.fd, SeekFrom::Data(offset)) {
             Ok(start) => {
-                let end = rustix::fs::seek(&self.fd, SeekFrom::Hole(start))?;
-                Ok(Some(Extent {
-                    start,
-                    end: end.min(len),
-                })
-                .filter(|extent| extent.start < len))
+                let end = match rustix::fs::seek(&self.fd, SeekFrom::Hole(start)) {
+                    Err(Errno::NXIO) => return Ok(None), // Cut in between; the look afterwards tells.
+                    end => end?.min(len),
+                };
+                Ok(Some(Extent { start, end }).filter(|extent| extent.start < len))
             }
             Err(Errno::NXIO) => Ok(None),
             // Holes can't be asked for here: all of it counts as data.
-            Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => Ok(Some(Extent {
-                start: offset,
-                end: len,
-            })
-            .filter(|extent| extent.start < extent.end)),
+            Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => {
+                Ok(Some(Extent { start: offset, end: len }).filter(|extent| extent.start < extent.end))
+            }
             Err(errno) => Err(errno.into()),
         }
     }

@@ -23,6 +23,9 @@ pub const LOOK_AT_ONCE: usize = 4096;
 /// Names in one batch beyond that: enough work to be worth a task.
 const BATCH: usize = 1024;
 
+/// Names between two questions whether to go on: 64 round trips of 20 ms are the longest wait.
+const ASK_EVERY: usize = 64;
+
 /// Bytes for `getdents64`; the NFS client asks the server for as much as this holds.
 const BUFFER: usize = 64 * 1024;
 
@@ -52,13 +55,22 @@ impl Listing {
     ///
     /// An error means that the listing is incomplete and that nothing can be concluded from it. A name that can't be
     /// looked at is no such error but an entry of its own kind. A handle can be read once: it stays at the end.
-    pub fn read(dir: &Dir, at_root: bool, mut hand_out: impl FnMut(Unseen)) -> io::Result<Self> {
+    /// `go_on` is asked now and then; when it says no, the listing ends with [`io::ErrorKind::Interrupted`].
+    pub fn read(
+        dir: &Dir,
+        at_root: bool,
+        go_on: impl Fn() -> bool,
+        mut hand_out: impl FnMut(Unseen),
+    ) -> io::Result<Self> {
         let mut listing = Self::default();
         let mut unseen = Unseen::default();
         let mut buffer = Vec::with_capacity(BUFFER);
         let mut names = RawDir::new(dir, buffer.spare_capacity_mut());
         while let Some(name) = names.next() {
             let name = name?;
+            if listing.entries.len() % ASK_EVERY == 0 && !go_on() {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
             let name = name.file_name();
             let bytes = name.to_bytes();
             match reserved(bytes, at_root) {
@@ -92,10 +104,7 @@ impl Listing {
     /// Whatever else bears the name of a temporary is the user's.
     fn look_at_temporary(&mut self, dir: &Dir, name: &[u8]) -> io::Result<()> {
         match dir.entry(name, Freshness::Cached) {
-            Ok(Entry {
-                kind: EntryKind::File { .. } | EntryKind::Symlink { .. },
-                ..
-            }) => {
+            Ok(Entry { kind: EntryKind::File { .. } | EntryKind::Symlink { .. }, .. }) => {
                 self.temporaries.push(Name::new(name));
                 Ok(())
             }
@@ -119,6 +128,8 @@ impl Listing {
         let mut parts = parts.into_iter();
         let mut whole = parts.next().unwrap_or_default();
         for part in parts {
+            whole.is_log_dir |= part.is_log_dir;
+            whole.temporaries.extend(part.temporaries);
             for listed in part.entries {
                 whole.push(name_of(&part.names, listed.start, listed.len), listed.entry)?;
             }
@@ -126,12 +137,13 @@ impl Listing {
         Ok(whole)
     }
 
-    /// Sorts by name, which a join needs.
+    /// Sorts by name, which a join needs. A name that was listed twice, as happens where a directory
+    /// changes while it is read, stays once.
     pub fn sort(&mut self) {
         let names = &self.names;
         let name = |listed: &Listed| name_of(names, listed.start, listed.len);
-        self.entries
-            .sort_unstable_by(|left, right| name(left).cmp(name(right)));
+        self.entries.sort_unstable_by(|left, right| name(left).cmp(name(right)));
+        self.entries.dedup_by(|left, right| name(left) == name(right));
     }
 
     /// Whether this directory holds this tool's logs and must be left alone.
@@ -168,9 +180,12 @@ impl Listing {
 
 impl Unseen {
     /// Looks at the names through their directory's handle.
-    pub fn look(self, dir: &Dir) -> io::Result<Listing> {
+    pub fn look(self, dir: &Dir, go_on: impl Fn() -> bool) -> io::Result<Listing> {
         let mut listing = Listing::default();
         for name in self.0 {
+            if listing.entries.len() % ASK_EVERY == 0 && !go_on() {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
             listing.look_at(dir, &name, &*name)?;
         }
         Ok(listing)

@@ -9,11 +9,7 @@ use crate::model::Timestamp;
 
 /// Sets owner and group; what is not given stays. The kernel may clear set-id bits with it.
 pub fn set_owner(fd: impl AsFd, uid: Option<u32>, gid: Option<u32>) -> io::Result<()> {
-    Ok(rustix::fs::fchown(
-        fd,
-        uid.map(Uid::from_raw),
-        gid.map(Gid::from_raw),
-    )?)
+    Ok(rustix::fs::fchown(fd, uid.map(Uid::from_raw), gid.map(Gid::from_raw))?)
 }
 
 /// Sets the permission bits, set-id and sticky bits included.
@@ -29,13 +25,7 @@ pub fn set_mtime(fd: impl AsFd, mtime: Timestamp) -> io::Result<()> {
 /// Times that leave the access time alone.
 pub(super) fn mtime_only(mtime: Timestamp) -> Timestamps {
     Timestamps {
-        last_access: Timespec {
-            tv_sec: 0,
-            tv_nsec: UTIME_OMIT,
-        },
-        last_modification: Timespec {
-            tv_sec: mtime.seconds,
-            tv_nsec: mtime.nanoseconds.into(),
-        },
+        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+        last_modification: Timespec { tv_sec: mtime.seconds, tv_nsec: mtime.nanoseconds.into() },
     }
 }

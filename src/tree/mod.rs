@@ -8,6 +8,7 @@
 mod close;
 mod dir;
 mod file;
+mod link;
 mod listing;
 mod metadata;
 mod network;
@@ -17,7 +18,8 @@ mod reserved;
 mod temporary;
 
 pub use dir::{Dir, Freshness, Publish};
-pub use file::{Extent, File};
+pub use file::{Extent, File, Layout};
+pub use link::Link;
 pub use listing::{LOOK_AT_ONCE, Listing, Unseen};
 pub use metadata::{set_mode, set_mtime, set_owner};
 pub use place::{Opened, Place, Tree};

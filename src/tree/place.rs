@@ -29,12 +29,7 @@ impl Tree {
     pub fn open(path: &Path) -> io::Result<Self> {
         let root = Dir::open_root(path)?;
         let on_network = is_network(root.file_system_magic()?);
-        Ok(Self {
-            path: path.to_owned(),
-            root,
-            on_network,
-            spare: AtomicUsize::new(0),
-        })
+        Ok(Self { path: path.to_owned(), root, on_network, spare: AtomicUsize::new(0) })
     }
 
     /// Keeps up to `handles` directories open beyond those in use.
@@ -87,21 +82,18 @@ pub enum Opened<'a> {
 impl Place {
     /// The root of a tree.
     pub fn root(tree: Arc<Tree>) -> Arc<Self> {
-        Arc::new(Self {
-            tree,
-            above: None,
-            kept: OnceLock::new(),
-        })
+        Arc::new(Self { tree, above: None, kept: OnceLock::new() })
     }
 
     /// The directory of that name in this one.
     pub fn child(self: &Arc<Self>, name: &[u8]) -> Arc<Self> {
         let above = Some((Arc::clone(self), Name::new(name)));
-        Arc::new(Self {
-            tree: Arc::clone(&self.tree),
-            above,
-            kept: OnceLock::new(),
-        })
+        Arc::new(Self { tree: Arc::clone(&self.tree), above, kept: OnceLock::new() })
+    }
+
+    /// The tree it is in.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
     }
 
     /// Whether this is the root.
@@ -155,21 +147,13 @@ impl Place {
         }
     }
 
-    /// Keeps a handle open if one is to spare and nobody else was faster.
-    fn keep(&self, dir: Dir) -> Opened<'_> {
+    /// Keeps a handle of this place open if one is to spare and nobody else was faster.
+    pub fn keep(&self, dir: Dir) -> Opened<'_> {
         let take = |spare: usize| spare.checked_sub(1);
-        if self
-            .tree
-            .spare
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
-            .is_err()
-        {
+        if self.tree.spare.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {
             return Opened::Momentary(dir);
         }
-        let kept = Kept {
-            dir,
-            tree: Arc::clone(&self.tree),
-        };
+        let kept = Kept { dir, tree: Arc::clone(&self.tree) };
         Opened::Kept(&self.kept.get_or_init(|| kept).dir)
     }
 }

@@ -37,25 +37,19 @@ pub(super) fn reserved(name: &[u8], at_root: bool) -> Option<Reserved> {
 /// `.nfs` and 24 hex digits: an open file that was removed on an NFS client
 /// (Linux, `fs/nfs/unlink.c`: the file id in 16 digits and a counter in 8).
 fn is_silly_rename(name: &[u8]) -> bool {
-    name.strip_prefix(b".nfs")
-        .is_some_and(|rest| rest.len() == 24 && is_hex(rest))
+    name.strip_prefix(b".nfs").is_some_and(|rest| rest.len() == 24 && is_hex(rest))
 }
 
 /// Exactly `.ha-sync.<16 hex>.<8 hex>.tmp`.
 fn is_temporary(name: &[u8]) -> bool {
-    let Some(rest) = name
-        .strip_prefix(b".ha-sync.")
-        .and_then(|rest| rest.strip_suffix(b".tmp"))
-    else {
+    let Some(rest) = name.strip_prefix(b".ha-sync.").and_then(|rest| rest.strip_suffix(b".tmp")) else {
         return false;
     };
     rest.len() == 25 && rest[16] == b'.' && is_hex(&rest[..16]) && is_hex(&rest[17..])
 }
 
 fn is_hex(digits: &[u8]) -> bool {
-    digits
-        .iter()
-        .all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+    digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 #[cfg(test)]
@@ -75,11 +69,7 @@ mod tests {
             (".nfs000000000042e1f500000001", false, Some(Reserved::System)),
             (".nfs000000000042e1f50000000", false, None),
             (".nfsrc", false, None),
-            (
-                ".ha-sync.0123456789abcdef.00000001.tmp",
-                false,
-                Some(Reserved::Temporary),
-            ),
+            (".ha-sync.0123456789abcdef.00000001.tmp", false, Some(Reserved::Temporary)),
             (".ha-sync.0123456789abcdef.00000001.tmp2", false, None),
             (".ha-sync.0123456789abcdeg.00000001.tmp", false, None),
             (".ha-sync.0123456789abcdef-00000001.tmp", false, None),

@@ -7,12 +7,10 @@
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use rustix::fs::{AtFlags, Gid, Uid};
-
 use super::dir::{Dir, Publish};
 use super::file::File;
-use super::metadata::mtime_only;
-use crate::model::{Name, Timestamp};
+use super::link::Link;
+use crate::model::Name;
 
 /// Hands out the names of one run's temporaries.
 #[derive(Debug)]
@@ -24,10 +22,7 @@ pub struct TemporaryNames {
 impl TemporaryNames {
     /// `run` tells runs apart; it has to be random.
     pub fn new(run: u64) -> Self {
-        Self {
-            run,
-            next: AtomicU32::new(0),
-        }
+        Self { run, next: AtomicU32::new(0) }
     }
 
     fn next(&self) -> Name {
@@ -55,39 +50,19 @@ impl<'d> Temporary<'d> {
         Ok((Self { dir, name }, file))
     }
 
-    /// Makes a symlink.
-    pub fn create_symlink(dir: &'d Dir, names: &TemporaryNames, target: &[u8]) -> io::Result<Self> {
+    /// Makes a symlink and gets hold of it.
+    pub fn create_symlink(dir: &'d Dir, names: &TemporaryNames, target: &[u8]) -> io::Result<(Self, Link)> {
         let (name, ()) = with_free_name(names, |name| dir.create_symlink(name, target))?;
-        Ok(Self { dir, name })
-    }
-
-    /// Sets owner and group of the symlink itself.
-    pub fn set_symlink_owner(&self, uid: Option<u32>, gid: Option<u32>) -> io::Result<()> {
-        let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
-        Ok(rustix::fs::chownat(
-            self.dir,
-            &*self.name,
-            uid,
-            gid,
-            AtFlags::SYMLINK_NOFOLLOW,
-        )?)
-    }
-
-    /// Sets the mtime of the symlink itself.
-    pub fn set_symlink_mtime(&self, mtime: Timestamp) -> io::Result<()> {
-        Ok(rustix::fs::utimensat(
-            self.dir,
-            &*self.name,
-            &mtime_only(mtime),
-            AtFlags::SYMLINK_NOFOLLOW,
-        )?)
+        let temporary = Self { dir, name };
+        match Link::open(dir, &temporary.name) {
+            Ok(link) => Ok((temporary, link)),
+            Err(error) => temporary.discard_after(error),
+        }
     }
 
     /// Gives it the final name. Where that fails it is removed, and the error is the answer.
     pub fn publish(self, name: &[u8], how: Publish) -> io::Result<()> {
-        self.dir
-            .publish(&self.name, name, how)
-            .or_else(|error| self.discard_after(error))
+        self.dir.publish(&self.name, name, how).or_else(|error| self.discard_after(error))
     }
 
     /// Removes it.
@@ -96,7 +71,7 @@ impl<'d> Temporary<'d> {
     }
 
     /// Removes it because of `error`, which stays the answer: what can't be removed now is swept later.
-    pub fn discard_after<T>(self, error: io::Error) -> io::Result<T> {
+    fn discard_after<T>(self, error: io::Error) -> io::Result<T> {
         let _swept_later = self.discard();
         Err(error)
     }

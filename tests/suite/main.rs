@@ -1,1 +1,18 @@
+//! The tests of the whole: the library's stages on real trees, and the binary as a black box.
+//!
+//! One binary: it links once, and its modules share [`fixture`].
 
+#![allow(unreachable_pub, missing_docs)] // Nothing outside this binary sees it.
+
+mod carried;
+mod command_line;
+mod dry_run;
+mod fixture;
+mod hostile;
+mod interrupted;
+mod killed;
+mod locking;
+mod model;
+mod opslog;
+mod oracle;
+mod progress;

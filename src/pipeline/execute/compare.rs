@@ -1,9 +1,11 @@
 //! Comparing two files of one size by MD5, and carrying only metadata where the contents are equal.
 
+use std::io;
+
 use super::dress::Wear;
 use super::step::{Doing, Halt, Step};
 use super::{Done, Work};
-use crate::model::{Change, Md5, Side, Subject};
+use crate::model::{Change, Effect, Entry, Md5, Side, Subject};
 use crate::pipeline::Fsync;
 use crate::pipeline::classify::break_tie;
 use crate::tree::{File, Freshness, set_mtime};
@@ -19,8 +21,9 @@ impl Work<'_, '_> {
     /// The source is newer: carries the content if it differs, else mode, owner and mtime.
     pub(super) fn compare_then_carry(&mut self, len: u64) -> Step<Done> {
         let compared = self.compare(len)?;
-        if compared.source == compared.dest {
-            self.carry_metadata(&compared, len)
+        let Some(dest) = self.carry.dest.clone() else { return Err(Halt::Overtaken) };
+        if compared.source == compared.dest && self.is_ours_alone(&compared.dest_file, &dest)? {
+            self.carry_metadata(&compared, &dest, len)
         } else {
             self.copy_file(Some(compared.dest))
         }
@@ -29,13 +32,9 @@ impl Work<'_, '_> {
     /// Neither is newer: equal contents are in sync, else the tie is broken the same way from both sides.
     pub(super) fn compare_then_break_tie(&mut self, len: u64) -> Step<Done> {
         let Compared { source, dest, .. } = self.compare(len)?;
-        let Some(dest_entry) = &self.carry.dest else {
-            return Err(Halt::Overtaken);
-        };
+        let Some(dest_entry) = &self.carry.dest else { return Err(Halt::Overtaken) };
         if source == dest {
-            return Ok(Done::InSync {
-                close: self.carry.source.mtime != dest_entry.mtime,
-            });
+            return Ok(Done::InSync { close: self.carry.source.mtime != dest_entry.mtime });
         }
         match break_tie((&self.carry.source, source), (dest_entry, dest)) {
             Side::Source => self.copy_file(Some(dest)),
@@ -45,57 +44,54 @@ impl Work<'_, '_> {
 
     fn compare(&mut self, len: u64) -> Step<Compared> {
         let (source, dest) = (self.open_source_dir()?, self.open_dest_dir()?);
-        let (source, dest) = (self.open_file(&source)?, self.open_file(&dest)?);
+        let (source, dest) = (self.open_file(&source, Side::Source)?, self.open_file(&dest, Side::Dest)?);
         let source_md5 = self.mover.digest(&source, len)?;
         let dest_md5 = self.mover.digest(&dest, len)?;
         // What was hashed must be what was classified, before and after: a digest of something that
         // changed in between says nothing.
-        let source_now = source
-            .look(Freshness::Server)
-            .doing("looking at the source again")?;
+        let source_now = source.look(Freshness::Server).doing("looking at the source again")?;
         if !source_now.is_same_version_as(&self.carry.source) {
             return Err(Halt::SourceChanged);
         }
-        let dest_now = dest
-            .look(Freshness::Server)
-            .doing("looking at the destination again")?;
-        if !self
-            .carry
-            .dest
-            .as_ref()
-            .is_some_and(|scanned| dest_now.is_same_version_as(scanned))
-        {
+        let dest_now = dest.look(Freshness::Server).doing("looking at the destination again")?;
+        if !self.carry.dest.as_ref().is_some_and(|scanned| dest_now.is_same_version_as(scanned)) {
             return Err(Halt::Overtaken);
         }
-        Ok(Compared {
-            source: source_md5,
-            dest: dest_md5,
-            dest_file: dest,
-        })
+        Ok(Compared { source: source_md5, dest: dest_md5, dest_file: dest })
     }
 
-    fn carry_metadata(&self, compared: &Compared, len: u64) -> Step<Done> {
-        let (source, Some(dest)) = (&self.carry.source, &self.carry.dest) else {
-            return Err(Halt::Overtaken);
-        };
-        let file = &compared.dest_file;
-        self.stage.dress(
-            file,
-            Wear::of(dest),
-            Wear::wanted(self.stage.options, source, Some(dest)),
-        )?;
+    /// Whether metadata may be set on the destination in place.
+    ///
+    /// A file with several names would change under all of them, and its other names, in the tree or
+    /// outside it, may be another file's at the source. Somebody else's file can't be changed at all.
+    /// In both cases a copy can take its place.
+    fn is_ours_alone(&self, file: &File, dest: &Entry) -> Step<bool> {
+        if dest.links > 1 {
+            return Ok(false);
+        }
+        if dest.uid == self.stage.options.process_owner.0 {
+            return Ok(true);
+        }
+        match set_mtime(file, dest.mtime) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(false),
+            result => result.doing("setting the mtime").map(|()| true),
+        }
+    }
+
+    fn carry_metadata(&self, compared: &Compared, dest: &Entry, len: u64) -> Step<Done> {
+        let (source, file) = (&self.carry.source, &compared.dest_file);
+        self.stage.dress(file, Wear::of(dest), Wear::wanted(self.stage.options, source, Some(dest)))?;
+        // Last: until the mtime is the source's, the next run comes back to this file.
         set_mtime(file, source.mtime).doing("setting the mtime")?;
         if self.stage.options.fsync == Fsync::EachFile {
             file.sync().doing("writing to disk")?;
         }
-        Ok(Done::Changed {
-            change: Change::Update,
-            subject: Subject::File,
+        Ok(Done::Changed(Effect {
             size_before: Some(len),
             size_after: Some(len),
             md5_before: Some(compared.dest),
             md5_after: Some(compared.source),
-            bytes: 0,
-        })
+            ..Effect::new(Change::Update, Subject::File)
+        }))
     }
 }

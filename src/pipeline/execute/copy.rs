@@ -6,63 +6,67 @@
 //! must be what the decision rested on.
 
 use std::io;
+use std::time::SystemTime;
 
 use super::data::Moved;
 use super::dress::Wear;
 use super::step::{Doing, Halt, Step};
 use super::{Done, Work};
-use crate::model::{Change, Entry, Md5, Subject};
+use crate::model::{Change, Effect, Entry, Failure, Md5, Side, Subject};
 use crate::pipeline::Fsync;
-use crate::tree::{Dir, File, Freshness, Publish, Temporary, set_mtime};
+use crate::tree::{Dir, File, Freshness, Layout, Publish, Temporary, set_mtime};
+
+/// A source that is open and still what was decided on.
+struct Source {
+    file: File,
+    seen: Entry,
+    layout: Layout,
+}
 
 impl Work<'_, '_> {
     /// Carries the file whole. `md5_before`: the destination's digest, where a comparison computed it.
     pub(super) fn copy_file(&mut self, md5_before: Option<Md5>) -> Step<Done> {
-        let source_dir = self.open_source_dir()?;
-        let source = self.open_file(&source_dir)?;
-        let (seen, holes) = source.look_for_holes().doing("looking at the source")?;
-        if !seen.is_same_version_as(&self.carry.source) {
-            return Err(Halt::Overtaken);
-        }
+        let source = self.open_source()?;
         let dest_dir = self.open_dest_dir()?;
-        let wanted = Wear::wanted(self.stage.options, &seen, self.carry.dest.as_ref());
+        let wanted = Wear::wanted(self.stage.options, &source.seen, self.carry.dest.as_ref());
         self.pair.touch();
-        let names = &self.stage.temporaries;
+        let before = SystemTime::now();
         let first_mode = wanted.mode_at_first(self.stage.options);
-        let (temporary, file) =
-            Temporary::create_file(&dest_dir, names, first_mode).doing("creating a temporary")?;
-        let moved = match self.fill(&source, &seen, holes, file, wanted) {
+        let (temporary, file) = Temporary::create_file(&dest_dir, &self.stage.temporaries, first_mode)
+            .doing("creating a temporary")?;
+        let moved = match self.fill(&source, file, wanted, before) {
             Ok(moved) => moved,
             Err(halt) => return give_up(temporary, halt),
         };
         self.publish(&dest_dir, temporary)?;
-        let len = seen.file_len();
-        Ok(Done::Changed {
-            change: if self.carry.dest.is_some() {
-                Change::Update
-            } else {
-                Change::Create
-            },
-            subject: Subject::File,
+        Ok(Done::Changed(Effect {
             size_before: self.carry.dest.as_ref().and_then(Entry::file_len),
-            size_after: len,
+            size_after: source.seen.file_len(),
             md5_before,
             md5_after: moved.md5,
             bytes: moved.bytes,
-        })
+            ..Effect::new(Change::of(self.carry.dest.as_ref()), Subject::File)
+        }))
+    }
+
+    /// Opens the source, if it is still what was decided on.
+    fn open_source(&self) -> Step<Source> {
+        let file = self.open_file(&*self.open_source_dir()?, Side::Source)?;
+        let (seen, layout) = file.look_for_holes().doing("looking at the source")?;
+        if !seen.is_same_version_as(&self.carry.source) {
+            return Err(Halt::Overtaken);
+        }
+        Ok(Source { file, seen, layout })
     }
 
     /// Makes the temporary the complete new version, closed.
-    fn fill(&mut self, source: &File, seen: &Entry, holes: bool, file: File, wanted: Wear) -> Step<Moved> {
+    fn fill(&mut self, source: &Source, file: File, wanted: Wear, before: SystemTime) -> Step<Moved> {
+        let Source { file: source, seen, layout } = source;
         let born = file.look(Freshness::Cached).doing("looking at the temporary")?;
-        self.stage.compare_clocks(born.ctime);
+        self.stage.compare_clocks(before, born.ctime);
         let len = seen.file_len().ok_or(Halt::Overtaken)?;
-        let moved = self
-            .mover
-            .copy(source, &file, len, holes, self.stage.options.hash_copies)?;
-        let after = source
-            .look(Freshness::Server)
-            .doing("looking at the source again")?;
+        let moved = self.mover.copy(source, &file, len, *layout)?;
+        let after = source.look(Freshness::Server).doing("looking at the source again")?;
         if !after.is_same_version_as(seen) {
             return Err(Halt::SourceChanged);
         }
@@ -80,20 +84,14 @@ impl Work<'_, '_> {
         if let Err(halt) = self.expect_dest_unchanged(dest_dir) {
             return give_up(temporary, halt);
         }
-        let how = if self.carry.dest.is_some() {
-            Publish::Replace
-        } else {
-            Publish::Create
-        };
-        temporary
-            .publish(&self.carry.name, how)
-            .or_else(|error| match error.kind() {
-                // Somebody was faster: what stands there is theirs until it has been looked at.
-                io::ErrorKind::AlreadyExists | io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => {
-                    Err(Halt::Overtaken)
-                }
-                _ => Err(error).doing("giving the file its name"),
-            })
+        let how = if self.carry.dest.is_some() { Publish::Replace } else { Publish::Create };
+        temporary.publish(&self.carry.name, how).or_else(|error| match error.kind() {
+            // Somebody was faster: what stands there is theirs until it has been looked at.
+            io::ErrorKind::AlreadyExists | io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => {
+                Err(Halt::Overtaken)
+            }
+            _ => Err(error).doing("giving the file its name"),
+        })
     }
 
     /// A create needs no look: publishing it cannot replace anything.
@@ -101,20 +99,21 @@ impl Work<'_, '_> {
         let Some(expected) = &self.carry.dest else {
             return Ok(());
         };
-        match dest_dir
-            .look(&self.carry.name, Freshness::Server)
-            .doing("looking at the destination again")?
-        {
+        match dest_dir.look(&self.carry.name, Freshness::Server).doing("looking at the destination again")? {
             Some(now) if now.is_same_version_as(expected) => Ok(()),
             _ => Err(Halt::Overtaken),
         }
     }
 
     /// Opens a name that held a regular file when it was looked at.
-    pub(super) fn open_file(&self, dir: &Dir) -> Step<File> {
-        dir.open_file(&self.carry.name)
-            .doing("opening the file")?
-            .ok_or(Halt::Overtaken)
+    pub(super) fn open_file(&self, dir: &Dir, side: Side) -> Step<File> {
+        match dir.open_file(&self.carry.name) {
+            // Somebody holds a lease on it (Samba does), and we do not wait.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Err(Halt::Failed(Failure::deferred("in use by another program")))
+            }
+            opened => opened.doing(&format!("opening the file at {}", side.name()))?.ok_or(Halt::Overtaken),
+        }
     }
 }
 

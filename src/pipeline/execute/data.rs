@@ -5,7 +5,7 @@ use md5::{Digest, Md5 as Hasher};
 use super::step::{Doing, Halt, Step};
 use crate::model::Md5;
 use crate::stop::Stop;
-use crate::tree::{Extent, File};
+use crate::tree::{Extent, File, Layout};
 
 /// Bytes moved between two looks at the flag to stop. Larger gains nothing: it fits the second-level cache.
 const CHUNK: usize = 256 * 1024;
@@ -16,6 +16,7 @@ static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 /// What one worker moves bytes with.
 pub(super) struct Mover<'a> {
     buffer: Vec<u8>,
+    hash_copies: bool,
     stop: &'a Stop,
     moved: &'a (dyn Fn(u64) + 'a),
 }
@@ -31,38 +32,22 @@ pub(super) struct Moved {
 
 impl<'a> Mover<'a> {
     /// `moved` hears of progress, in bytes.
-    pub(super) fn new(stop: &'a Stop, moved: &'a (dyn Fn(u64) + 'a)) -> Self {
-        Self {
-            buffer: vec![0; CHUNK],
-            stop,
-            moved,
-        }
+    pub(super) fn new(hash_copies: bool, stop: &'a Stop, moved: &'a (dyn Fn(u64) + 'a)) -> Self {
+        Self { buffer: vec![0; CHUNK], hash_copies, stop, moved }
     }
 
-    /// Copies `len` bytes into an empty file. Holes stay holes, where `holes` says that there are some.
+    /// Copies `len` bytes into an empty file. Holes stay holes, where there are some.
     ///
     /// Without a digest the kernel copies by itself where it can. The size is set last and only
     /// where the end is a hole: a file that had its full size at once would, cut short, look complete.
-    pub(super) fn copy(
-        &mut self,
-        source: &File,
-        dest: &File,
-        len: u64,
-        holes: bool,
-        digest: bool,
-    ) -> Step<Moved> {
-        let mut hasher = digest.then(Hasher::new);
+    pub(super) fn copy(&mut self, source: &File, dest: &File, len: u64, layout: Layout) -> Step<Moved> {
+        let mut hasher = self.hash_copies.then(Hasher::new);
         let (mut bytes, mut position) = (0, 0);
         while position < len {
-            let data = if holes {
-                source
-                    .next_data(position, len)
-                    .doing("looking for holes in the source")?
+            let data = if layout == Layout::Sparse {
+                source.next_data(position, len).doing("looking for holes in the source")?
             } else {
-                Some(Extent {
-                    start: position,
-                    end: len,
-                })
+                Some(Extent { start: position, end: len })
             };
             let data = data.unwrap_or(Extent { start: len, end: len });
             if let Some(hasher) = &mut hasher {
@@ -75,10 +60,7 @@ impl<'a> Mover<'a> {
                 dest.set_len(len).doing("setting the size")?;
             }
         }
-        Ok(Moved {
-            bytes,
-            md5: hasher.map(finish),
-        })
+        Ok(Moved { bytes, md5: hasher.map(finish) })
     }
 
     /// The digest of a file that has `len` bytes.
@@ -86,13 +68,7 @@ impl<'a> Mover<'a> {
         let mut hasher = Hasher::new();
         let mut position = 0;
         while position < len {
-            let read = self.read(
-                file,
-                Extent {
-                    start: position,
-                    end: len,
-                },
-            )?;
+            let read = self.read(file, Extent { start: position, end: len })?;
             hasher.update(&self.buffer[..read]);
             position += read as u64;
         }
@@ -111,13 +87,7 @@ impl<'a> Mover<'a> {
             position = self.copy_in_kernel(source, dest, data)?;
         }
         while position < data.end {
-            let read = self.read(
-                source,
-                Extent {
-                    start: position,
-                    end: data.end,
-                },
-            )?;
+            let read = self.read(source, Extent { start: position, end: data.end })?;
             let bytes = &self.buffer[..read];
             if let Some(hasher) = &mut hasher {
                 hasher.update(bytes);
@@ -133,14 +103,13 @@ impl<'a> Mover<'a> {
         let mut position = data.start;
         while position < data.end {
             self.go_on()?;
-            match source
-                .copy_range_to(dest, position, data.end - position)
-                .doing("copying the data")?
-            {
-                Some(copied) => position += copied,
+            match source.copy_range_to(dest, position, data.end - position).doing("copying the data")? {
+                Some(copied) => {
+                    position += copied;
+                    (self.moved)(copied);
+                }
                 None => break,
             }
-            (self.moved)(position - data.start);
         }
         Ok(position)
     }
@@ -148,12 +117,8 @@ impl<'a> Mover<'a> {
     /// Fills the buffer once, from somewhere in `extent`. A file that ends early was cut while it was read.
     fn read(&mut self, file: &File, extent: Extent) -> Step<usize> {
         self.go_on()?;
-        let wanted = usize::try_from(extent.end - extent.start)
-            .unwrap_or(CHUNK)
-            .min(CHUNK);
-        let read = file
-            .read_at(&mut self.buffer[..wanted], extent.start)
-            .doing("reading the data")?;
+        let wanted = usize::try_from(extent.end - extent.start).unwrap_or(CHUNK).min(CHUNK);
+        let read = file.read_at(&mut self.buffer[..wanted], extent.start).doing("reading the data")?;
         if read == 0 {
             return Err(Halt::SourceChanged);
         }
@@ -172,11 +137,7 @@ impl<'a> Mover<'a> {
     }
 
     fn go_on(&self) -> Step<()> {
-        if self.stop.is_requested() {
-            Err(Halt::Stopped)
-        } else {
-            Ok(())
-        }
+        if self.stop.is_requested() { Err(Halt::Stopped) } else { Ok(()) }
     }
 }
 

@@ -7,10 +7,10 @@ use std::time::SystemTime;
 use super::Done;
 use super::dress::Wear;
 use super::step::{Doing, Halt, Step};
-use crate::model::{Change, EntryKind, Failure, Outcome, Subject};
-use crate::pipeline::pair::Pair;
+use crate::model::{Change, Effect, EntryKind, Failure, Outcome, Subject};
+use crate::pipeline::pair::{Made, Pair};
 use crate::pipeline::stage::Stage;
-use crate::tree::{Freshness, Opened, set_mtime};
+use crate::tree::{Dir, Freshness, Opened, set_mtime};
 
 /// While it is being filled we must be able to get in, whatever mode it will have.
 const OURS: u32 = 0o700;
@@ -19,15 +19,7 @@ impl Stage<'_> {
     /// Carries the directory itself.
     pub(super) fn make_directory(&self, pair: &Pair) -> Step<Done> {
         self.need_directory(pair)?;
-        Ok(Done::Changed {
-            change: Change::Create,
-            subject: Subject::Directory,
-            size_before: None,
-            size_after: None,
-            md5_before: None,
-            md5_after: None,
-            bytes: 0,
-        })
+        Ok(Done::Changed(Effect::new(Change::Create, Subject::Directory)))
     }
 
     /// The pair's directory at the destination, made if need be and opened.
@@ -46,10 +38,7 @@ impl Stage<'_> {
             next = pair.above.as_deref();
         }
         for pair in missing.into_iter().rev() {
-            let above_failed = pair
-                .above
-                .as_ref()
-                .and_then(|above| above.made.get()?.as_ref().err());
+            let above_failed = pair.above.as_ref().and_then(|above| above.made.get()?.as_ref().err());
             let made = pair.made.get_or_init(|| match above_failed {
                 Some(failure) => Err(failure.clone()),
                 None => self.make(pair),
@@ -60,70 +49,79 @@ impl Stage<'_> {
         }
         match pair.made.get() {
             Some(Err(failure)) => Err(Halt::Failed(failure.clone())),
-            Some(Ok(())) | None => Ok(()),
+            Some(Ok(_)) | None => Ok(()),
         }
     }
 
-    fn make(&self, pair: &Pair) -> Result<(), Failure> {
-        let Some((above, name)) = pair.dest.above() else {
-            return Ok(());
-        };
-        let result = (|| {
-            if let Some(above) = &pair.above {
-                above.touch();
+    fn make(&self, pair: &Pair) -> Result<Made, Failure> {
+        if let Some(above) = &pair.above {
+            above.touch();
+        }
+        pair.touch();
+        self.make_and_dress(pair).map_err(|halt| match halt {
+            Halt::Failed(Failure { cause, reason }) => {
+                Failure { cause, reason: format!("making the directory {}: {reason}", pair.path()) }
             }
-            let dir = above.open()?;
-            pair.touch();
-            match dir.create_dir(name, pair.source_entry.mode & 0o777 | OURS) {
-                // Made by somebody else since the scan. What it holds is looked at when it is met.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    match dir.look(name, Freshness::Server)?.map(|entry| entry.kind) {
-                        Some(EntryKind::Directory) => Ok(()),
-                        _ => Err(error),
-                    }
-                }
-                result => result,
-            }
-        })();
-        result.map_err(|error| Failure::error(format!("making the directory {}: {error}", pair.path())))
+            _ => Failure::deferred("the run is ending"),
+        })
     }
 
-    /// Everything in the directory is done: gives it its owner, mode and mtime, where it was changed.
+    /// Owner and mode are set at once, but for the bits that let us in: a run that is killed hours
+    /// later must not leave a directory that nobody ever corrects.
+    fn make_and_dress(&self, pair: &Pair) -> Step<Made> {
+        let Some((above, name)) = pair.dest.above() else { return Ok(Made::Found) };
+        let parent = above.open().doing("opening the directory above")?;
+        let wanted = Wear::wanted(self.options, &pair.source_entry, None);
+        match parent.create_dir(name, wanted.mode_at_first(self.options) | OURS) {
+            // Made by somebody else since the scan. What it holds is looked at when it is met.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let found = parent.look(name, Freshness::Server).doing("looking at what is there")?;
+                let is_directory = found.is_some_and(|entry| entry.kind == EntryKind::Directory);
+                return if is_directory { Ok(Made::Found) } else { Err(error).doing("creating it") };
+            }
+            created => created.doing("creating it")?,
+        }
+        let dir = parent.open_dir(name).doing("opening it")?;
+        let has = dir.look_at_self().doing("looking at it")?;
+        if has.uid == self.options.process_owner.0 {
+            self.dress(&dir, Wear::of(&has), Wear { mode: wanted.mode | OURS, ..wanted })?;
+        }
+        pair.dest.keep(dir);
+        Ok(Made::ByUs { inode: has.inode })
+    }
+
+    /// Everything in the directory is done: gives it its final mode and its mtime, where it was changed.
     pub(in crate::pipeline) fn finish_directory(&self, pair: &Arc<Pair>) {
-        let is_there = pair.dest_entry.is_some() || matches!(pair.made.get(), Some(Ok(())));
-        if !pair.is_touched() || !is_there {
+        if !pair.is_touched() {
             return;
         }
         let started = SystemTime::now();
         if let Err(Halt::Failed(failure)) = self.finish(pair) {
-            self.record(Outcome::failed(
-                pair.path(),
-                Change::Update,
-                Subject::Directory,
-                started,
-                failure,
-            ));
+            let effect = Effect::new(Change::Update, Subject::Directory);
+            self.record(Outcome::failed(pair.path(), effect, started, failure));
         }
     }
 
     fn finish(&self, pair: &Pair) -> Step<()> {
-        let dir = pair.dest.open().doing("opening the directory to finish it")?;
+        let open = || pair.dest.open().doing("opening the directory to finish it");
         let source = &pair.source_entry;
-        let mtime = match &pair.dest_entry {
-            // Newest wins here too: what was changed there before us may be younger than the source's last change.
-            Some(dest) => source.mtime.max(dest.mtime),
-            None => {
-                let now = dir.look_at_self().doing("looking at the directory")?;
-                self.dress(&*dir, Wear::of(&now), Wear::wanted(self.options, source, None))?;
-                source.mtime
+        match (&pair.dest_entry, pair.made.get()) {
+            (Some(dest), _) => {
+                // Newest wins here too: what was changed there before us may be younger than the source's last change.
+                let set = set_mtime(&*open()?, source.mtime.max(dest.mtime));
+                self.tolerate_directory_time(set).doing("setting the directory's mtime")
             }
-        };
-        let set = set_mtime(&*dir, mtime);
-        let set = if pair.dest_entry.is_some() {
-            self.tolerate_directory_time(set)
-        } else {
-            set
-        };
-        set.doing("setting the directory's mtime")
+            (None, Some(Ok(Made::ByUs { inode }))) => self.finish_made(&*open()?, pair, *inode),
+            (None, Some(Ok(Made::Found) | Err(_)) | None) => Ok(()),
+        }
+    }
+
+    fn finish_made(&self, dir: &Dir, pair: &Pair, inode: u64) -> Step<()> {
+        let has = dir.look_at_self().doing("looking at the directory")?;
+        if has.inode != inode {
+            return Ok(()); // Not the one that we made: somebody has put theirs in its place.
+        }
+        self.dress(dir, Wear::of(&has), Wear::wanted(self.options, &pair.source_entry, None))?;
+        set_mtime(dir, pair.source_entry.mtime).doing("setting the directory's mtime")
     }
 }

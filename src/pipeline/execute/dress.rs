@@ -3,18 +3,22 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::step::{Doing, Step};
-use crate::model::{Entry, Timestamp};
+use crate::model::{Entry, EntryKind, Timestamp};
 use crate::pipeline::Options;
-use crate::pipeline::stage::{CLOCK_TOLERANCE, Stage};
+use crate::pipeline::stage::Stage;
 use crate::tree::{set_mode, set_owner};
 
-/// What is told once and not for every file.
+/// How far two clocks may be apart before the user is told.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
+
+/// What is found out once and not for every file.
 #[derive(Debug, Default)]
 pub(in crate::pipeline) struct Notices {
     owner_refused: AtomicBool,
+    group_refused: AtomicBool,
     clock_compared: AtomicBool,
     directory_time_refused: AtomicBool,
 }
@@ -27,36 +31,33 @@ pub(super) struct Wear {
     pub(super) mode: u32,
 }
 
+/// What came of setting an owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Owned {
+    /// Something was set, and the kernel may have cleared set-id bits with it.
+    changed: bool,
+    /// User and group are those wanted.
+    as_wanted: bool,
+}
+
 impl Wear {
     pub(super) fn of(entry: &Entry) -> Self {
-        Self {
-            uid: entry.uid,
-            gid: entry.gid,
-            mode: entry.mode,
-        }
+        Self { uid: entry.uid, gid: entry.gid, mode: entry.mode }
     }
 
-    /// What the finished file shall wear; `replaced` is what stands there.
+    /// What the finished entry shall wear; `replaced` is what stands there.
     pub(super) fn wanted(options: &Options, source: &Entry, replaced: Option<&Entry>) -> Self {
         let mode = match replaced {
             _ if options.carry_mode => source.mode,
-            Some(Entry {
-                mode,
-                kind: crate::model::EntryKind::File { .. },
-                ..
-            }) => *mode,
+            Some(Entry { mode, kind: EntryKind::File { .. }, .. }) => *mode,
             _ => source.mode & 0o777 & !options.umask,
         };
-        Self {
-            uid: source.uid,
-            gid: source.gid,
-            mode,
-        }
+        Self { uid: source.uid, gid: source.gid, mode }
     }
 
-    /// Permission bits for the moment of creation: never more people than the finished file lets in.
+    /// Permission bits for the moment of creation: never more people than the finished entry lets in.
     ///
-    /// Until the owner is set, the file is ours. Whoever will be its group is "others" until then
+    /// Until the owner is set, the entry is ours. Whoever will be its group is "others" until then
     /// and the reverse, so all three get only what all three will have; set-id bits come last.
     pub(super) fn mode_at_first(self, options: &Options) -> u32 {
         let (owner, group, others) = (self.mode >> 6 & 7, self.mode >> 3 & 7, self.mode & 7);
@@ -71,42 +72,62 @@ impl Wear {
 impl Stage<'_> {
     /// Gives what the handle refers to its owner and mode; `has` is what it wears now.
     pub(super) fn dress(&self, fd: impl AsFd, has: Wear, wanted: Wear) -> Step<()> {
-        let owned = self.own(&fd, has, wanted)?;
+        let owned = self.own(has, wanted, |uid, gid| set_owner(&fd, uid, gid))?;
         // Set-id bits lend the owner's rights: on a file that is not the owner's they would lend another's.
-        let is_owners = owned || (has.uid, has.gid) == (wanted.uid, wanted.gid);
-        let mode = if is_owners {
-            wanted.mode
-        } else {
-            wanted.mode & 0o1777
-        };
-        // A change of owner clears set-id bits.
-        if mode != has.mode || (owned && mode & 0o6000 != 0) {
+        let mode = if owned.as_wanted { wanted.mode } else { wanted.mode & 0o1777 };
+        if mode != has.mode || (owned.changed && mode & 0o6000 != 0) {
             set_mode(&fd, mode).doing("setting the mode")?;
         }
         Ok(())
     }
 
-    /// Sets the owner if it is another and may be set; tells whether it was.
-    fn own(&self, fd: impl AsFd, has: Wear, wanted: Wear) -> Step<bool> {
-        self.set_owner_with(has, wanted, |uid, gid| set_owner(&fd, uid, gid))
+    /// Sets the owner and group of a symlink, which has no mode.
+    pub(super) fn own_symlink(
+        &self,
+        has: (u32, u32),
+        source: &Entry,
+        set: impl Fn(Option<u32>, Option<u32>) -> io::Result<()>,
+    ) -> Step<()> {
+        let has = Wear { uid: has.0, gid: has.1, mode: source.mode };
+        self.own(has, Wear::of(source), set).map(|_| ())
     }
 
-    /// `set` gets only what differs. Refused once, it is not tried again: on an export that squashes root it never works.
-    pub(super) fn set_owner_with(
+    /// `set` gets only what differs. What was refused once is not tried again: on an export that
+    /// squashes root it never works. A group may be one of ours where the user is not.
+    fn own(
         &self,
         has: Wear,
         wanted: Wear,
-        set: impl FnOnce(Option<u32>, Option<u32>) -> io::Result<()>,
-    ) -> Step<bool> {
-        let uid = Some(wanted.uid).filter(|uid| *uid != has.uid);
-        let gid = Some(wanted.gid).filter(|gid| *gid != has.gid);
-        let nothing_to_do = uid.is_none() && gid.is_none();
-        if nothing_to_do || !self.options.carry_owner || self.notices.owner_refused.load(Ordering::Relaxed) {
-            return Ok(false);
+        set: impl Fn(Option<u32>, Option<u32>) -> io::Result<()>,
+    ) -> Step<Owned> {
+        let as_wanted = (has.uid, has.gid) == (wanted.uid, wanted.gid);
+        if as_wanted || !self.options.carry_owner {
+            return Ok(Owned { changed: false, as_wanted });
         }
-        match set(uid, gid) {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                if !self.notices.owner_refused.swap(true, Ordering::Relaxed) {
+        let wants = |value: u32, has: u32, refused: &AtomicBool| {
+            Some(value).filter(|value| *value != has && !refused.load(Ordering::Relaxed))
+        };
+        let uid = wants(wanted.uid, has.uid, &self.notices.owner_refused);
+        let gid = wants(wanted.gid, has.gid, &self.notices.group_refused);
+        if uid.is_some() && self.is_allowed(set(uid, gid), &self.notices.owner_refused)? {
+            return Ok(Owned { changed: true, as_wanted: gid.is_some() || has.gid == wanted.gid });
+        }
+        if gid.is_some() && self.is_allowed(set(None, gid), &self.notices.group_refused)? {
+            return Ok(Owned { changed: true, as_wanted: has.uid == wanted.uid });
+        }
+        Ok(Owned { changed: false, as_wanted: false })
+    }
+
+    /// Whether an owner could be set. The first refusal is told.
+    fn is_allowed(&self, set: io::Result<()>, refused: &AtomicBool) -> Step<bool> {
+        match set {
+            // EINVAL: the user or group has no number in this user namespace.
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput) =>
+            {
+                let told = self.notices.owner_refused.load(Ordering::Relaxed);
+                refused.store(true, Ordering::Relaxed);
+                if !told {
                     self.monitor.warn(&format!(
                         "the destination refuses to set owners ({error}): files will belong to whoever runs this. \
                          Run as root on an export without root_squash, or say --owner=false"
@@ -118,20 +139,14 @@ impl Stage<'_> {
         }
     }
 
-    /// Compares the destination's clock with ours, once: `born` is when its file system says something was made just now.
-    pub(super) fn compare_clocks(&self, born: Timestamp) {
+    /// Compares the destination's clock with ours, once. `born` is when its file system says something
+    /// was made, which happened between `before` and now.
+    pub(super) fn compare_clocks(&self, before: SystemTime, born: Timestamp) {
         if self.notices.clock_compared.swap(true, Ordering::Relaxed) {
             return;
         }
-        let Ok(now) = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) else {
-            return;
-        };
-        let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-        let apart = Timestamp {
-            seconds,
-            nanoseconds: now.subsec_nanos(),
-        }
-        .distance(born);
+        let (before, after) = (timestamp(before), timestamp(SystemTime::now()));
+        let apart = if born < before { before.distance(born) } else { born.distance(born.min(after)) };
         if apart > CLOCK_TOLERANCE {
             self.monitor.warn(&format!(
                 "the destination's clock and this machine's are {:.1} s apart: the newest mtime wins, and it is only \
@@ -152,6 +167,50 @@ impl Stage<'_> {
                 Ok(())
             }
             result => result,
+        }
+    }
+}
+
+fn timestamp(time: SystemTime) -> Timestamp {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp {
+        seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+        nanoseconds: since.subsec_nanos(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::{Checksum, Fsync, Rules};
+
+    #[test]
+    fn a_new_file_never_lets_in_more_people_than_the_finished_one() {
+        let rules = Rules { mtime_threshold: Duration::ZERO, checksum: Checksum::Mismatch };
+        let options = Options {
+            run: 0,
+            dry_run: false,
+            rules,
+            workers: 1,
+            scan_threads: 1,
+            hash_copies: true,
+            carry_owner: true,
+            carry_mode: true,
+            fsync: Fsync::Never,
+            sweep: false,
+            process_owner: (0, 0),
+            umask: 0,
+        };
+        for mode in 0..=0o7777 {
+            let ours = Wear { uid: 0, gid: 0, mode }.mode_at_first(&options);
+            assert_eq!(ours, mode & 0o777, "{mode:o}: nothing to wait for but set-id bits");
+            let theirs = Wear { uid: 7, gid: 7, mode }.mode_at_first(&options);
+            let (group, others) = (mode >> 3 & 7, mode & 7);
+            // The future group may be among the others of the moment, and the reverse.
+            for people in [theirs >> 3 & 7, theirs & 7] {
+                assert_eq!(people & !(group & others & mode >> 6), 0, "{mode:o} begins as {theirs:o}");
+            }
+            assert_eq!(theirs >> 6, mode >> 6 & 7, "{mode:o}");
         }
     }
 }

@@ -15,6 +15,7 @@ mod step;
 mod symlink;
 
 use std::any::Any;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -24,13 +25,13 @@ use crossbeam_channel::Receiver;
 use self::data::Mover;
 pub(super) use self::dress::Notices;
 use self::step::{Doing, Halt, Step};
+use super::Error;
 use super::classify::classify;
 use super::operation::{Carry, Operation, Task};
 use super::pair::Pair;
 use super::stage::Stage;
 use crate::model::{
-    Action, Cause, Change, Decision, Entry, EntryKind, Failure, Joined, Md5, Outcome, RelPath, Subject,
-    Summary, Verdict,
+    Action, Change, Decision, Effect, Entry, Failure, Joined, Outcome, RelPath, Subject, Summary, Verdict,
 };
 use crate::tree::{Freshness, Opened};
 
@@ -48,20 +49,18 @@ const SMALL: u64 = 256 * 1024;
 /// How an operation ended well.
 enum Done {
     /// The destination was changed.
-    Changed {
-        change: Change,
-        subject: Subject,
-        size_before: Option<u64>,
-        size_after: Option<u64>,
-        md5_before: Option<Md5>,
-        md5_after: Option<Md5>,
-        bytes: u64,
-    },
+    Changed(Effect),
     /// Both sides turned out to hold the same.
     InSync { close: bool },
     /// The destination turned out to hold the newer version.
     NewerAtDest,
-    /// The source is gone, or has become something that is none of a worker's business.
+    /// Dry run: what is equal but for its content, which was not looked at.
+    ToCompare { close: bool },
+    /// A fifo, socket or device turned up.
+    Special,
+    /// A mount point turned up.
+    NotEntered,
+    /// The source is gone.
     NothingLeft,
     /// A leftover temporary was removed.
     Swept,
@@ -72,16 +71,14 @@ enum Done {
 /// Once the run is to stop, operations are only counted as ended, so that the scan never waits for room in the queue.
 pub(super) fn work(stage: &Stage<'_>, worker: usize, operations: &Receiver<Operation>) {
     let moved = |bytes| stage.monitor.copied(worker, bytes);
-    let mut mover = Mover::new(stage.stop, &moved);
+    let mut mover = Mover::new(stage.options.hash_copies, stage.stop, &moved);
     while let Ok(first) = operations.recv() {
         for operation in bundle(first, operations, stage.options.workers) {
-            if !stage.stop.is_requested() {
-                let path = operation.path();
-                stage.monitor.started(worker, &path, operation.len());
-                stage.carry_out(&operation, path, &mut mover);
-                stage.monitor.ended(worker);
+            // A worker outlives every bug: were it gone, the scan could wait for room in the queue for ever.
+            let handled = catch_unwind(AssertUnwindSafe(|| stage.handle(worker, operation, &mut mover)));
+            if handled.is_err() {
+                stage.end_run(Error::Panicked);
             }
-            stage.end_work(operation.pair);
         }
     }
 }
@@ -105,6 +102,16 @@ fn bundle(first: Operation, operations: &Receiver<Operation>, workers: usize) ->
 }
 
 impl<'a> Stage<'a> {
+    fn handle(&self, worker: usize, operation: Operation, mover: &mut Mover<'a>) {
+        if !self.stop.is_requested() {
+            let path = operation.path();
+            self.monitor.started(worker, &path, operation.len());
+            self.carry_out(&operation, path, mover);
+            self.monitor.ended(worker);
+        }
+        self.end_work(operation.pair);
+    }
+
     fn carry_out(&self, operation: &Operation, path: RelPath, mover: &mut Mover<'a>) {
         let started = SystemTime::now();
         let attempt = AssertUnwindSafe(|| match self.options.dry_run {
@@ -112,95 +119,64 @@ impl<'a> Stage<'a> {
             false => self.execute(operation, mover),
         });
         let result = catch_unwind(attempt).unwrap_or_else(|panic| {
-            self.panicked();
-            Err(Halt::Failed(Failure::error(format!(
-                "internal error: {}",
-                message(&*panic)
-            ))))
+            self.end_run(Error::Panicked);
+            Err(Halt::Failed(Failure::error(format!("internal error: {}", message(&*panic)))))
         });
-        self.conclude(operation, path, started, result);
+        match result {
+            Ok(done) => self.conclude(done, operation, path, started),
+            Err(halt) => self.fail(halt, operation, path, started),
+        }
     }
 
     fn execute(&self, operation: &Operation, mover: &mut Mover<'a>) -> Step<Done> {
         match &operation.task {
             Task::MakeDirectory => self.make_directory(&operation.pair),
-            Task::Carry(carry) => Work {
-                stage: self,
-                pair: &operation.pair,
-                carry: carry.clone(),
-                mover,
+            Task::Carry(carry) => {
+                Work { stage: self, pair: &operation.pair, carry: carry.clone(), mover }.carry()
             }
-            .carry(),
             Task::Sweep(name) => {
                 operation.pair.touch();
                 let dir = operation.pair.dest.open().doing("opening the directory")?;
-                dir.unlink(name)
-                    .doing("removing a temporary that an interrupted run left")?;
-                Ok(Done::Swept)
+                match dir.unlink(name) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Done::NothingLeft),
+                    removed => removed
+                        .doing("removing a temporary that an interrupted run left")
+                        .map(|()| Done::Swept),
+                }
             }
         }
     }
 
-    /// Counts and logs what became of an operation.
-    fn conclude(&self, operation: &Operation, path: RelPath, started: SystemTime, result: Step<Done>) {
-        let counts = match result {
-            Ok(Done::InSync { close }) => Summary {
-                in_sync: 1,
-                close_mtimes: close.into(),
-                ..Summary::default()
-            },
-            Ok(Done::NewerAtDest) => Summary {
-                newer_at_dest: 1,
-                ..Summary::default()
-            },
-            Ok(Done::Swept) => Summary {
-                swept: 1,
-                ..Summary::default()
-            },
-            Ok(Done::NothingLeft) | Err(Halt::Stopped) => return,
-            Ok(Done::Changed {
-                change,
-                subject,
-                size_before,
-                size_after,
-                md5_before,
-                md5_after,
-                bytes,
-            }) => {
+    /// Counts, and logs what changed.
+    fn conclude(&self, done: Done, operation: &Operation, path: RelPath, started: SystemTime) {
+        let none = Summary::default();
+        self.count(&match done {
+            Done::InSync { close } => Summary { in_sync: 1, close_mtimes: close.into(), ..none },
+            Done::ToCompare { close } => {
+                Summary { in_sync: 1, to_compare: 1, close_mtimes: close.into(), ..none }
+            }
+            Done::NewerAtDest => Summary { newer_at_dest: 1, ..none },
+            Done::Special => Summary { special: 1, ..none },
+            Done::NotEntered => Summary { not_entered: 1, ..none },
+            Done::Swept => Summary { swept: 1, ..none },
+            Done::NothingLeft => none,
+            Done::Changed(effect) => {
                 let verdict = match self.options.dry_run {
-                    true => Verdict::Planned {
-                        compares: operation.compares(),
-                    },
+                    true => Verdict::Planned { compares: operation.compares() },
                     false => Verdict::Done,
                 };
-                let ended = SystemTime::now();
-                return self.record(Outcome {
-                    path,
-                    change,
-                    subject,
-                    size_before,
-                    size_after,
-                    md5_before,
-                    md5_after,
-                    bytes,
-                    started,
-                    ended,
-                    verdict,
-                });
+                return self.record(Outcome { path, effect, started, ended: SystemTime::now(), verdict });
             }
-            Err(halt) => {
-                let (change, subject) = operation.intent();
-                let failure = match halt {
-                    Halt::Failed(failure) => failure,
-                    _ => Failure {
-                        cause: Cause::Deferred,
-                        reason: "changed while being copied".into(),
-                    },
-                };
-                return self.record(Outcome::failed(path, change, subject, started, failure));
-            }
+        });
+    }
+
+    fn fail(&self, halt: Halt, operation: &Operation, path: RelPath, started: SystemTime) {
+        let failure = match halt {
+            Halt::Stopped => return, // Nothing was done, and the next run does it.
+            Halt::Failed(failure) => failure,
+            Halt::Overtaken | Halt::SourceChanged => Failure::deferred("changed while being copied"),
         };
-        self.count(&counts);
+        self.record(Outcome::failed(path, operation.intent(), started, failure));
     }
 }
 
@@ -243,24 +219,15 @@ impl<'w> Work<'w, '_> {
     /// Looks at both sides and classifies them. Nothing is returned where there is still something to carry.
     fn decide_again(&mut self) -> Step<Option<Done>> {
         let name = &self.carry.name;
-        let source = self
-            .open_source_dir()?
-            .look(name, Freshness::Server)
-            .doing("looking at the source again")?;
-        let dest = self
-            .open_dest_dir()?
-            .look(name, Freshness::Server)
-            .doing("looking at the destination again")?;
+        let source =
+            self.open_source_dir()?.look(name, Freshness::Server).doing("looking at the source again")?;
+        let dest =
+            self.open_dest_dir()?.look(name, Freshness::Server).doing("looking at the destination again")?;
         let decision = Joined::new(source.as_ref(), dest.as_ref())
             .map(|joined| classify(joined, &self.stage.options.rules));
         Ok(match (decision, source) {
             (Some(Decision::Act(action)), Some(source)) => {
-                self.carry = Carry {
-                    name: self.carry.name.clone(),
-                    source,
-                    dest,
-                    action,
-                };
+                self.carry = Carry { name: self.carry.name.clone(), source, dest, action };
                 None
             }
             (Some(Decision::InSync { close }), _) => Some(Done::InSync { close }),
@@ -268,8 +235,17 @@ impl<'w> Work<'w, '_> {
             (Some(Decision::Conflict { source, dest }), _) => {
                 return Err(Halt::Failed(Failure::conflict(source, dest)));
             }
-            // Gone, or become a directory, a fifo, a mount point: the next run meets it as what it is.
-            _ => Some(Done::NothingLeft),
+            (Some(Decision::SkipSpecial), _) => Some(Done::Special),
+            (Some(Decision::SkipMountPoint), _) => Some(Done::NotEntered),
+            (Some(Decision::Unknown { side, errno }), _) => {
+                let error = io::Error::from_raw_os_error(errno);
+                return Err(error).doing(&format!("looking at {}", side.name()));
+            }
+            (Some(Decision::Descend), _) => {
+                return Err(Halt::Failed(Failure::deferred("became a directory while being copied")));
+            }
+            // Gone from the source.
+            (Some(Decision::Extra | Decision::Act(_)) | None, _) => Some(Done::NothingLeft),
         })
     }
 
@@ -284,47 +260,27 @@ impl<'w> Work<'w, '_> {
 
 /// A dry run's answer: what would be done, as far as can be told without reading contents.
 fn plan(operation: &Operation) -> Done {
-    let (change, subject) = operation.intent();
-    let (size_before, size_after) = match &operation.task {
-        Task::Carry(carry) => (
-            carry.dest.as_ref().and_then(Entry::file_len),
-            carry.source.file_len(),
-        ),
-        Task::MakeDirectory | Task::Sweep(_) => (None, None),
-    };
-    let (md5_before, md5_after, bytes) = (None, None, operation.len());
-    Done::Changed {
-        change,
-        subject,
-        size_before,
-        size_after,
-        md5_before,
-        md5_after,
-        bytes,
+    let effect = Effect { bytes: operation.len(), ..operation.intent() };
+    match &operation.task {
+        Task::Carry(Carry { source, dest, action: Action::CompareThenBreakTie { .. }, .. }) => {
+            Done::ToCompare { close: dest.as_ref().is_some_and(|dest| dest.mtime != source.mtime) }
+        }
+        Task::Carry(Carry { source, dest, .. }) => {
+            let size_before = dest.as_ref().and_then(Entry::file_len);
+            Done::Changed(Effect { size_before, size_after: source.file_len(), ..effect })
+        }
+        Task::MakeDirectory | Task::Sweep(_) => Done::Changed(effect),
     }
 }
 
 impl Operation {
     /// What the operation is meant to do, for logging it where it does not come to it.
-    fn intent(&self) -> (Change, Subject) {
+    fn intent(&self) -> Effect {
         match &self.task {
-            Task::MakeDirectory => (Change::Create, Subject::Directory),
-            Task::Sweep(_) => (Change::Update, Subject::File),
+            Task::MakeDirectory => Effect::new(Change::Create, Subject::Directory),
+            Task::Sweep(_) => Effect::new(Change::Update, Subject::File),
             Task::Carry(Carry { source, dest, .. }) => {
-                let change = if dest.is_some() {
-                    Change::Update
-                } else {
-                    Change::Create
-                };
-                let is_symlink = matches!(source.kind, EntryKind::Symlink { .. });
-                (
-                    change,
-                    if is_symlink {
-                        Subject::Symlink
-                    } else {
-                        Subject::File
-                    },
-                )
+                Effect::new(Change::of(dest.as_ref()), Subject::of(source))
             }
         }
     }
@@ -344,6 +300,5 @@ impl Operation {
 /// What a panic said.
 fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("a panic without a message")
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message")
 }

@@ -1,0 +1,99 @@
+//! What comes before a run: the log directory, the lock, and what earlier runs left behind.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use super::StartError;
+use crate::config::{Config, IfLocked, LogDirChoice};
+use crate::lock::{self, Asked, FileLock, Holder};
+use crate::model::shown;
+use crate::opslog::{LogDir, Recovered, Tidied, recover, retire};
+use crate::stop::Stop;
+
+/// Opens the log directory, the user's where the system's can't be used.
+pub(super) fn open_log_dir(choice: &LogDirChoice) -> Result<LogDir, StartError> {
+    let open =
+        |path: &Path| LogDir::open(path).map_err(|error| StartError::LogDir { path: path.to_owned(), error });
+    match choice {
+        LogDirChoice::Given(path) => open(path),
+        LogDirChoice::Default { system, user } => match (open(system), user) {
+            (Err(refused), Some(user)) => {
+                let dir = open(user)?;
+                tracing::info!("{refused}; using {} instead", shown(dir.path()));
+                Ok(dir)
+            }
+            (result, _) => result,
+        },
+    }
+}
+
+/// The answer to asking for the lock.
+pub(super) enum Lock {
+    /// Nobody else runs; nothing where no lock was wanted.
+    Ours(Option<FileLock>),
+    /// Somebody else does.
+    Taken(Option<Holder>),
+}
+
+/// Asks for the pair's lock, as patiently as the user wants.
+pub(super) fn take_lock(config: &Config, dir: &LogDir, stop: &Stop) -> Result<Lock, StartError> {
+    if !config.lock {
+        return Ok(Lock::Ours(None));
+    }
+    let path = dir.lock_file(&config.pair);
+    let patience = match config.if_locked {
+        IfLocked::Wait(patience) => patience,
+        IfLocked::Skip | IfLocked::Fail => Duration::ZERO,
+    };
+    match lock::acquire(&path, &Holder::this_process(&config.direction), patience, stop) {
+        Ok(Asked::Held(lock)) => Ok(Lock::Ours(Some(lock))),
+        Ok(Asked::Taken(holder)) => Ok(Lock::Taken(holder)),
+        Err(error) => Err(StartError::Lock { path, error }),
+    }
+}
+
+/// Puts the log directory in order; what can't be done there is told and stops nobody. Returns how many
+/// opslogs were deleted by age.
+pub(super) fn tidy(config: &Config, dir: &LogDir) -> u64 {
+    // Without a lock a `.part` may be a living run's whose lock does not show (another NFS client).
+    let min_age = if config.lock { Duration::ZERO } else { Duration::from_secs(3600) };
+    let recovered = recover(dir, &config.pair, &config.direction, min_age);
+    told(recovered, "recovered").iter().for_each(tell_recovered);
+    let Some(keep) = config.log_retention else { return 0 };
+    let retired = told(retire(dir, keep), "deleted by age");
+    for path in &retired {
+        tracing::warn!("deleted an opslog that never reached a database, by age: {}", shown(path));
+    }
+    retired.len() as u64
+}
+
+/// What was done; what failed is told.
+fn told<T>(tidied: io::Result<Tidied<T>>, what: &str) -> Vec<T> {
+    match tidied {
+        Ok(Tidied { done, failed }) => {
+            for (path, error) in failed {
+                tracing::warn!("the opslog {} could not be {what}: {error}", shown(&path));
+            }
+            done
+        }
+        Err(error) => {
+            tracing::warn!("opslogs could not be {what}: {error}");
+            Vec::new()
+        }
+    }
+}
+
+fn tell_recovered(recovered: &Recovered) {
+    match recovered {
+        Recovered::Sealed { path, operations } => {
+            tracing::info!(
+                "sealed the opslog of a run that was killed, {operations} operations: {}",
+                shown(path)
+            );
+        }
+        Recovered::SetAside { path, reason } => {
+            tracing::warn!("an opslog is damaged ({reason}) and was set aside: {}", shown(path));
+        }
+    }
+}

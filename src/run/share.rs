@@ -1,0 +1,65 @@
+//! Sharing out the process's limit on open files.
+
+use super::StartError;
+
+/// How the process's limit on open files is shared out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Share {
+    pub(super) workers: usize,
+    pub(super) scan_threads: usize,
+    /// Directories that each tree may keep open.
+    pub(super) handles: usize,
+}
+
+impl Share {
+    /// Standard streams, lock, opslog, the roots, and what libraries open.
+    const FIXED: usize = 16;
+    /// Both directories and both files, and a step on the way to a deep directory on each side.
+    const WORKER: usize = 6;
+    /// Both directories, and a step on the way on each side.
+    const SCAN_THREAD: usize = 4;
+    /// Fewer kept handles than this, and even a small tree is walked from its root all the time.
+    const HANDLES: usize = 4;
+    /// More are of no use: so many directories are never in work at once.
+    const HANDLES_AT_MOST: usize = 16 * 1024;
+
+    /// Takes threads away where the limit is too low, first from the scan, then from the workers.
+    pub(super) fn of(limit: usize, workers: usize, scan_threads: usize) -> Result<Self, StartError> {
+        let for_threads = limit
+            .checked_sub(Self::FIXED + 2 * Self::HANDLES)
+            .filter(|files| *files >= Self::WORKER + Self::SCAN_THREAD)
+            .ok_or(StartError::OpenFiles(limit))?;
+        let fit_workers = workers.min((for_threads - Self::SCAN_THREAD) / Self::WORKER);
+        let fit_scan = scan_threads.min((for_threads - fit_workers * Self::WORKER) / Self::SCAN_THREAD);
+        if (fit_workers, fit_scan) != (workers, scan_threads) {
+            tracing::warn!(
+                "only {limit} files may be open: running with {fit_workers} workers and {fit_scan} scan threads. {}",
+                "Raise the limit, as with `ulimit -n 65536`, for all of them"
+            );
+        }
+        let rest = limit - Self::FIXED - fit_workers * Self::WORKER - fit_scan * Self::SCAN_THREAD;
+        Ok(Self {
+            workers: fit_workers,
+            scan_threads: fit_scan,
+            handles: (rest / 2).min(Self::HANDLES_AT_MOST),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_fit_the_limit_on_open_files() {
+        for limit in 34..3000 {
+            for (workers, scan) in [(1, 1), (4, 8), (64, 32), (1024, 1024)] {
+                let share = Share::of(limit, workers, scan).unwrap();
+                let used = Share::FIXED + share.workers * 6 + share.scan_threads * 4 + 2 * share.handles;
+                assert!(used <= limit && share.workers >= 1 && share.scan_threads >= 1, "{limit}: {share:?}");
+            }
+        }
+        assert_eq!(Share::of(4096, 4, 8).unwrap(), Share { workers: 4, scan_threads: 8, handles: 2012 });
+        assert!(Share::of(33, 1, 1).is_err());
+    }
+}

@@ -1,0 +1,91 @@
+//! One run of a pair at a time, whichever its direction.
+
+use std::process::{Child, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::fixture::*;
+
+/// A run that holds its lock until its strace is told to let it go on.
+fn holder(pair: &Fixture) -> Child {
+    write(&pair.a, "large", vec![1; 32 << 20], T0);
+    let command = pair.command();
+    let mut strace = std::process::Command::new("strace");
+    strace.args([
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        "trace=pwrite64",
+        "-e",
+        "inject=pwrite64:delay_enter=30000",
+    ]);
+    strace.arg(command.get_program()).args(command.get_args()).args(["--direction", "there"]);
+    let child = strace.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_until("the run has begun", || !temporaries(&pair.b).is_empty());
+    child
+}
+
+fn end(mut strace: Child) {
+    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", strace.id())).unwrap();
+    let sync = Pid::from_raw(children.split_whitespace().next().unwrap().parse().unwrap()).unwrap();
+    kill_process(sync, Signal::KILL).unwrap();
+    strace.wait().unwrap();
+}
+
+#[test]
+fn a_locked_pair_is_skipped_failed_or_waited_for_as_asked() {
+    let pair = Fixture::new();
+    let running = holder(&pair);
+
+    let skipped = pair.sync(&[]);
+    assert_eq!(skipped.code, Some(0), "{}", skipped.stderr);
+    assert!(
+        skipped.stdout.contains("skipped") && skipped.stdout.contains("(there) since 2"),
+        "{}",
+        skipped.stdout
+    );
+    let back = run(pair.command_between(&pair.b, &pair.a).args(["--format", "json"]));
+    assert_eq!((back.code, &back.summary()["type"]), (Some(0), &"locked".into()), "the other direction too");
+    let dry = pair.sync(&["--dry-run"]);
+    assert!(dry.stdout.contains("skipped"), "a dry run too: {}", dry.stdout);
+    assert_eq!(pair.sync(&["--if-locked=fail"]).code, Some(75));
+    assert_eq!(pair.sync(&["--if-locked=wait=1"]).code, Some(75));
+    assert_eq!(pair.sync(&["--pair", "other", "--dry-run"]).code, Some(2), "one --pair only");
+    let other = run(binary()
+        .args(["--pair", "other", "--dry-run", "--src"])
+        .arg(&pair.a)
+        .arg("--dest")
+        .arg(&pair.b)
+        .arg("--log-dir")
+        .arg(&pair.logs));
+    assert!(
+        other.code == Some(0) && !other.stdout.contains("locked by"),
+        "another pair is free: {}",
+        other.stdout
+    );
+
+    end(running);
+    let free = pair.sync(&["--format", "json"]);
+    assert_eq!(free.code, Some(0), "a killed holder's lock is free: {}", free.stderr);
+    Counts(free.summary()).expect(&[("created", 1), ("swept", 1)]);
+}
+
+#[test]
+fn who_waits_gets_the_lock_when_it_is_free_and_can_be_interrupted() {
+    let pair = Fixture::new();
+    let running = holder(&pair);
+    let start = || {
+        let mut command = pair.command();
+        command.args(["--if-locked=wait", "--format", "json"]).stdout(Stdio::piped()).spawn().unwrap()
+    };
+    let (patient, impatient) = (start(), start());
+    std::thread::sleep(std::time::Duration::from_millis(300)); // Both have begun to wait.
+    kill_process(Pid::from_child(&impatient), Signal::TERM).unwrap();
+    assert_eq!(impatient.wait_with_output().unwrap().status.code(), Some(143));
+    end(running);
+    let output = patient.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("\"created\":1"));
+}
