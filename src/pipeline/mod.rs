@@ -35,9 +35,10 @@ use crate::model::{Outcome, RelPath, Summary, shown};
 use crate::stop::Stop;
 use crate::tree::{Place, Tree};
 
-/// Operations that wait for a worker. Enough that workers never starve while the scan crosses
-/// directories where nothing is to be done; few enough that their open directories fit the limit on handles.
-const OPERATIONS_WAITING: usize = 4096;
+/// Bundles of operations that wait for a worker. Enough that workers never starve while the scan crosses
+/// directories where nothing is to be done; few enough that their open directories fit the limit on
+/// handles, and that they take some ten megabytes at most.
+const BUNDLES_WAITING: usize = 512;
 
 /// Outcomes that wait to be written: some milliseconds of work, so that one slow write stops nobody.
 const OUTCOMES_WAITING: usize = 4096;
@@ -204,7 +205,7 @@ fn carry_over(
 /// Returns when everything was listed and every operation has ended.
 fn scan_and_execute(stage: &Stage<'_>, trees: &Trees, root: Arc<Pair>) -> Result<(), Error> {
     let options = stage.options;
-    let (operations, waiting) = bounded(OPERATIONS_WAITING);
+    let (bundles, waiting) = bounded(BUNDLES_WAITING);
     thread::scope(|threads| {
         for worker in 0..options.workers {
             let waiting = waiting.clone();
@@ -213,7 +214,7 @@ fn scan_and_execute(stage: &Stage<'_>, trees: &Trees, root: Arc<Pair>) -> Result
         }
         drop(waiting); // Only the workers receive: without them, nobody sends in vain.
         // Dropped at the end of this block, which closes the queue, and the workers end with it.
-        let scan = Scan::new(stage, trees, operations);
+        let scan = Scan::new(stage, trees, bundles);
         let scanned = catch_unwind(AssertUnwindSafe(|| scan.run(options.scan_threads, root)));
         stage.monitor.scanned();
         scanned.unwrap_or(Err(Error::Panicked))

@@ -5,6 +5,9 @@ use std::sync::Arc;
 use super::pair::Pair;
 use crate::model::{Action, Entry, Name, RelPath};
 
+/// Operations of one directory that one worker carries out one after the other.
+pub(super) type Bundle = Vec<Operation>;
+
 /// One piece of work in one directory.
 #[derive(Debug)]
 pub(super) struct Operation {

@@ -19,7 +19,7 @@ use rayon::Scope;
 
 use super::classify::{Rules, classify};
 use super::join::{Sorted, join};
-use super::operation::{Carry, Operation, Task};
+use super::operation::{Bundle, Carry, Operation, Task};
 use super::pair::Pair;
 use super::stage::Stage;
 use super::{Error, Trees};
@@ -28,10 +28,14 @@ use crate::model::{
 };
 use crate::tree::{Listing, Place};
 
-/// How long a sender sleeps when the queue is full. The queue holds some 10 ms of the quickest work
-/// there is (small files in memory), so that workers never wait for a sleeper.
+/// How long a sender sleeps when the queue is full, which is a hundred milliseconds of the quickest work
+/// there is: workers never wait for a sleeper.
 const SHORTEST_NAP: Duration = Duration::from_millis(2);
 const LONGEST_NAP: Duration = Duration::from_millis(16);
+
+/// Operations in one bundle at most, and up to which size in bytes they are small.
+const BUNDLE: usize = 64;
+const SMALL: u64 = 256 * 1024;
 
 /// The stage's own state.
 pub(super) struct Scan<'a> {
@@ -39,7 +43,7 @@ pub(super) struct Scan<'a> {
     rules: Rules,
     /// Whether temporaries at the destination are leftovers: only who holds the lock can know.
     sweep: bool,
-    operations: Sender<Operation>,
+    bundles: Sender<Bundle>,
     /// The inode numbers of the two roots, if they are on one file system.
     roots: Option<(u64, u64)>,
 }
@@ -56,14 +60,14 @@ struct Gathering {
 }
 
 impl<'a> Scan<'a> {
-    pub(super) fn new(stage: &'a Stage<'a>, trees: &Trees, operations: Sender<Operation>) -> Self {
+    pub(super) fn new(stage: &'a Stage<'a>, trees: &Trees, bundles: Sender<Bundle>) -> Self {
         let sweep = stage.options.sweep && !stage.options.dry_run;
         let identities = (trees.source.root().identity(), trees.dest.root().identity());
         let roots = match identities {
             (Ok(source), Ok(dest)) if (source.0, source.1) == (dest.0, dest.1) => Some((source.2, dest.2)),
             _ => None,
         };
-        Self { stage, rules: stage.options.rules, sweep, operations, roots }
+        Self { stage, rules: stage.options.rules, sweep, bundles, roots }
     }
 
     /// Scans everything below `root`; returns when all of it was listed and sent on.
@@ -129,17 +133,19 @@ impl<'a> Scan<'a> {
             seen.not_entered += 1;
             return self.stage.count(&seen);
         }
+        let mut bundle = Bundle::new();
         if pair.dest_entry.is_none() {
-            self.send(pair, Task::MakeDirectory);
+            self.plan(pair, Task::MakeDirectory, &mut bundle);
         }
         for (name, joined) in join(source, dest) {
-            self.decide(scope, pair, name, joined, &mut seen);
+            self.decide(scope, pair, name, joined, (&mut seen, &mut bundle));
         }
         if self.sweep {
             for name in dest.temporaries().iter().filter(|name| !self.stage.temporaries.made(name)) {
-                self.send(pair, Task::Sweep(name.clone()));
+                self.plan(pair, Task::Sweep(name.clone()), &mut bundle);
             }
         }
+        self.send_bundle(&mut bundle);
         self.stage.count(&seen);
     }
 
@@ -149,7 +155,7 @@ impl<'a> Scan<'a> {
         pair: &Arc<Pair>,
         name: &[u8],
         joined: Joined<'_>,
-        seen: &mut Summary,
+        (seen, bundle): (&mut Summary, &mut Bundle),
     ) {
         let (source, dest) = (joined.source(), joined.dest());
         if source.is_some_and(|source| source.links > 1 && source.file_len().is_some()) {
@@ -162,7 +168,7 @@ impl<'a> Scan<'a> {
         match (classify(joined, &self.rules), source) {
             (Decision::Act(action), Some(source)) => {
                 let (name, source, dest) = (Name::new(name), source.clone(), dest.cloned());
-                self.send(pair, Task::Carry(Carry { name, source, dest, action }));
+                self.plan(pair, Task::Carry(Carry { name, source, dest, action }), bundle);
             }
             (Decision::Descend, Some(source)) => {
                 let child = pair.child(name, source.clone(), dest.cloned());
@@ -187,24 +193,54 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Sends an operation to the workers, as soon as there is room.
-    ///
-    /// A sender that finds the queue full naps until a good part of it is free, instead of being
-    /// woken for every single place: that switch of threads would cost as much as the copy of a small file.
-    fn send(&self, pair: &Arc<Pair>, task: Task) {
+    /// Puts an operation into the directory's bundle, and sends the bundle when it is full.
+    fn plan(&self, pair: &Arc<Pair>, task: Task, bundle: &mut Bundle) {
         let operation = Operation { pair: Arc::clone(pair), task };
         pair.begin();
         self.stage.monitor.planned(operation.len());
-        let mut sent = self.operations.try_send(operation);
+        // A file that takes its time must not keep others waiting behind it.
+        if operation.len() > SMALL {
+            self.send(vec![operation]);
+            return;
+        }
+        bundle.push(operation);
+        if bundle.len() == BUNDLE {
+            self.send_bundle(bundle);
+        }
+    }
+
+    /// Sends small operations of one directory: to one worker where all have plenty to do, else one by one.
+    ///
+    /// Two workers in one directory wait for its lock in the kernel, so on a local disk they had better
+    /// be in two. Over a slow network it is the waiting that counts, and everybody should take part in it.
+    fn send_bundle(&self, bundle: &mut Bundle) {
+        let is_plenty = self.bundles.len() > 2 * self.stage.options.workers;
+        let bundle = std::mem::take(bundle);
+        if is_plenty {
+            self.send(bundle);
+        } else {
+            bundle.into_iter().for_each(|operation| self.send(vec![operation]));
+        }
+    }
+
+    /// Sends to the workers as soon as there is room.
+    ///
+    /// A sender that finds the queue full naps until a good part of it is free, instead of being
+    /// woken for every single place: that switch of threads would cost as much as the copy of a small file.
+    fn send(&self, bundle: Bundle) {
+        if bundle.is_empty() {
+            return;
+        }
+        let mut sent = self.bundles.try_send(bundle);
         let mut nap = SHORTEST_NAP;
-        while let Err(TrySendError::Full(operation)) = sent {
+        while let Err(TrySendError::Full(bundle)) = sent {
             thread::sleep(nap);
             nap = (nap * 2).min(LONGEST_NAP);
-            sent = self.operations.try_send(operation);
+            sent = self.bundles.try_send(bundle);
         }
-        if let Err(TrySendError::Disconnected(operation)) = sent {
+        if let Err(TrySendError::Disconnected(bundle)) = sent {
             // The workers are gone, which only happens when the run is ending.
-            self.stage.end_work(operation.pair);
+            bundle.into_iter().for_each(|operation| self.stage.end_work(operation.pair));
         }
     }
 

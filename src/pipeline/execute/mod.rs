@@ -27,7 +27,7 @@ pub(super) use self::dress::Notices;
 use self::step::{Doing, Halt, Step};
 use super::Error;
 use super::classify::classify;
-use super::operation::{Carry, Operation, Task};
+use super::operation::{Bundle, Carry, Operation, Task};
 use super::pair::Pair;
 use super::stage::Stage;
 use crate::model::{
@@ -40,11 +40,6 @@ const ATTEMPTS: usize = 3;
 
 /// A source this large that changed while it was read is not read again at once: it is probably still being written.
 const LARGE: u64 = 64 * 1024 * 1024;
-
-/// Operations that a worker takes at once, at most, and up to which size in bytes they are small:
-/// a file that takes its time must not keep others waiting behind it.
-const BUNDLE: usize = 16;
-const SMALL: u64 = 256 * 1024;
 
 /// How an operation ended well.
 enum Done {
@@ -69,36 +64,16 @@ enum Done {
 /// One worker's life: until the queue is closed and empty.
 ///
 /// Once the run is to stop, operations are only counted as ended, so that the scan never waits for room in the queue.
-pub(super) fn work(stage: &Stage<'_>, worker: usize, operations: &Receiver<Operation>) {
+pub(super) fn work(stage: &Stage<'_>, worker: usize, bundles: &Receiver<Bundle>) {
     let moved = |bytes| stage.monitor.copied(worker, bytes);
     let mut mover = Mover::new(stage.options.hash_copies, stage.stop, &moved);
-    while let Ok(first) = operations.recv() {
-        for operation in bundle(first, operations, stage.options.workers) {
-            // A worker outlives every bug: were it gone, the scan could wait for room in the queue for ever.
-            let handled = catch_unwind(AssertUnwindSafe(|| stage.handle(worker, operation, &mut mover)));
-            if handled.is_err() {
-                stage.end_run(Error::Panicked);
-            }
+    for operation in bundles.iter().flatten() {
+        // A worker outlives every bug: were it gone, the scan could wait for room in the queue for ever.
+        let handled = catch_unwind(AssertUnwindSafe(|| stage.handle(worker, operation, &mut mover)));
+        if handled.is_err() {
+            stage.end_run(Error::Panicked);
         }
     }
-}
-
-/// Takes some small operations along with the first, where there are plenty for everybody.
-///
-/// Neighbours in the queue are mostly neighbours in a directory: workers that each have some of
-/// their own contend less for its lock in the kernel. Where operations are few, as over a slow
-/// network, everyone takes one: there the files of one directory are best carried in parallel.
-fn bundle(first: Operation, operations: &Receiver<Operation>, workers: usize) -> Vec<Operation> {
-    let share = (operations.len() / (2 * workers)).clamp(1, BUNDLE);
-    let mut bundle = vec![first];
-    // A large one ends the bundle: nothing has to wait behind it.
-    while bundle.len() < share && bundle.last().is_some_and(|last| last.len() <= SMALL) {
-        match operations.try_recv() {
-            Ok(operation) => bundle.push(operation),
-            Err(_) => break, // Empty for now, or for good.
-        }
-    }
-    bundle
 }
 
 impl<'a> Stage<'a> {
