@@ -125,8 +125,11 @@ impl Listing {
 
     /// Puts the parts of one directory together.
     pub fn merge(parts: Vec<Self>) -> io::Result<Self> {
+        let entries: usize = parts.iter().map(Self::len).sum();
         let mut parts = parts.into_iter();
         let mut whole = parts.next().unwrap_or_default();
+        // Growing step by step would hold a directory of millions twice.
+        whole.entries.reserve_exact(entries - whole.entries.len());
         for part in parts {
             whole.is_log_dir |= part.is_log_dir;
             whole.temporaries.extend(part.temporaries);
