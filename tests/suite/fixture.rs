@@ -6,10 +6,11 @@ use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT};
+use rustix::process::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -144,6 +145,25 @@ pub fn binary() -> Command {
         }
     }
     command
+}
+
+/// The same command under strace, which lets every write to a file take so many milliseconds.
+pub fn slowed(command: &Command, milliseconds: u32, injections: &[&str]) -> Command {
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=pwrite64,unlinkat"]);
+    strace.args(["-e", &format!("inject=pwrite64:delay_enter={milliseconds}000")]);
+    for injection in injections {
+        strace.args(["-e", &format!("inject={injection}")]);
+    }
+    strace.arg(command.get_program()).args(command.get_args());
+    strace.stdout(Stdio::piped()).stderr(Stdio::piped());
+    strace
+}
+
+/// The process below an strace: its only child.
+pub fn traced(strace: &Child) -> Pid {
+    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", strace.id())).unwrap();
+    Pid::from_raw(children.split_whitespace().next().unwrap().parse().unwrap()).unwrap()
 }
 
 /// Runs to the end.

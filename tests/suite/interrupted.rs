@@ -2,31 +2,12 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::fixture::*;
-
-/// A sync that is stopped in the middle of a large file by slowing its writes down with strace.
-fn slow_sync(pair: &Fixture) -> Child {
-    let command = pair.command();
-    let mut strace = std::process::Command::new("strace");
-    strace.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=pwrite64"]);
-    strace.args(["-e", "inject=pwrite64:delay_enter=50000"]);
-    strace.arg(command.get_program()).args(command.get_args()).args(["--format", "json"]);
-    let child = strace.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    wait_until("a temporary appears", || !temporaries(&pair.b).is_empty());
-    child
-}
-
-/// The sync below an strace: its only child.
-fn traced(strace: &Child) -> Pid {
-    let path = format!("/proc/{0}/task/{0}/children", strace.id());
-    let children = fs::read_to_string(path).unwrap();
-    Pid::from_raw(children.split_whitespace().next().unwrap().parse().unwrap()).unwrap()
-}
 
 #[test]
 fn a_signal_ends_the_run_within_two_seconds_without_a_trace_at_dest() {
@@ -34,7 +15,8 @@ fn a_signal_ends_the_run_within_two_seconds_without_a_trace_at_dest() {
         let pair = Fixture::new();
         write(&pair.a, "large", vec![1; 64 << 20], T0);
         write(&pair.a, "small", "done before", T0);
-        let child = slow_sync(&pair);
+        let child = slowed(pair.command().args(["--format", "json"]), 50, &[]).spawn().unwrap();
+        wait_until("a temporary appears", || !temporaries(&pair.b).is_empty());
         let asked = Instant::now();
         kill_process(traced(&child), signal).unwrap();
         let output = child.wait_with_output().unwrap();
@@ -56,14 +38,10 @@ fn a_signal_ends_the_run_within_two_seconds_without_a_trace_at_dest() {
 fn a_second_signal_ends_the_process_at_once_and_the_next_run_sweeps_and_seals() {
     let pair = Fixture::new();
     write(&pair.a, "large", vec![1; 64 << 20], T0);
-    let command = pair.command();
     // Removing the temporary hangs, as it would on a dead server. (strace ends when the call would have
     // been made; what tells that the process ended before is that it was not.)
-    let mut strace = std::process::Command::new("strace");
-    strace.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=pwrite64,unlinkat"]);
-    strace.args(["-e", "inject=pwrite64:delay_enter=50000", "-e", "inject=unlinkat:delay_enter=4000000"]);
-    strace.arg(command.get_program()).args(command.get_args());
-    let mut child = strace.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let hangs = "unlinkat:delay_enter=4000000";
+    let mut child = slowed(&pair.command(), 50, &[hangs]).spawn().unwrap();
     wait_until("a temporary appears", || !temporaries(&pair.b).is_empty());
     let sync = traced(&child);
     kill_process(sync, Signal::INT).unwrap();
@@ -86,20 +64,7 @@ fn a_source_that_grows_all_the_time_is_deferred_and_dest_keeps_its_old_version()
     let pair = Fixture::new();
     write(&pair.a, "log", vec![b'x'; 1 << 20], T0 + 100);
     write(&pair.b, "log", "the old version", T0);
-    let command = pair.command();
-    let mut strace = std::process::Command::new("strace");
-    strace.args([
-        "-f",
-        "-qq",
-        "-o",
-        "/dev/null",
-        "-e",
-        "trace=pwrite64",
-        "-e",
-        "inject=pwrite64:delay_enter=20000",
-    ]);
-    strace.arg(command.get_program()).args(command.get_args()).args(["--format", "json"]);
-    let child = strace.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = slowed(pair.command().args(["--format", "json"]), 20, &[]).spawn().unwrap();
     let mut log = File::options().append(true).open(pair.a.join("log")).unwrap();
     let mut child = child;
     while child.try_wait().unwrap().is_none() {
@@ -124,20 +89,7 @@ fn what_appears_or_changes_at_dest_meanwhile_is_not_overwritten() {
     write(&pair.a, "appears", vec![1; 4 << 20], T0);
     write(&pair.a, "changes", vec![1; 4 << 20], T0 + 100);
     write(&pair.b, "changes", "old", T0);
-    let command = pair.command();
-    let mut strace = std::process::Command::new("strace");
-    strace.args([
-        "-f",
-        "-qq",
-        "-o",
-        "/dev/null",
-        "-e",
-        "trace=pwrite64",
-        "-e",
-        "inject=pwrite64:delay_enter=30000",
-    ]);
-    strace.arg(command.get_program()).args(command.get_args()).args(["--format", "json"]);
-    let child = strace.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = slowed(pair.command().args(["--format", "json"]), 30, &[]).spawn().unwrap();
     wait_until("both are in hand", || temporaries(&pair.b).len() == 2);
     write(&pair.b, "appears", "a user's new file", T0 + 5000);
     write(&pair.b, "changes", "a user's newer version", T0 + 5000);

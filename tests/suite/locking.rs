@@ -9,28 +9,13 @@ use crate::fixture::*;
 /// A run that holds its lock until its strace is told to let it go on.
 fn holder(pair: &Fixture) -> Child {
     write(&pair.a, "large", vec![1; 32 << 20], T0);
-    let command = pair.command();
-    let mut strace = std::process::Command::new("strace");
-    strace.args([
-        "-f",
-        "-qq",
-        "-o",
-        "/dev/null",
-        "-e",
-        "trace=pwrite64",
-        "-e",
-        "inject=pwrite64:delay_enter=30000",
-    ]);
-    strace.arg(command.get_program()).args(command.get_args()).args(["--direction", "there"]);
-    let child = strace.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let child = slowed(pair.command().args(["--direction", "there"]), 30, &[]).spawn().unwrap();
     wait_until("the run has begun", || !temporaries(&pair.b).is_empty());
     child
 }
 
 fn end(mut strace: Child) {
-    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", strace.id())).unwrap();
-    let sync = Pid::from_raw(children.split_whitespace().next().unwrap().parse().unwrap()).unwrap();
-    kill_process(sync, Signal::KILL).unwrap();
+    kill_process(traced(&strace), Signal::KILL).unwrap();
     strace.wait().unwrap();
 }
 

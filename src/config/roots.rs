@@ -1,0 +1,109 @@
+//! The folders that were named: whether they are there, apart from each other, and may be used.
+
+use std::path::{Path, PathBuf};
+
+use super::{Checked, LogDirChoice, wrong};
+use crate::model::shown;
+use crate::tree::{Dir, LOG_DIR_TAG};
+
+pub(super) fn root(flag: &str, path: Option<&Path>) -> Checked<PathBuf> {
+    let Some(path) = path.filter(|path| !path.as_os_str().is_empty()) else {
+        return wrong(format!("{flag} is empty: give the folder"));
+    };
+    let resolved = path.canonicalize().or_else(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => wrong(format!(
+            "{flag} {}: no such folder. Create it, or mount what should be there, and try again",
+            shown(path)
+        )),
+        _ => wrong(format!("{flag} {}: {error}", shown(path))),
+    })?;
+    if !resolved.is_dir() {
+        return wrong(format!("{flag} {} is no folder: give the folder that holds it", shown(path)));
+    }
+    if resolved.join(LOG_DIR_TAG).symlink_metadata().is_ok() {
+        return wrong(format!(
+            "{flag} {} is a log directory of ha-sync (it holds {LOG_DIR_TAG}): choose another folder",
+            shown(path)
+        ));
+    }
+    Ok(resolved)
+}
+
+/// Neither root may lie inside the other, by whatever path or mount they are seen.
+pub(super) fn check_apart(source: &Path, dest: &Path) -> Checked<()> {
+    let open = |flag: &str, path: &Path| {
+        Dir::open_root(path).or_else(|error| {
+            wrong(format!("{flag} {} cannot be opened: {error}. Check its permissions", shown(path)))
+        })
+    };
+    let (source_dir, dest_dir) = (open("--src", source)?, open("--dest", dest)?);
+    let same = source == dest || identities(&source_dir).first() == identities(&dest_dir).first();
+    if same {
+        return wrong(format!("--src and --dest are the same folder, {}: give two", shown(source)));
+    }
+    let inside = |inner: &Path, inner_dir: &Dir, outer: &Path, outer_dir: &Dir| {
+        inner.starts_with(outer)
+            || identities(outer_dir).first().is_some_and(|outer| identities(inner_dir).contains(outer))
+    };
+    let nested = |inner: &str, outer: &str| {
+        wrong(format!("{inner} lies inside {outer}: a tree cannot be synced into itself. Move one of them"))
+    };
+    if inside(source, &source_dir, dest, &dest_dir) {
+        return nested("--src", "--dest");
+    }
+    if inside(dest, &dest_dir, source, &source_dir) {
+        return nested("--dest", "--src");
+    }
+    Ok(())
+}
+
+/// The directory and all above it. One that can't be asked ends the list: what is above is not compared then.
+fn identities(dir: &Dir) -> Vec<(u32, u32, u64)> {
+    let mut found: Vec<_> = dir.identity().into_iter().collect();
+    let mut above = dir.open_parent();
+    while let Ok((dir, identity)) = above.and_then(|dir| dir.identity().map(|identity| (dir, identity))) {
+        if found.last() == Some(&identity) {
+            break;
+        }
+        found.push(identity);
+        above = dir.open_parent();
+    }
+    found
+}
+
+pub(super) fn check_writable(dest: &Path) -> Checked<()> {
+    let writable = Dir::open_root(dest).and_then(|dir| dir.is_writable());
+    writable.or_else(|error| {
+        let hint = match error.kind() {
+            std::io::ErrorKind::ReadOnlyFilesystem => "Remount it read-write",
+            _ => "Run as a user who may write there, or change its permissions",
+        };
+        wrong(format!("--dest {} is not writable: {error}. {hint}", shown(dest)))
+    })
+}
+
+/// A log directory may lie inside a tree, where it is left out from then on: so it can't be the tree
+/// itself, nor a folder with the user's own files.
+pub(super) fn check_log_dir(choice: &LogDirChoice, roots: &[(&str, &Path)]) -> Checked<()> {
+    let LogDirChoice::Given(path) = choice else { return Ok(()) };
+    if path.as_os_str().is_empty() {
+        return wrong("--log-dir is empty: give a folder");
+    }
+    let Ok(resolved) = path.canonicalize() else { return Ok(()) };
+    if let Some((flag, _)) = roots.iter().find(|(_, root)| *root == resolved) {
+        return wrong(format!("--log-dir is {flag} itself: give a folder of its own for the logs"));
+    }
+    let is_in_a_tree = roots.iter().any(|(_, root)| resolved.starts_with(root));
+    if is_in_a_tree && !resolved.join(LOG_DIR_TAG).exists() && !is_empty(&resolved) {
+        return wrong(format!(
+            "--log-dir {} lies in a tree and holds files of other kinds: a log directory is left out of every sync, \
+             and they would be, too. Give an empty or a new folder",
+            shown(path)
+        ));
+    }
+    Ok(())
+}
+
+fn is_empty(folder: &Path) -> bool {
+    std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
+}
