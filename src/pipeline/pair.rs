@@ -46,14 +46,13 @@ impl Pair {
         Arc::new(Self::new(source, dest, source_entry, Some(dest_entry), None))
     }
 
-    /// The pair of that name in this one, which it keeps unfinished.
+    /// The pair of that name in this one. Whoever asks has counted it as unfinished work here ([`Pair::begin`]).
     pub(super) fn child(
         self: &Arc<Self>,
         name: &[u8],
         source_entry: Entry,
         dest_entry: Option<Entry>,
     ) -> Arc<Self> {
-        self.begin();
         let (source, dest) = (self.source.child(name), self.dest.child(name));
         Arc::new(Self::new(source, dest, source_entry, dest_entry, Some(Arc::clone(self))))
     }

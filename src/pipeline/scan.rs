@@ -171,8 +171,11 @@ impl<'a> Scan<'a> {
                 self.plan(pair, Task::Carry(Carry { name, source, dest, action }), bundle);
             }
             (Decision::Descend, Some(source)) => {
-                let child = pair.child(name, source.clone(), dest.cloned());
-                scope.spawn(move |scope| self.visit(scope, child));
+                // Until its turn comes it is a name and two entries: there may be millions of them in one directory.
+                let (above, name, source, dest) =
+                    (Arc::clone(pair), Name::new(name), source.clone(), dest.cloned());
+                pair.begin();
+                scope.spawn(move |scope| self.visit(scope, above.child(&name, source, dest)));
             }
             (Decision::InSync { close }, _) => {
                 seen.in_sync += 1;
