@@ -4,7 +4,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 /// Carries everything that is newer below one folder over to another, so that two runs in opposite
 /// directions keep a pair of huge trees in step: newest mtime wins, mtimes are preserved, nothing is deleted unasked.
@@ -15,7 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     subcommand_negates_reqs = true,
     max_term_width = 110,
     after_help = "Exit codes: 0 done, or skipped because locked; 1 some paths failed or are in conflict; 2 usage or \
-                  configuration; 5 fatal; 75 locked, with --if-locked=fail; 130, 143 interrupted.\n\n\
+                  configuration; 3 a safety guard withheld all deletions or refused the run; 5 fatal; 75 locked, with --if-locked=fail; 130, 143 interrupted.\n\n\
                   Try it first with --dry-run: it prints the plan and touches neither tree."
 )]
 pub struct Cli {
@@ -25,6 +26,46 @@ pub struct Cli {
     /// Something else than a sync.
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+impl Cli {
+    /// What this process was called with. Where that can't be parsed, or help was asked for, the process ends.
+    pub fn of_this_process() -> Self {
+        let matches = Self::command().get_matches();
+        let mut cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        cli.sync.patterns = patterns_in_order(&matches);
+        cli
+    }
+}
+
+/// One `--exclude`, `--include` or `--exclude-from`.
+#[derive(Clone, Debug)]
+pub enum PatternArg {
+    /// Leave out what matches.
+    Exclude(String),
+    /// Take in again what matches.
+    Include(String),
+    /// Leave out what matches a line of the file.
+    ExcludeFrom(PathBuf),
+}
+
+/// The patterns in the order in which they were typed; those from the environment come before them.
+fn patterns_in_order(matches: &ArgMatches) -> Vec<PatternArg> {
+    fn placed<T: Clone + Send + Sync + 'static>(
+        matches: &ArgMatches,
+        id: &str,
+        pattern: impl Fn(T) -> PatternArg,
+    ) -> Vec<((bool, usize), PatternArg)> {
+        let is_typed = matches.value_source(id) == Some(ValueSource::CommandLine);
+        let values = matches.get_many::<T>(id).into_iter().flatten().cloned();
+        let places = matches.indices_of(id).into_iter().flatten();
+        places.zip(values).map(|(index, value)| ((is_typed, index), pattern(value))).collect()
+    }
+    let mut patterns = placed(matches, "exclude", PatternArg::Exclude);
+    patterns.extend(placed(matches, "include", PatternArg::Include));
+    patterns.extend(placed(matches, "exclude_from", PatternArg::ExcludeFrom));
+    patterns.sort_by_key(|(place, _)| *place);
+    patterns.into_iter().map(|(_, pattern)| pattern).collect()
 }
 
 /// What the binary does beside the sync.
@@ -86,26 +127,57 @@ pub struct SyncArgs {
     /// Not yet: carry extended attributes and ACLs
     #[arg(long, env = "HA_SYNC_XATTRS", help_heading = "What is carried", num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub xattrs: Option<bool>,
-    /// Not yet: delete at dest what src does not have
-    #[arg(long, env = "HA_SYNC_DELETE_MISSING", help_heading = "What is carried", default_value_t = false, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
-    pub delete_missing: bool,
-    /// Not yet: more deletions than this, N or P%, and none is done
-    #[arg(long, value_name = "N|P%|none", env = "HA_SYNC_MAX_DELETE", help_heading = "What is carried")]
-    pub max_delete: Option<String>,
-    /// Not yet: leave out what matches this glob
-    #[arg(long, value_name = "GLOB", env = "HA_SYNC_EXCLUDE", help_heading = "What is carried")]
+    /// Leave out what matches this glob, in the language of gitignore: never copied, never deleted. Of all
+    /// --exclude, --include and --exclude-from, the last match in the order given wins. In the
+    /// environment: one a line
+    #[arg(
+        long,
+        value_name = "GLOB",
+        env = "HA_SYNC_EXCLUDE",
+        value_delimiter = '\n',
+        help_heading = "What is carried"
+    )]
     pub exclude: Vec<String>,
-    /// Not yet: leave out what matches a glob in this file
-    #[arg(long, value_name = "FILE", env = "HA_SYNC_EXCLUDE_FROM", help_heading = "What is carried")]
-    pub exclude_from: Vec<PathBuf>,
-    /// Not yet: do carry what matches this glob
-    #[arg(long, value_name = "GLOB", env = "HA_SYNC_INCLUDE", help_heading = "What is carried")]
+    /// Take in again what matches this glob
+    #[arg(
+        long,
+        value_name = "GLOB",
+        env = "HA_SYNC_INCLUDE",
+        value_delimiter = '\n',
+        help_heading = "What is carried"
+    )]
     pub include: Vec<String>,
-    /// Not yet: leave files alone that changed less than this ago
+    /// Leave out what matches a line of this file, which is written like a .gitignore
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "HA_SYNC_EXCLUDE_FROM",
+        value_delimiter = '\n',
+        help_heading = "What is carried"
+    )]
+    pub exclude_from: Vec<PathBuf>,
+    /// The three above in the order in which they were given.
+    #[arg(skip)]
+    pub patterns: Vec<PatternArg>,
+    /// Leave files alone that changed less than this ago, such as 90s, 10m or 1h: they may still be on their way
     #[arg(long, value_name = "DURATION", env = "HA_SYNC_MIN_AGE", help_heading = "What is carried")]
     pub min_age: Option<String>,
 
-    /// Threads that copy, hash and make directories
+    /// Delete at dest what src does not have
+    #[arg(long, env = "HA_SYNC_DELETE_MISSING", help_heading = "Deletion", default_value_t = false, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub delete_missing: bool,
+    /// With more candidates than this nothing at all is deleted (exit 3): a number, a percentage of dest's
+    /// entries, which never stops fewer than 100, or none
+    #[arg(
+        long,
+        value_name = "N|P%|none",
+        env = "HA_SYNC_MAX_DELETE",
+        help_heading = "Deletion",
+        default_value = "50%"
+    )]
+    pub max_delete: String,
+
+    /// Threads that copy, hash, make directories and delete
     #[arg(long, value_name = "N", env = "HA_SYNC_WORKERS", help_heading = "Speed", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub workers: u16,
     /// Threads that list directories [default: 8, on a network file system 16]
@@ -139,10 +211,11 @@ pub struct SyncArgs {
     /// Not yet: the Lease's namespace
     #[arg(long, value_name = "NAME", env = "HA_SYNC_NAMESPACE", help_heading = "Safety")]
     pub namespace: Option<String>,
-    /// Not yet: refuse to run unless src and dest are mount points
+    /// Refuse to run (exit 3) unless src and dest are mount points
     #[arg(long, env = "HA_SYNC_REQUIRE_MOUNT", help_heading = "Safety", default_value_t = false, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub require_mount: bool,
-    /// Not yet: refuse to run unless this file exists at both roots
+    /// Refuse to run (exit 3) unless a file of this name is in both roots; looked at again before anything
+    /// is deleted. It tells that a disk is mounted on the server, too
     #[arg(long, value_name = "NAME", env = "HA_SYNC_REQUIRE_FILE", help_heading = "Safety")]
     pub require_file: Option<String>,
 

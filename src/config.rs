@@ -2,6 +2,7 @@
 //!
 //! Whatever is wrong is said at once, before anything is touched, in a sentence that tells what to do.
 
+mod filters;
 mod roots;
 mod values;
 
@@ -9,10 +10,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use self::filters::filter;
 use self::roots::{check_apart, check_log_dir, check_writable, root};
-use self::values::{direction_label, if_locked, pair_name, parse_size, threshold};
+use self::values::{
+    direction_label, if_locked, max_delete, min_age, pair_name, parse_size, root_name, threshold,
+};
 use crate::cli::{ChecksumArg, FormatArg, FsyncArg, LockArg, ProgressArg, SyncArgs};
-use crate::pipeline::{Checksum, Rules};
+use crate::model::Name;
+use crate::pipeline::{Checksum, Deletion, Filter, Rules};
 
 /// A sync that makes sense.
 #[derive(Clone, Debug)]
@@ -27,8 +32,18 @@ pub struct Config {
     pub direction: String,
     /// Plan only.
     pub dry_run: bool,
-    /// What decides.
+    /// What decides; how old files have to be is told apart, since it depends on when the run begins.
     pub rules: Rules,
+    /// How old files have to be to be touched.
+    pub min_age: Option<Duration>,
+    /// What is left out.
+    pub filter: Filter,
+    /// Under which conditions what only the destination has is deleted.
+    pub delete_missing: Option<Deletion>,
+    /// A file that has to be in both roots.
+    pub require_file: Option<Name>,
+    /// Whether both roots have to be mount points.
+    pub require_mount: bool,
     /// Threads that copy.
     pub workers: usize,
     /// Threads that list; nothing: by file system.
@@ -125,6 +140,8 @@ impl Config {
         if !args.dry_run {
             check_writable(&dest)?;
         }
+        let require_file = args.require_file.as_deref().map(root_name).transpose()?;
+        let deletion = Deletion { max: max_delete(&args.max_delete)?, require_file: require_file.clone() };
         let log_dir = log_dir(args.log_dir.as_deref());
         check_log_dir(&log_dir, &[("--src", &source), ("--dest", &dest)])?;
         Ok(Self {
@@ -140,7 +157,13 @@ impl Config {
                     ChecksumArg::Always => Checksum::Always,
                     ChecksumArg::Never => Checksum::Never,
                 },
+                min_age: None,
             },
+            min_age: args.min_age.as_deref().map(min_age).transpose()?,
+            filter: filter(&args.patterns)?,
+            delete_missing: args.delete_missing.then_some(deletion),
+            require_file,
+            require_mount: args.require_mount,
             workers: args.workers.into(),
             scan_threads: args.scan_threads.map(usize::from),
             hash_copies: args.hash_copies,
@@ -172,16 +195,8 @@ fn refuse_what_is_not_there_yet(args: &SyncArgs) -> Checked<()> {
         ),
         ("--lock-ttl", args.lock_ttl.is_some(), "a lock file needs none"),
         ("--namespace", args.namespace.is_some(), "a lock file needs none"),
-        ("--delete-missing", args.delete_missing, "nothing is deleted"),
-        ("--max-delete", args.max_delete.is_some(), "nothing is deleted"),
         ("--xattrs", args.xattrs == Some(true), "extended attributes and ACLs are not carried"),
-        ("--exclude", !args.exclude.is_empty(), "everything is carried"),
-        ("--exclude-from", !args.exclude_from.is_empty(), "everything is carried"),
-        ("--include", !args.include.is_empty(), "everything is carried"),
-        ("--min-age", args.min_age.is_some(), "everything is carried"),
         ("--bwlimit", args.bwlimit.is_some(), "fewer --workers use less of the network"),
-        ("--require-mount", args.require_mount, "check with `mountpoint -q DIR` before"),
-        ("--require-file", args.require_file.is_some(), "check with `test -e DIR/NAME` before"),
     ];
     match given.iter().find(|(_, given, _)| *given) {
         Some((flag, _, instead)) => wrong(format!(

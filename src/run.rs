@@ -1,6 +1,6 @@
 //! One run from beginning to end: lock → recover → header → pipeline → seal → release → exit code.
 //!
-//! The database, the Lease and deletion will each find their place in this order.
+//! The database and the Lease will each find their place in this order.
 
 mod prepare;
 mod share;
@@ -12,14 +12,14 @@ use std::time::{Instant, SystemTime};
 
 use uuid::Uuid;
 
-use self::prepare::{Lock, open_log_dir, take_lock, tidy};
+use self::prepare::{Lock, check_roots, open_log_dir, take_lock, tidy};
 use self::share::Share;
 use crate::cli::{FormatArg, FsyncArg, ProgressArg};
 use crate::config::{Config, Detail, IfLocked};
 use crate::lock::{self, FileLock, Holder};
 use crate::model::{Escaped, Summary, shown};
 use crate::opslog::{FORMAT, Footer, Header, LogDir, OpslogWriter, RunStatus};
-use crate::pipeline::{self, Checksum, Fsync, Options, Trees};
+use crate::pipeline::{self, Checksum, Fsync, MaxDelete, MinAge, Options, Rules, Synced, Trees};
 use crate::report::{Console, Ending, Progress, Reporter, print_plan};
 use crate::stop::Stop;
 use crate::time::to_rfc3339;
@@ -39,6 +39,8 @@ pub enum Exit {
     Partial,
     /// Usage or configuration.
     Usage,
+    /// A safety guard withheld all deletions or refused the run.
+    Withheld,
     /// The run could not go on.
     Fatal,
     /// The pair is locked and the user wants to know.
@@ -54,6 +56,7 @@ impl Exit {
             Self::Done => 0,
             Self::Partial => 1,
             Self::Usage => 2,
+            Self::Withheld => 3,
             Self::Fatal => 5,
             Self::Locked => 75,
             Self::Interrupted(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
@@ -96,6 +99,9 @@ pub enum StartError {
         /// Why not.
         error: io::Error,
     },
+    /// A root is not what it has to be.
+    #[error("refused: {0}. Nothing was touched")]
+    Refused(String),
     /// Not even a small run fits.
     #[error("the limit of {0} open files is too low: raise it, as with `ulimit -n 1024`")]
     OpenFiles(usize),
@@ -106,6 +112,7 @@ impl StartError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::LogDir { .. } | Self::OpenFiles(_) => Exit::Usage,
+            Self::Refused(_) => Exit::Withheld,
             Self::Lock { .. } | Self::Root { .. } | Self::Opslog { .. } => Exit::Fatal,
         }
     }
@@ -152,14 +159,18 @@ impl<'a> Run<'a> {
         let open =
             |path: &Path| Tree::open(path).map_err(|error| StartError::Root { path: path.to_owned(), error });
         let (source, dest) = (open(&config.source)?, open(&config.dest)?);
+        check_roots(config, [&source, &dest])?;
         let on_network = source.is_on_network() || dest.is_on_network();
         let wanted =
             config.scan_threads.unwrap_or(if on_network { SCAN_THREADS_NETWORK } else { SCAN_THREADS_LOCAL });
+        let min_age = config.min_age.map(|age| MinAge { age, now: started.into() });
         let share = Share::of(raise_open_files(), config.workers, wanted)?;
         let options = Options {
             run: id.as_u64_pair().1,
             dry_run: config.dry_run,
-            rules: config.rules,
+            rules: Rules { min_age, ..config.rules },
+            filter: config.filter.clone(),
+            delete_missing: config.delete_missing.clone(),
             workers: share.workers,
             scan_threads: share.scan_threads,
             hash_copies: config.hash_copies,
@@ -189,14 +200,15 @@ impl<'a> Run<'a> {
         let reporter = Reporter::new(console, output, self.config.dry_run, self.options.workers, stop);
         let shows_progress = output.progress != ProgressArg::None && output.detail != Detail::Quiet;
         let progress = shows_progress.then(|| Progress::start(&reporter.live, console, self.options.workers));
-        let (counts, result) = pipeline::sync(&self.trees, &self.options, &reporter, stop, &mut opslog);
+        let synced = pipeline::sync(&self.trees, &self.options, &reporter, stop, &mut opslog);
         if let Some(progress) = progress.flatten() {
             progress.finish();
         }
         let failures = reporter.finish();
-        let (exit, error) = judge(&counts, result, stop);
-        let sealed = opslog.finish_as(exit, &counts, error.as_deref(), self.retired);
-        Ok(self.tell(console, &failures, &counts, (exit, error), sealed))
+        let (exit, error) = judge(&synced, stop);
+        let message = error.clone().or_else(|| synced.withheld.as_ref().map(ToString::to_string));
+        let sealed = opslog.finish_as(exit, &synced.counts, message.as_deref(), self.retired);
+        Ok(self.tell(console, &failures, &synced, (exit, error), sealed))
     }
 
     fn header(&self) -> Header {
@@ -229,7 +241,19 @@ impl<'a> Run<'a> {
             Fsync::AtEnd => "at the end",
             Fsync::Never => "never",
         };
+        let deletion = options.delete_missing.as_ref();
+        let max_delete = deletion.map(|deletion| match deletion.max {
+            MaxDelete::Count(count) => count.to_string(),
+            MaxDelete::Percent(percent) => format!("{percent}%"),
+            MaxDelete::Unlimited => "none".to_owned(),
+        });
         let all = serde_json::json!({
+            "delete_missing": deletion.is_some(),
+            "max_delete": max_delete,
+            "filter": options.filter.lines(),
+            "min_age": self.config.min_age.map(|age| age.as_secs_f64()),
+            "require_file": self.config.require_file.as_ref().map(|name| String::from_utf8_lossy(name)),
+            "require_mount": self.config.require_mount,
             "workers": options.workers,
             "scan_threads": options.scan_threads,
             "mtime_threshold": options.rules.mtime_threshold.as_secs_f64(),
@@ -247,7 +271,7 @@ impl<'a> Run<'a> {
         &self,
         console: &Console,
         failures: &[String],
-        counts: &Summary,
+        Synced { counts, withheld, .. }: &Synced,
         (exit, error): (Exit, Option<String>),
         sealed: io::Result<PathBuf>,
     ) -> Exit {
@@ -259,6 +283,9 @@ impl<'a> Run<'a> {
         let error = error.into_iter().chain(unsealed).reduce(|first, second| format!("{first}; {second}"));
         if let Some(error) = &error {
             tracing::error!("{}", Escaped(error.as_bytes()));
+        }
+        if let Some(withheld) = withheld {
+            tracing::warn!("{}", Escaped(withheld.to_string().as_bytes()));
         }
         if self.config.output.detail == Detail::Quiet {
             for failure in failures {
@@ -278,6 +305,7 @@ impl<'a> Run<'a> {
             counts,
             failures,
             error: error.as_deref(),
+            withheld: withheld.as_ref(),
             opslog: opslog.as_deref(),
         };
         console.print(&match self.config.output.format {
@@ -303,13 +331,14 @@ impl<'a> Run<'a> {
 }
 
 /// How the run ended, and what ended it early.
-fn judge(counts: &Summary, result: Result<(), pipeline::Error>, stop: &Stop) -> (Exit, Option<String>) {
+fn judge(Synced { counts, withheld, result }: &Synced, stop: &Stop) -> (Exit, Option<String>) {
     match (stop.signal(), result) {
         (Some(signal), result) => {
-            let also = result.err().map_or_else(String::new, |error| format!("; {error}"));
+            let also = result.as_ref().err().map_or_else(String::new, |error| format!("; {error}"));
             (Exit::Interrupted(signal), Some(format!("interrupted by signal {signal}{also}")))
         }
         (None, Err(error)) => (Exit::Fatal, Some(error.to_string())),
+        (None, Ok(())) if withheld.is_some() => (Exit::Withheld, None),
         (None, Ok(())) if counts.is_partial() => (Exit::Partial, None),
         (None, Ok(())) => (Exit::Done, None),
     }
@@ -347,7 +376,7 @@ impl Exit {
     fn status(self) -> RunStatus {
         match self {
             Self::Done => RunStatus::Success,
-            Self::Partial => RunStatus::PartialFailure,
+            Self::Partial | Self::Withheld => RunStatus::PartialFailure,
             Self::Usage | Self::Fatal | Self::Locked | Self::Interrupted(_) => RunStatus::Failed,
         }
     }

@@ -1,8 +1,8 @@
-//! Points in time as text: UTC, RFC 3339, milliseconds. The home of `jiff`.
+//! Times as text: points in time in UTC, RFC 3339, milliseconds, and durations. The home of `jiff`.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use jiff::Timestamp;
+use jiff::{Span, SpanRelativeTo, Timestamp};
 
 /// Milliseconds, as `2026-11-23T22:25:01.123Z`. A clock beyond year 9999 shows the end of that year.
 pub fn to_rfc3339(time: SystemTime) -> String {
@@ -19,14 +19,23 @@ pub fn from_rfc3339(text: &str) -> Option<SystemTime> {
     text.parse::<Timestamp>().ok().and_then(|time| SystemTime::try_from(time).ok())
 }
 
+/// Reads a duration as people write it: `90s`, `10m`, `1h 30m`, `2d` (of 24 hours each); a bare number is seconds.
+/// Nothing: it is none, negative, or in months and years, which have no fixed length.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let span: Span = text.parse().ok()?;
+    let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+    Duration::try_from(duration).ok()
+}
+
 fn timestamp(time: SystemTime) -> Timestamp {
     Timestamp::try_from(time).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -36,5 +45,26 @@ mod tests {
         assert_eq!(to_file_stamp(time), "20261123T222501Z");
         assert_eq!(from_rfc3339(&to_rfc3339(time)), Some(time));
         assert_eq!(to_rfc3339(SystemTime::UNIX_EPOCH), "1970-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        let cases = [
+            ("90", 90),
+            ("90s", 90),
+            ("10m", 600),
+            ("1h", 3600),
+            ("1h 30m", 5400),
+            ("1h30m", 5400),
+            ("2d", 172_800),
+            ("1 hour", 3600),
+            ("0", 0),
+        ];
+        for (text, seconds) in cases {
+            assert_eq!(parse_duration(text), Some(Duration::from_secs(seconds)), "{text}");
+        }
+        for bad in ["", "soon", "-1h", "-5", "1 month", "1x", "10mm"] {
+            assert_eq!(parse_duration(bad), None, "{bad:?}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::CommandFactory as _;
 use ha_sync::cli::{Cli, Command};
 use ha_sync::entry;
 
@@ -10,7 +10,7 @@ use ha_sync::entry;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::of_this_process();
     match cli.command {
         Some(Command::Completions { shell }) => entry::completions(shell, &mut Cli::command()),
         Some(Command::Man) => entry::manual(Cli::command()),

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::{Checked, IfLocked, wrong};
-use crate::model::Escaped;
+use crate::model::{Escaped, Name};
+use crate::pipeline::MaxDelete;
+use crate::time::parse_duration;
 
 /// A DNS label, since it becomes part of a Kubernetes object's name.
 pub(super) fn pair_name(name: &str) -> Checked<String> {
@@ -52,6 +54,39 @@ pub(super) fn threshold(text: &str) -> Checked<Duration> {
             "--mtime-threshold {text:?}: give seconds, 0 or more, fractions allowed, such as 2 or 0.5"
         ))
     })
+}
+
+pub(super) fn min_age(text: &str) -> Checked<Duration> {
+    parse_duration(text).ok_or(()).or_else(|()| {
+        wrong(format!(
+            "--min-age {text:?}: give a time, such as 90s, 10m, 1h or 2d; a bare number is seconds"
+        ))
+    })
+}
+
+pub(super) fn max_delete(text: &str) -> Checked<MaxDelete> {
+    let percent = |text: &str| text.parse::<f64>().ok().filter(|percent| (0.0..=100.0).contains(percent));
+    let max = match text.strip_suffix('%') {
+        _ if text == "none" => Some(MaxDelete::Unlimited),
+        Some(text) => percent(text).map(MaxDelete::Percent),
+        None => text.parse().ok().map(MaxDelete::Count),
+    };
+    max.ok_or(()).or_else(|()| {
+        wrong(format!(
+            "--max-delete {text:?}: give a number, such as 1000, a percentage from 0% to 100%, or none for no limit"
+        ))
+    })
+}
+
+/// The name of a file in a root.
+pub(super) fn root_name(name: &str) -> Checked<Name> {
+    if matches!(name, "" | "." | "..") || name.contains(['/', '\0']) {
+        return wrong(format!(
+            "--require-file {:?}: give the name of a file that lies in both folders themselves, such as .mounted",
+            Escaped(name.as_bytes()).to_string()
+        ));
+    }
+    Ok(Name::new(name.as_bytes()))
 }
 
 /// Bytes, with `K`, `M`, `G` or `T` for powers of 1024.
@@ -106,6 +141,26 @@ mod tests {
         assert_eq!(threshold("0").unwrap(), Duration::ZERO);
         for bad in ["", "-1", "x", "NaN", "inf", "1e300"] {
             assert!(threshold(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_limit_on_deletions_is_a_number_a_percentage_or_none() {
+        assert_eq!(max_delete("1000").unwrap(), MaxDelete::Count(1000));
+        assert_eq!(max_delete("0").unwrap(), MaxDelete::Count(0));
+        assert_eq!(max_delete("50%").unwrap(), MaxDelete::Percent(50.0));
+        assert_eq!(max_delete("0.5%").unwrap(), MaxDelete::Percent(0.5));
+        assert_eq!(max_delete("none").unwrap(), MaxDelete::Unlimited);
+        for bad in ["", "%", "-1", "101%", "-5%", "NaN%", "all", "5 %", "1e3"] {
+            assert!(max_delete(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_required_file_is_one_name() {
+        assert_eq!(root_name(".mounted").unwrap(), Name::new(b".mounted"));
+        for bad in ["", ".", "..", "a/b", "/a"] {
+            assert!(root_name(bad).is_err(), "{bad:?}");
         }
     }
 

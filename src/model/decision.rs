@@ -83,6 +83,8 @@ pub enum Decision {
         /// The kind at the destination.
         dest: &'static str,
     },
+    /// There is something to do, but a file on either side changed too recently to be touched.
+    SkipYoung,
     /// A fifo, socket or device on one side at least.
     SkipSpecial,
     /// Another file system begins here on one side at least.

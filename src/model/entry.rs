@@ -1,9 +1,11 @@
 //! What a directory holds under one name, as one look at it showed.
 
+use serde::{Deserialize, Serialize};
+
 use super::Timestamp;
 
 /// One directory entry without its name: its kind and the metadata that decisions rest on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// What it is, with what only this kind has.
     pub kind: EntryKind,
@@ -24,7 +26,7 @@ pub struct Entry {
 }
 
 /// The kinds of entry that make a difference to the sync.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EntryKind {
     /// A regular file.
     File {
@@ -73,6 +75,11 @@ impl Entry {
             && self.inode == earlier.inode
             && self.mtime == earlier.mtime
             && self.ctime == earlier.ctime
+    }
+
+    /// Whether it is a regular file or a symlink: what is carried and deleted by itself.
+    pub fn is_leaf(&self) -> bool {
+        matches!(self.kind, EntryKind::File { .. } | EntryKind::Symlink { .. })
     }
 
     /// The size of a regular file in bytes; of anything else, nothing.

@@ -11,7 +11,7 @@ mod timestamp;
 pub use decision::{Action, Decision, Joined, Side};
 pub use entry::{Entry, EntryKind};
 pub use name::Name;
-pub use outcome::{Cause, Change, Effect, Failure, Md5, Outcome, Subject, Verdict};
+pub use outcome::{Cause, Change, Effect, Failure, Fault, Md5, Outcome, Subject, Verdict};
 pub use rel_path::{Escaped, RelPath, shown};
 pub use summary::Summary;
 pub use timestamp::Timestamp;

@@ -1,9 +1,10 @@
 //! What became of one operation: the nouns that travel from the workers to the opslog.
 
 use std::fmt;
+use std::io;
 use std::time::SystemTime;
 
-use super::{Entry, EntryKind, RelPath};
+use super::{Entry, EntryKind, RelPath, Side};
 
 /// An MD5 digest. It tells whether two contents are the same; it is no protection against forgery.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +29,8 @@ pub enum Change {
     Create,
     /// The name was there and gets new content or metadata.
     Update,
+    /// The name was there and goes, because the source does not have it.
+    Delete,
 }
 
 /// What kind of thing an operation is about.
@@ -44,9 +47,9 @@ pub enum Subject {
 /// What an operation did, or was to do, to the destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effect {
-    /// Create or update.
+    /// Create, update or delete.
     pub change: Change,
-    /// What was carried.
+    /// What was carried or deleted.
     pub subject: Subject,
     /// The destination's size in bytes before; nothing for a create or where it was no file.
     pub size_before: Option<u64>,
@@ -89,13 +92,24 @@ pub enum Verdict {
     Failed(Failure),
 }
 
-/// Why a path was not carried.
+/// Why a path was not carried or deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// How it counts.
     pub cause: Cause,
     /// One sentence for people.
     pub reason: String,
+    /// The system call that failed, where it was one.
+    pub fault: Option<Fault>,
+}
+
+/// A system call that failed on one of the trees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// On which.
+    pub side: Side,
+    /// The operating system's error number.
+    pub errno: i32,
 }
 
 /// How a failure counts.
@@ -150,17 +164,23 @@ impl Outcome {
 impl Failure {
     /// Something went wrong.
     pub fn error(reason: String) -> Self {
-        Self { cause: Cause::Error, reason }
+        Self { cause: Cause::Error, reason, fault: None }
+    }
+
+    /// A system call failed on that side; `doing` completes "failed while …".
+    pub fn fault(side: Side, doing: &str, error: &io::Error) -> Self {
+        let fault = error.raw_os_error().map(|errno| Fault { side, errno });
+        Self { fault, ..Self::error(format!("{doing}: {error}")) }
     }
 
     /// The path is in use by somebody else just now.
     pub fn deferred(reason: &str) -> Self {
-        Self { cause: Cause::Deferred, reason: reason.to_owned() }
+        Self { cause: Cause::Deferred, ..Self::error(reason.to_owned()) }
     }
 
     /// The kinds at the two sides can't replace each other.
     pub fn conflict(source: &str, dest: &str) -> Self {
         let reason = format!("{source} at the source, {dest} at the destination; rename or remove one");
-        Self { cause: Cause::Conflict, reason }
+        Self { cause: Cause::Conflict, ..Self::error(reason) }
     }
 }

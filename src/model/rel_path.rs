@@ -8,8 +8,10 @@
 use std::cmp::Ordering;
 use std::fmt::{self, Write as _};
 
+use serde::{Deserialize, Serialize};
+
 /// A relative path of bytes.
-#[derive(Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct RelPath(Vec<u8>);
 
 impl RelPath {

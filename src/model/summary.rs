@@ -2,11 +2,11 @@
 
 use std::ops::AddAssign;
 
-use super::{Cause, Change, Outcome, Side, Subject, Verdict};
+use super::{Cause, Change, Joined, Outcome, Subject, Verdict};
 
 macro_rules! summary {
     ($($(#[$doc:meta])* $field:ident,)*) => {
-        /// Counts of paths, and bytes. In a dry run `created` and `updated` count what would be done.
+        /// Counts of paths, and bytes. In a dry run `created`, `updated` and `deleted` count what would be done.
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
         pub struct Summary {
             $($(#[$doc])* pub $field: u64,)*
@@ -60,8 +60,17 @@ summary! {
     to_compare,
     /// Files and symlinks that are newer at the destination.
     newer_at_dest,
-    /// Entries that only the destination has; a directory counts once.
+    /// Entries that only the destination has and that are kept; a directory counts once.
     only_at_dest,
+    /// Candidates for deletion, none of which was deleted, because a guard withheld them all.
+    withheld,
+    /// Candidates for deletion that were left alone in the end: there again at the source, changed at the
+    /// destination, not empty, or perhaps the old name of a file whose copy failed.
+    spared,
+    /// Names that the user's globs leave out; a directory counts once.
+    excluded,
+    /// Files and symlinks that changed too recently to be touched.
+    too_young,
     /// Paths where a directory meets something else.
     conflicts,
     /// Files that changed while they were being copied.
@@ -94,12 +103,10 @@ impl Summary {
         self.created + self.updated + self.deleted
     }
 
-    /// Counts the entries of one listing.
-    pub fn add_listed(&mut self, side: Side, entries: u64) {
-        match side {
-            Side::Source => self.source_entries += entries,
-            Side::Dest => self.dest_entries += entries,
-        }
+    /// Counts what was listed under one name.
+    pub fn add_listed(&mut self, joined: Joined<'_>) {
+        self.source_entries += u64::from(joined.source().is_some());
+        self.dest_entries += u64::from(joined.dest().is_some());
     }
 
     /// Counts one finished operation.
@@ -120,6 +127,7 @@ impl Summary {
                 self.updated += 1;
                 self.updated_metadata += u64::from(effect.is_metadata_only());
             }
+            (_, Change::Delete) => self.deleted += 1,
         }
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! One `i64` of nanoseconds would end in 2262, before ext4 and XFS do.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
 
 /// A file time. The order is the order in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Timestamp {
     /// Whole seconds since 1970-01-01 00:00 UTC, rounded down.
     pub seconds: i64,
@@ -23,6 +25,15 @@ impl Timestamp {
             Some(nanoseconds) => Duration::new(seconds, nanoseconds),
             None => Duration::new(seconds - 1, late.nanoseconds + 1_000_000_000 - early.nanoseconds),
         }
+    }
+}
+
+/// A clock that stands before 1970 shows 1970.
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Self {
+        let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+        Self { seconds, nanoseconds: since.subsec_nanos() }
     }
 }
 

@@ -58,7 +58,7 @@ pub struct Header {
 /// One operation: the columns of `sync_operations` and some of our own. What is NULL is left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record<'a> {
-    /// `create` or `update`.
+    /// `create`, `update` or `delete`.
     pub operation: Operation,
     /// The path relative to the roots; bytes that are not UTF-8 are shown as U+FFFD.
     #[serde(borrow)]
@@ -66,7 +66,7 @@ pub struct Record<'a> {
     /// The path's exact bytes, where they are not UTF-8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filepath_b64: Option<String>,
-    /// What was carried.
+    /// What was carried or deleted.
     pub kind: Kind,
     /// Size before, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -127,6 +127,8 @@ pub enum Operation {
     Create,
     /// It was.
     Update,
+    /// It was, and the source does not have it.
+    Delete,
 }
 
 /// `kind`
@@ -242,6 +244,7 @@ impl<'a> Record<'a> {
                     self.bytes == 0 && self.md5_before.is_some() && self.md5_before == self.md5_after;
                 counts.updated_metadata += u64::from(metadata_only);
             }
+            (Status::Success, _, Operation::Delete) => counts.deleted += 1,
         }
     }
 }
@@ -251,6 +254,7 @@ impl From<Change> for Operation {
         match change {
             Change::Create => Self::Create,
             Change::Update => Self::Update,
+            Change::Delete => Self::Delete,
         }
     }
 }

@@ -8,7 +8,7 @@
 use std::cmp::Ordering;
 use std::time::Duration;
 
-use crate::model::{Action, Decision, Entry, EntryKind, Joined, Md5, Side};
+use crate::model::{Action, Decision, Entry, EntryKind, Joined, Md5, Side, Timestamp};
 
 /// The user's options that decide.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +17,27 @@ pub struct Rules {
     pub mtime_threshold: Duration,
     /// When contents are compared.
     pub checksum: Checksum,
+    /// How old a file has to be; nothing: any age will do.
+    pub min_age: Option<MinAge>,
+}
+
+/// The age from which on files are touched: a younger one may still be on its way here.
+#[derive(Clone, Copy, Debug)]
+pub struct MinAge {
+    /// How long ago its last change must be.
+    pub age: Duration,
+    /// When the run began.
+    pub now: Timestamp,
+}
+
+/// A file dated further ahead than this is no fresh one seen by a wrong clock: its date says nothing.
+const AHEAD: Duration = Duration::from_secs(24 * 3600);
+
+impl MinAge {
+    fn is_young(self, entry: &Entry) -> bool {
+        let distance = entry.mtime.distance(self.now);
+        entry.is_leaf() && distance < if entry.mtime > self.now { self.age.max(AHEAD) } else { self.age }
+    }
 }
 
 /// When the contents of two files of one size are compared by MD5.
@@ -35,6 +56,19 @@ pub fn classify(joined: Joined<'_>, rules: &Rules) -> Decision {
     if let Some(hands_off) = hands_off(joined) {
         return hands_off;
     }
+    match decide(joined, rules) {
+        Decision::Act(_) | Decision::Extra if is_young(joined, rules) => Decision::SkipYoung,
+        decision => decision,
+    }
+}
+
+/// Whether one of the two is too young to be read, replaced or deleted.
+fn is_young(joined: Joined<'_>, rules: &Rules) -> bool {
+    let mut sides = [joined.source(), joined.dest()].into_iter().flatten();
+    rules.min_age.is_some_and(|min_age| sides.any(|entry| min_age.is_young(entry)))
+}
+
+fn decide(joined: Joined<'_>, rules: &Rules) -> Decision {
     match joined {
         Joined::DestOnly(_) => Decision::Extra,
         Joined::SourceOnly(source) => carry(source, false),

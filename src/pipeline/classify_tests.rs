@@ -39,7 +39,7 @@ fn unreadable() -> Entry {
 }
 
 fn rules(checksum: Checksum) -> Rules {
-    Rules { mtime_threshold: Duration::from_secs(2), checksum }
+    Rules { mtime_threshold: Duration::from_secs(2), checksum, min_age: None }
 }
 
 fn copy(len: u64) -> Decision {
@@ -167,7 +167,7 @@ fn a_tie_of_contents_is_broken_by_the_exact_mtime_and_then_by_the_digest() {
 
 #[test]
 fn a_threshold_of_nothing_tells_a_nanosecond() {
-    let exact = Rules { mtime_threshold: Duration::ZERO, checksum: Checksum::Mismatch };
+    let exact = Rules { mtime_threshold: Duration::ZERO, ..rules(Checksum::Mismatch) };
     let (old, mut new) = (file(5, 0), file(5, 0));
     new.mtime.nanoseconds += 1;
     assert_eq!(classify(Joined::Both(&new, &old), &exact), compare(5));

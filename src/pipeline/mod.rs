@@ -10,8 +10,14 @@
 //! flag to stop, somebody to report to ([`Monitor`]) and somewhere to put its outcomes
 //! ([`Recorder`]). What concerns one path is data and travels with its outcome; an [`Error`] ends the run.
 
+mod candidates;
 mod classify;
+mod collect;
+mod dispatch;
 mod execute;
+mod filter;
+mod gather;
+mod guard;
 mod join;
 mod operation;
 mod pair;
@@ -26,14 +32,16 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
-pub use self::classify::{Checksum, Rules, classify};
+pub use self::classify::{Checksum, MinAge, Rules, classify};
+pub use self::filter::{BadPattern, Filter, FilterBuilder};
+pub use self::guard::{Deletion, MaxDelete, Withheld, missing_file};
 pub use self::join::{Sorted, join};
-use self::pair::Pair;
+use self::pair::{Pair, Stands};
 use self::scan::Scan;
 use self::stage::{Counts, Stage};
 use crate::model::{Outcome, RelPath, Summary, shown};
 use crate::stop::Stop;
-use crate::tree::{Place, Tree};
+use crate::tree::{Freshness, Place, Tree};
 
 /// Bundles of operations that wait for a worker. Enough that workers never starve while the scan crosses
 /// directories where nothing is to be done; few enough that their open directories fit the limit on
@@ -67,7 +75,11 @@ pub struct Options {
     pub dry_run: bool,
     /// What decides.
     pub rules: Rules,
-    /// Threads that copy, hash and make directories.
+    /// What is left out.
+    pub filter: Filter,
+    /// Under which conditions what only the destination has is deleted; nothing: it is kept.
+    pub delete_missing: Option<Deletion>,
+    /// Threads that copy, hash, make directories and delete.
     pub workers: usize,
     /// Threads that list directories.
     pub scan_threads: usize,
@@ -102,8 +114,8 @@ pub enum Fsync {
 pub trait Monitor: Sync {
     /// Something was counted.
     fn counted(&self, part: &Summary);
-    /// An operation joined the queue; it moves `bytes` at most.
-    fn planned(&self, bytes: u64);
+    /// So many more operations are to be done; they move `bytes` at most.
+    fn planned(&self, operations: u64, bytes: u64);
     /// A worker took up an operation.
     fn started(&self, worker: usize, path: &RelPath, bytes: u64);
     /// A worker read or copied that many more bytes.
@@ -150,24 +162,41 @@ pub enum Error {
         "cannot start as many threads: {0}. Lower --workers or --scan-threads, or raise the limit on processes"
     )]
     Threads(#[from] io::Error),
+    /// The candidates for deletion can't be read back.
+    #[error("cannot read back what is to be deleted: {0}; what is left of it stays until the next run")]
+    Candidates(io::Error),
     /// A bug.
     #[error("internal error: a thread panicked; what it was at is not done")]
     Panicked,
 }
 
-/// Carries everything that is newer at the source over to the destination.
-///
-/// The summary is complete also where an error ended the run: it says what was done until then.
+/// What came of a sync.
+#[derive(Debug)]
+pub struct Synced {
+    /// The counts, complete also where an error ended the run: they say what was done until then.
+    pub counts: Summary,
+    /// Why nothing was deleted, where something would have been.
+    pub withheld: Option<Withheld>,
+    /// Whether an error ended the run.
+    pub result: Result<(), Error>,
+}
+
+/// Carries everything that is newer at the source over to the destination, and deletes what only the
+/// destination has, if that is wanted and the evidence is good enough.
 pub fn sync(
     trees: &Trees,
     options: &Options,
     monitor: &dyn Monitor,
     stop: &Stop,
     recorder: &mut dyn Recorder,
-) -> (Summary, Result<(), Error>) {
+) -> Synced {
     let counts = Counts::default();
     let result = carry_over(trees, options, monitor, stop, recorder, &counts);
-    (counts.into_summary(), result)
+    let counts = counts.into_summary();
+    match result {
+        Ok(withheld) => Synced { counts, withheld, result: Ok(()) },
+        Err(error) => Synced { counts, withheld: None, result: Err(error) },
+    }
 }
 
 fn carry_over(
@@ -177,10 +206,10 @@ fn carry_over(
     stop: &Stop,
     recorder: &mut dyn Recorder,
     counts: &Counts,
-) -> Result<(), Error> {
+) -> Result<Option<Withheld>, Error> {
     let root = root_pair(trees)?;
     let (outcomes, finished) = bounded(OUTCOMES_WAITING);
-    thread::scope(|threads| {
+    let withheld = thread::scope(|threads| {
         let recording = named("opslog").spawn_scoped(threads, move || {
             let recorded =
                 catch_unwind(AssertUnwindSafe(|| record(&finished, recorder, monitor, counts, stop)));
@@ -190,16 +219,16 @@ fn carry_over(
             })
         })?;
         let stage = Stage::new(options, monitor, stop, counts, outcomes);
-        let ended = scan_and_execute(&stage, trees, root);
+        let ended = scan_and_execute(&stage, trees, root).and_then(|()| delete_missing(&stage, trees));
         let fatal = stage.into_fatal(); // And with the stage the way to the recorder is closed.
-        recording.join().unwrap_or(Err(Error::Panicked)).and(ended)?;
-        fatal.map_or(Ok(()), Err)
+        let withheld = recording.join().unwrap_or(Err(Error::Panicked)).and(ended)?;
+        fatal.map_or(Ok(withheld), Err)
     })?;
-    let sync = options.fsync == Fsync::AtEnd && !options.dry_run && counts.changes() > 0;
+    let sync = options.fsync == Fsync::AtEnd && !options.dry_run && counts.so_far().changes() > 0;
     if sync && !stop.is_requested() {
         trees.dest.root().sync_file_system().map_err(Error::Sync)?;
     }
-    Ok(())
+    Ok(withheld)
 }
 
 /// Returns when everything was listed and every operation has ended.
@@ -221,6 +250,21 @@ fn scan_and_execute(stage: &Stage<'_>, trees: &Trees, root: Arc<Pair>) -> Result
     })
 }
 
+/// The second phase: every copy has its result, and what only the destination has may go.
+fn delete_missing(stage: &Stage<'_>, trees: &Trees) -> Result<Option<Withheld>, Error> {
+    let Some(deletion) = &stage.options.delete_missing else { return Ok(None) };
+    let collected = stage.candidates.take();
+    if collected.count == 0 || stage.stop.is_requested() {
+        return Ok(None);
+    }
+    if let Some(reason) = guard::doubt(stage, trees, deletion, &collected) {
+        stage.count(&Summary { withheld: collected.count, ..Summary::default() });
+        return Ok(Some(Withheld { candidates: collected.count, reason, examples: collected.examples }));
+    }
+    let deleted = catch_unwind(AssertUnwindSafe(|| execute::delete(stage, trees, collected)));
+    deleted.unwrap_or(Err(Error::Panicked)).map(|()| None)
+}
+
 /// A thread that shows its name in `top -H`.
 fn named(name: &str) -> thread::Builder {
     thread::Builder::new().name(name.to_owned())
@@ -229,11 +273,11 @@ fn named(name: &str) -> thread::Builder {
 fn root_pair(trees: &Trees) -> Result<Arc<Pair>, Error> {
     let look = |tree: &Arc<Tree>| {
         let error = |error| Error::Root { path: tree.path().to_owned(), error };
-        tree.root().look_at_self().map_err(error)
+        tree.root().look_at_self(Freshness::Cached).map_err(error)
     };
-    let (source_entry, dest_entry) = (look(&trees.source)?, look(&trees.dest)?);
+    let stands = Stands::OnBoth { source: look(&trees.source)?, dest: look(&trees.dest)? };
     let place = |tree: &Arc<Tree>| Place::root(Arc::clone(tree));
-    Ok(Pair::root(place(&trees.source), place(&trees.dest), source_entry, dest_entry))
+    Ok(Pair::root(place(&trees.source), place(&trees.dest), stands))
 }
 
 /// Writes outcomes down until every sender is gone.

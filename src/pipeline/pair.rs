@@ -1,13 +1,15 @@
-//! One directory that both trees have, or are to have: the node that its work hangs on.
+//! One directory of the two trees: the node that its work hangs on.
 //!
 //! A pair counts what is unfinished in it and below: its own scan, every operation, every
 //! directory below. Whoever brings the count to nothing finishes the directory, which is how a
-//! directory's mtime is set after its children without a list of the tree.
+//! directory's mtime is set after its children, and how it is known that nothing in it stays,
+//! without a list of the tree.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use crate::model::{Entry, Failure, RelPath};
+use super::candidates::Candidate;
+use crate::model::{Entry, Failure, RelPath, Timestamp};
 use crate::tree::Place;
 
 /// A directory that had to be made is there.
@@ -19,58 +21,108 @@ pub(super) enum Made {
     Found,
 }
 
+/// On which sides a directory stands, as the scan saw it.
+#[derive(Debug)]
+pub(super) enum Stands {
+    /// On both.
+    OnBoth { source: Entry, dest: Entry },
+    /// Only at the source: it has to be made.
+    AtSource(Entry),
+    /// Only at the destination: it goes, with everything in it, if nothing in it has to stay.
+    AtDest(Entry),
+}
+
 /// A directory on its way to being the same on both sides.
 #[derive(Debug)]
 pub(super) struct Pair {
     pub(super) source: Arc<Place>,
     pub(super) dest: Arc<Place>,
-    /// The source directory, as the scan saw it.
-    pub(super) source_entry: Entry,
-    /// The destination directory; nothing where it has to be made.
-    pub(super) dest_entry: Option<Entry>,
+    pub(super) stands: Stands,
     pub(super) above: Option<Arc<Pair>>,
     /// Whether it could be made, once somebody needed it.
     pub(super) made: OnceLock<Result<Made, Failure>>,
     unfinished: AtomicUsize,
     changed: AtomicBool,
+    /// Something in it stays.
+    kept: AtomicBool,
+    /// Something in it is a candidate for deletion.
+    thinned: AtomicBool,
+    /// Directories in it that are candidates themselves, since nothing in them stays.
+    emptied: Mutex<Vec<Candidate>>,
+}
+
+impl Stands {
+    /// Puts together what two lookups of one name found, at least one of which found a directory.
+    pub(super) fn new(source: Option<Entry>, dest: Option<Entry>) -> Option<Self> {
+        match (source, dest) {
+            (Some(source), Some(dest)) => Some(Self::OnBoth { source, dest }),
+            (Some(source), None) => Some(Self::AtSource(source)),
+            (None, Some(dest)) => Some(Self::AtDest(dest)),
+            (None, None) => None,
+        }
+    }
 }
 
 impl Pair {
     /// The two roots. Like every new pair it counts one unfinished piece of work: its scan.
-    pub(super) fn root(
-        source: Arc<Place>,
-        dest: Arc<Place>,
-        source_entry: Entry,
-        dest_entry: Entry,
-    ) -> Arc<Self> {
-        Arc::new(Self::new(source, dest, source_entry, Some(dest_entry), None))
+    pub(super) fn root(source: Arc<Place>, dest: Arc<Place>, stands: Stands) -> Arc<Self> {
+        Arc::new(Self::new(source, dest, stands, None))
     }
 
     /// The pair of that name in this one. Whoever asks has counted it as unfinished work here ([`Pair::begin`]).
-    pub(super) fn child(
-        self: &Arc<Self>,
-        name: &[u8],
-        source_entry: Entry,
-        dest_entry: Option<Entry>,
-    ) -> Arc<Self> {
-        let (source, dest) = (self.source.child(name), self.dest.child(name));
-        Arc::new(Self::new(source, dest, source_entry, dest_entry, Some(Arc::clone(self))))
+    pub(super) fn child(self: &Arc<Self>, name: &[u8], stands: Stands) -> Arc<Self> {
+        Arc::new(Self::new(self.source.child(name), self.dest.child(name), stands, Some(Arc::clone(self))))
     }
 
-    fn new(
-        source: Arc<Place>,
-        dest: Arc<Place>,
-        source_entry: Entry,
-        dest_entry: Option<Entry>,
-        above: Option<Arc<Self>>,
-    ) -> Self {
-        let (unfinished, changed) = (AtomicUsize::new(1), AtomicBool::new(false));
-        Self { source, dest, source_entry, dest_entry, above, made: OnceLock::new(), unfinished, changed }
+    fn new(source: Arc<Place>, dest: Arc<Place>, stands: Stands, above: Option<Arc<Self>>) -> Self {
+        Self {
+            source,
+            dest,
+            stands,
+            above,
+            made: OnceLock::new(),
+            unfinished: AtomicUsize::new(1),
+            changed: AtomicBool::new(false),
+            kept: AtomicBool::new(false),
+            thinned: AtomicBool::new(false),
+            emptied: Mutex::default(),
+        }
     }
 
     /// The path from the roots.
     pub(super) fn path(&self) -> RelPath {
-        self.source.path()
+        self.dest.path()
+    }
+
+    /// The source directory.
+    pub(super) fn source_entry(&self) -> Option<&Entry> {
+        match &self.stands {
+            Stands::OnBoth { source, .. } | Stands::AtSource(source) => Some(source),
+            Stands::AtDest(_) => None,
+        }
+    }
+
+    /// The destination directory; nothing where it has to be made.
+    pub(super) fn dest_entry(&self) -> Option<&Entry> {
+        match &self.stands {
+            Stands::OnBoth { dest, .. } | Stands::AtDest(dest) => Some(dest),
+            Stands::AtSource(_) => None,
+        }
+    }
+
+    /// Whether only the destination has it.
+    pub(super) fn is_at_dest_only(&self) -> bool {
+        matches!(self.stands, Stands::AtDest(_))
+    }
+
+    /// The mtime that the destination directory shall have after a change in it.
+    ///
+    /// Newest wins here too: what was changed there before us may be younger than the source's last change.
+    pub(super) fn mtime(&self) -> Timestamp {
+        match &self.stands {
+            Stands::OnBoth { source, dest } => source.mtime.max(dest.mtime),
+            Stands::AtSource(only) | Stands::AtDest(only) => only.mtime,
+        }
     }
 
     /// Counts one more piece of work.
@@ -93,6 +145,38 @@ impl Pair {
     /// Whether the destination directory was changed.
     pub(super) fn is_touched(&self) -> bool {
         self.changed.load(Ordering::Relaxed)
+    }
+
+    /// Notes that something in the directory stays, and so the directory does.
+    pub(super) fn keep(&self) {
+        self.kept.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether something in it stays. Only known when its work has ended.
+    pub(super) fn is_kept(&self) -> bool {
+        self.kept.load(Ordering::Relaxed)
+    }
+
+    /// Notes that something in the directory is a candidate for deletion.
+    pub(super) fn thin(&self) {
+        self.thinned.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether something in it is a candidate.
+    pub(super) fn is_thinned(&self) -> bool {
+        self.thinned.load(Ordering::Relaxed)
+    }
+
+    /// Adds a directory in it in which nothing stays. Returns those there are, once they are `many`.
+    pub(super) fn add_emptied(&self, directory: Candidate, many: usize) -> Vec<Candidate> {
+        let mut emptied = self.emptied.lock().unwrap_or_else(PoisonError::into_inner);
+        emptied.push(directory);
+        if emptied.len() >= many { std::mem::take(&mut emptied) } else { Vec::new() }
+    }
+
+    /// Takes the directories in it in which nothing stays.
+    pub(super) fn take_emptied(&self) -> Vec<Candidate> {
+        std::mem::take(&mut self.emptied.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

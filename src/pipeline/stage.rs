@@ -4,9 +4,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crossbeam_channel::Sender;
 
+use super::candidates::Candidates;
+use super::guard::Evidence;
 use super::pair::Pair;
 use super::{Error, Monitor, Options, execute};
-use crate::model::{Outcome, Summary};
+use crate::model::{Outcome, Summary, Verdict};
 use crate::stop::Stop;
 use crate::tree::TemporaryNames;
 
@@ -17,6 +19,8 @@ pub(super) struct Stage<'a> {
     pub(super) stop: &'a Stop,
     pub(super) temporaries: TemporaryNames,
     pub(super) notices: execute::Notices,
+    pub(super) candidates: Candidates,
+    pub(super) evidence: Evidence,
     counts: &'a Counts,
     outcomes: Sender<Outcome>,
     /// What ends the run, once something does.
@@ -36,8 +40,18 @@ impl<'a> Stage<'a> {
         outcomes: Sender<Outcome>,
     ) -> Self {
         let temporaries = TemporaryNames::new(options.run);
-        let (notices, fatal) = (execute::Notices::default(), OnceLock::new());
-        Self { options, monitor, stop, temporaries, notices, counts, outcomes, fatal }
+        Self {
+            options,
+            monitor,
+            stop,
+            temporaries,
+            notices: execute::Notices::default(),
+            candidates: Candidates::default(),
+            evidence: Evidence::default(),
+            counts,
+            outcomes,
+            fatal: OnceLock::new(),
+        }
     }
 
     /// Adds to the counts.
@@ -46,8 +60,16 @@ impl<'a> Stage<'a> {
         self.monitor.counted(part);
     }
 
+    /// What was counted so far.
+    pub(super) fn counted(&self) -> Summary {
+        self.counts.so_far()
+    }
+
     /// Sends an outcome to the recorder.
     pub(super) fn record(&self, outcome: Outcome) {
+        if let Verdict::Failed(failure) = &outcome.verdict {
+            self.evidence.failed(&outcome.path, failure);
+        }
         if self.outcomes.send(outcome).is_err() {
             // It drains its queue until every sender is gone: it can only have died of a bug.
             self.end_run(Error::Panicked);
@@ -71,6 +93,7 @@ impl<'a> Stage<'a> {
         let mut done = Some(pair);
         while let Some(pair) = done.take_if(|pair| pair.end()) {
             self.finish_directory(&pair);
+            self.settle(&pair);
             done = pair.above.clone();
         }
     }
@@ -82,9 +105,9 @@ impl Counts {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) += part;
     }
 
-    /// Changes so far.
-    pub(super) fn changes(&self) -> u64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).changes()
+    /// The sum so far.
+    pub(super) fn so_far(&self) -> Summary {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The sum.

@@ -74,8 +74,8 @@ impl Live {
         *self.counts.lock().unwrap_or_else(PoisonError::into_inner) += part;
     }
 
-    pub(super) fn planned(&self, bytes: u64) {
-        self.planned.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn planned(&self, operations: u64, bytes: u64) {
+        self.planned.fetch_add(operations, Ordering::Relaxed);
         self.planned_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 

@@ -117,8 +117,8 @@ impl Monitor for Reporter {
         self.live.counted(part);
     }
 
-    fn planned(&self, bytes: u64) {
-        self.live.planned(bytes);
+    fn planned(&self, operations: u64, bytes: u64) {
+        self.live.planned(operations, bytes);
     }
 
     fn started(&self, worker: usize, path: &RelPath, bytes: u64) {

@@ -61,6 +61,7 @@ fn for_people(record: &Record<'_>, path: &RelPath) -> String {
         (Some(FailCause::Error), _) => "failed",
         (None, Operation::Create) => "create",
         (None, Operation::Update) => "update",
+        (None, Operation::Delete) => "delete",
     };
     let slash = if record.kind == Kind::Directory { "/" } else { "" };
     let mut text = format!("{verb:<8}  {path}{slash}");
@@ -71,6 +72,9 @@ fn for_people(record: &Record<'_>, path: &RelPath) -> String {
         }
         (_, Kind::Directory) => Ok(()),
         (_, Kind::Symlink) => write!(text, "  (symlink)"),
+        (_, Kind::File) if record.operation == Operation::Delete => {
+            write!(text, "  ({})", size(record.size_before))
+        }
         (_, Kind::File) if record.compares => {
             write!(text, "  ({}, contents to be compared)", size(record.size_after))
         }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::units::{Bytes, Count, counted, elapsed, per_second};
 use crate::model::{Escaped, Summary};
 use crate::opslog::RunStatus;
+use crate::pipeline::Withheld;
 
 /// Everything that is told at the end.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub struct Ending<'a> {
     pub failures: &'a [String],
     /// What ended it early.
     pub error: Option<&'a str>,
+    /// Why nothing was deleted, where something would have been.
+    pub withheld: Option<&'a Withheld>,
     /// Where the opslog lies; nothing where it could not be sealed.
     pub opslog: Option<&'a std::path::Path>,
 }
@@ -52,7 +55,12 @@ impl Ending<'_> {
             "files_skipped": self.counts.skipped(),
             "counts": counts,
             "failures": self.failures,
-            "error_message": self.error,
+            "withheld": self.withheld.map(|withheld| json!({
+                "candidates": withheld.candidates,
+                "reason": withheld.reason,
+                "examples": withheld.examples.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            })),
+            "error_message": self.error.map(str::to_owned).or_else(|| self.withheld.map(ToString::to_string)),
             "opslog": self.opslog.map(|path| path.to_string_lossy()),
         });
         format!("{summary}\n")
@@ -64,6 +72,7 @@ impl Ending<'_> {
         for (label, value) in self.rows() {
             text.push_str(&format!("  {label:<12} {value}\n"));
         }
+        text.push_str(&self.withheld());
         for failure in self.failures {
             text.push_str(&format!("  {failure}\n"));
         }
@@ -80,12 +89,28 @@ impl Ending<'_> {
 
     fn headline(&self) -> String {
         let took = elapsed(self.took);
+        let deletes = if self.withheld.is_some() { ", and nothing would be deleted" } else { "" };
         match (self.error, self.dry_run, self.status) {
             (Some(error), _, _) => format!("{} after {took}", Escaped(error.as_bytes())),
-            (None, true, _) => format!("dry run, nothing was changed; planned in {took}"),
+            (None, true, _) => format!("dry run, nothing was changed{deletes}; planned in {took}"),
             (None, false, RunStatus::Success) => format!("done in {took}"),
+            (None, false, _) if self.withheld.is_some() => format!("done in {took}, but nothing was deleted"),
             (None, false, _) => format!("done in {took}, not everything could be carried over"),
         }
+    }
+
+    /// Why nothing was deleted, and what would have been.
+    fn withheld(&self) -> String {
+        let Some(Withheld { candidates, reason, examples }) = self.withheld else { return String::new() };
+        let mut text = format!("  not deleted: {}\n", Escaped(reason.as_bytes()));
+        for example in examples {
+            text.push_str(&format!("    {example}\n"));
+        }
+        match candidates - examples.len() as u64 {
+            0 => {}
+            more => text.push_str(&format!("    and {} more\n", Count(more))),
+        }
+        text
     }
 
     /// What is always told, and what is worth telling only where there is some.
@@ -125,6 +150,9 @@ impl Ending<'_> {
             ("skipped", skipped),
             ("transferred", transfer),
         ];
+        if counts.deleted > 0 {
+            rows.insert(3, ("deleted", Count(counts.deleted).to_string()));
+        }
         let more = [
             ("failed", counts.failed, ""),
             (
@@ -134,7 +162,11 @@ impl Ending<'_> {
             ),
             ("deferred", counts.deferred, ": changed while being copied; the next run takes them up"),
             ("to compare", counts.to_compare, " of those in sync would be compared by content"),
+            ("withheld", counts.withheld, " candidates for deletion"),
+            ("spared", counts.spared, " candidates for deletion that changed, are back, or are not empty"),
             ("only at dest", counts.only_at_dest, ", kept"),
+            ("excluded", counts.excluded, " names that globs leave out"),
+            ("too young", counts.too_young, " files that changed too recently"),
             (
                 "close",
                 counts.close_mtimes,

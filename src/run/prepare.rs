@@ -9,7 +9,9 @@ use crate::config::{Config, IfLocked, LogDirChoice};
 use crate::lock::{self, Asked, FileLock, Holder};
 use crate::model::shown;
 use crate::opslog::{LogDir, Recovered, Tidied, recover, retire};
+use crate::pipeline::missing_file;
 use crate::stop::Stop;
+use crate::tree::Tree;
 
 /// Opens the log directory, the user's where the system's can't be used.
 pub(super) fn open_log_dir(choice: &LogDirChoice) -> Result<LogDir, StartError> {
@@ -26,6 +28,22 @@ pub(super) fn open_log_dir(choice: &LogDirChoice) -> Result<LogDir, StartError> 
             (result, _) => result,
         },
     }
+}
+
+/// Refuses roots that are not what the user says they have to be.
+pub(super) fn check_roots(config: &Config, trees: [&Tree; 2]) -> Result<(), StartError> {
+    for tree in trees {
+        let path = shown(tree.path());
+        if config.require_mount && !tree.root().is_mount_point().unwrap_or(false) {
+            return Err(StartError::Refused(format!("{path} is no mount point. Mount what should be there")));
+        }
+        if let Some(missing) = config.require_file.as_ref().and_then(|name| missing_file(tree, name)) {
+            let hint =
+                "Mount the disk that holds it, on the server too, or make it once by hand on both sides";
+            return Err(StartError::Refused(format!("{missing}. {hint}")));
+        }
+    }
+    Ok(())
 }
 
 /// The answer to asking for the lock.

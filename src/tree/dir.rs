@@ -112,8 +112,14 @@ impl Dir {
     }
 
     /// This directory's own entry.
-    pub fn look_at_self(&self) -> io::Result<Entry> {
-        Ok(entry_of_stat(&look_at_handle(&self.fd, Freshness::Cached)?))
+    pub fn look_at_self(&self, freshness: Freshness) -> io::Result<Entry> {
+        Ok(entry_of_stat(&look_at_handle(&self.fd, freshness)?))
+    }
+
+    /// Whether a file system is mounted here.
+    pub fn is_mount_point(&self) -> io::Result<bool> {
+        let stat = look_at_handle(&self.fd, Freshness::Cached)?;
+        Ok(stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
     }
 
     /// `target` is asked only for a symlink.
@@ -166,6 +172,11 @@ impl Dir {
     /// Removes a name that is no directory.
     pub fn unlink(&self, name: &[u8]) -> io::Result<()> {
         Ok(rustix::fs::unlinkat(&self.fd, name, AtFlags::empty())?)
+    }
+
+    /// Removes an empty directory.
+    pub fn remove_dir(&self, name: &[u8]) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR)?)
     }
 
     /// Gives a finished temporary its final name, in one step that a crash cannot cut in two.

@@ -36,6 +36,7 @@ pub struct Listing {
     names: Vec<u8>,
     entries: Vec<Listed>,
     is_log_dir: bool,
+    has_open_files: bool,
     temporaries: Vec<Name>,
 }
 
@@ -75,6 +76,7 @@ impl Listing {
             let bytes = name.to_bytes();
             match reserved(bytes, at_root) {
                 Some(Reserved::System) => {}
+                Some(Reserved::SillyRename) => listing.has_open_files = true,
                 Some(Reserved::LogDirTag) => listing.is_log_dir = true,
                 Some(Reserved::Temporary) => listing.look_at_temporary(dir, bytes)?,
                 None if listing.entries.len() < LOOK_AT_ONCE => listing.look_at(dir, bytes, name)?,
@@ -132,6 +134,7 @@ impl Listing {
         whole.entries.reserve_exact(entries - whole.entries.len());
         for part in parts {
             whole.is_log_dir |= part.is_log_dir;
+            whole.has_open_files |= part.has_open_files;
             whole.temporaries.extend(part.temporaries);
             for listed in part.entries {
                 whole.push(name_of(&part.names, listed.start, listed.len), listed.entry)?;
@@ -152,6 +155,11 @@ impl Listing {
     /// Whether this directory holds this tool's logs and must be left alone.
     pub fn is_log_dir(&self) -> bool {
         self.is_log_dir
+    }
+
+    /// Whether a file that was removed here is still open on an NFS client: it stands here under another name.
+    pub fn has_open_files(&self) -> bool {
+        self.has_open_files
     }
 
     /// Temporaries that stand here, of whatever run.
@@ -193,6 +201,27 @@ impl Unseen {
         }
         Ok(listing)
     }
+}
+
+/// Whether a root holds a name that is not reserved and is `wanted`. A name that can't be looked at is there all the same.
+pub(super) fn holds(root: &Dir, mut wanted: impl FnMut(&[u8], &Entry) -> bool) -> io::Result<bool> {
+    let mut buffer = Vec::with_capacity(BUFFER);
+    let mut names = RawDir::new(root, buffer.spare_capacity_mut());
+    while let Some(name) = names.next() {
+        let name = name?;
+        let name = name.file_name().to_bytes();
+        if reserved(name, true).is_some() {
+            continue;
+        }
+        let entry = match root.entry(name, Freshness::Cached) {
+            Err(Errno::NOENT) => continue,
+            entry => entry.unwrap_or_else(|errno| Entry::unreadable(errno.raw_os_error())),
+        };
+        if wanted(name, &entry) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn name_of(names: &[u8], start: u32, len: u16) -> &[u8] {

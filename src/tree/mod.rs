@@ -7,6 +7,7 @@
 
 mod close;
 mod dir;
+mod errno;
 mod file;
 mod link;
 mod listing;
@@ -16,8 +17,10 @@ mod place;
 mod process;
 mod reserved;
 mod temporary;
+mod trail;
 
 pub use dir::{Dir, Freshness, Publish};
+pub use errno::{concerns_whole_tree, is_elsewhere};
 pub use file::{Extent, File, Layout};
 pub use link::Link;
 pub use listing::{LOOK_AT_ONCE, Listing, Unseen};
@@ -26,3 +29,4 @@ pub use place::{Opened, Place, Tree};
 pub use process::{owner_of_new_files, raise_open_files, take_umask};
 pub use reserved::LOG_DIR_TAG;
 pub use temporary::{Temporary, TemporaryNames};
+pub use trail::Trail;

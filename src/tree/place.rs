@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::dir::Dir;
+use super::listing::holds;
 use super::network::is_network;
-use crate::model::{Name, RelPath};
+use crate::model::{Entry, Name, RelPath};
 
 /// One of the two trees.
 #[derive(Debug)]
@@ -46,6 +47,22 @@ impl Tree {
     /// The root directory.
     pub fn root(&self) -> &Dir {
         &self.root
+    }
+
+    /// Whether its path still leads to the directory that was opened.
+    pub fn is_in_place(&self) -> io::Result<bool> {
+        Ok(Dir::open_root(&self.path)?.identity()? == self.root.identity()?)
+    }
+
+    /// Whether the root holds a name now that is not reserved and is `wanted`.
+    pub fn holds(&self, wanted: impl FnMut(&[u8], &Entry) -> bool) -> io::Result<bool> {
+        // A handle of its own: one can be read only once.
+        holds(&Dir::open_root(&self.path)?, wanted)
+    }
+
+    /// How many more handles may stay open now.
+    pub fn spare_handles(&self) -> usize {
+        self.spare.load(Ordering::Relaxed)
     }
 
     /// Whether the tree is on a network file system.

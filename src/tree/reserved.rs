@@ -9,8 +9,10 @@ const AT_ROOTS: [&[u8]; 3] = [b"lost+found", b".snapshot", b".zfs"];
 /// What a reserved name is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reserved {
-    /// `.` and `..`, the file system's own, an NFS client's silly rename.
+    /// `.` and `..`, and the file system's own.
     System,
+    /// What an NFS client calls a file that was removed and is still open there.
+    SillyRename,
     /// A temporary of this tool. Only files and symlinks are: a directory of that name is the user's.
     Temporary,
     /// The tag of a log directory.
@@ -25,8 +27,10 @@ pub(super) fn reserved(name: &[u8], at_root: bool) -> Option<Reserved> {
     if name.first() != Some(&b'.') {
         return None;
     }
-    if matches!(name, b"." | b"..") || is_silly_rename(name) {
+    if matches!(name, b"." | b"..") {
         Some(Reserved::System)
+    } else if is_silly_rename(name) {
+        Some(Reserved::SillyRename)
     } else if name == LOG_DIR_TAG.as_bytes() {
         Some(Reserved::LogDirTag)
     } else {
@@ -66,7 +70,7 @@ mod tests {
             ("lost+found", false, None),
             (".snapshot", true, Some(Reserved::System)),
             (".zfs", false, None),
-            (".nfs000000000042e1f500000001", false, Some(Reserved::System)),
+            (".nfs000000000042e1f500000001", false, Some(Reserved::SillyRename)),
             (".nfs000000000042e1f50000000", false, None),
             (".nfsrc", false, None),
             (".ha-sync.0123456789abcdef.00000001.tmp", false, Some(Reserved::Temporary)),

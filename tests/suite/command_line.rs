@@ -78,16 +78,8 @@ fn what_does_not_work_yet_is_refused_and_never_ignored() {
         "--lock=lease",
         "--lock-ttl=60",
         "--namespace=x",
-        "--delete-missing",
-        "--max-delete=5",
         "--xattrs",
-        "--exclude=x",
-        "--exclude-from=x",
-        "--include=x",
-        "--min-age=1h",
         "--bwlimit=50M",
-        "--require-mount",
-        "--require-file=x",
     ];
     for flag in flags {
         let ran = pair.sync(&[flag]);

@@ -45,15 +45,15 @@ impl Work<'_, '_> {
     fn compare(&mut self, len: u64) -> Step<Compared> {
         let (source, dest) = (self.open_source_dir()?, self.open_dest_dir()?);
         let (source, dest) = (self.open_file(&source, Side::Source)?, self.open_file(&dest, Side::Dest)?);
-        let source_md5 = self.mover.digest(&source, len)?;
-        let dest_md5 = self.mover.digest(&dest, len)?;
+        let source_md5 = self.mover.digest(&source, Side::Source, len)?;
+        let dest_md5 = self.mover.digest(&dest, Side::Dest, len)?;
         // What was hashed must be what was classified, before and after: a digest of something that
         // changed in between says nothing.
-        let source_now = source.look(Freshness::Server).doing("looking at the source again")?;
+        let source_now = source.look(Freshness::Server).at_source("looking at the source again")?;
         if !source_now.is_same_version_as(&self.carry.source) {
             return Err(Halt::SourceChanged);
         }
-        let dest_now = dest.look(Freshness::Server).doing("looking at the destination again")?;
+        let dest_now = dest.look(Freshness::Server).at_dest("looking at the destination again")?;
         if !self.carry.dest.as_ref().is_some_and(|scanned| dest_now.is_same_version_as(scanned)) {
             return Err(Halt::Overtaken);
         }
@@ -74,7 +74,7 @@ impl Work<'_, '_> {
         }
         match set_mtime(file, dest.mtime) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(false),
-            result => result.doing("setting the mtime").map(|()| true),
+            result => result.at_dest("setting the mtime").map(|()| true),
         }
     }
 
@@ -82,9 +82,9 @@ impl Work<'_, '_> {
         let (source, file) = (&self.carry.source, &compared.dest_file);
         self.stage.dress(file, Wear::of(dest), Wear::wanted(self.stage.options, source, Some(dest)))?;
         // Last: until the mtime is the source's, the next run comes back to this file.
-        set_mtime(file, source.mtime).doing("setting the mtime")?;
+        set_mtime(file, source.mtime).at_dest("setting the mtime")?;
         if self.stage.options.fsync == Fsync::EachFile {
-            file.sync().doing("writing to disk")?;
+            file.sync().at_dest("writing to disk")?;
         }
         Ok(Done::Changed(Effect {
             size_before: Some(len),

@@ -33,7 +33,7 @@ impl Work<'_, '_> {
         let before = SystemTime::now();
         let first_mode = wanted.mode_at_first(self.stage.options);
         let (temporary, file) = Temporary::create_file(&dest_dir, &self.stage.temporaries, first_mode)
-            .doing("creating a temporary")?;
+            .at_dest("creating a temporary")?;
         let moved = match self.fill(&source, file, wanted, before) {
             Ok(moved) => moved,
             Err(halt) => return give_up(temporary, halt),
@@ -52,7 +52,7 @@ impl Work<'_, '_> {
     /// Opens the source, if it is still what was decided on.
     fn open_source(&self) -> Step<Source> {
         let file = self.open_file(&*self.open_source_dir()?, Side::Source)?;
-        let (seen, layout) = file.look_for_holes().doing("looking at the source")?;
+        let (seen, layout) = file.look_for_holes().at_source("looking at the source")?;
         if !seen.is_same_version_as(&self.carry.source) {
             return Err(Halt::Overtaken);
         }
@@ -62,20 +62,20 @@ impl Work<'_, '_> {
     /// Makes the temporary the complete new version, closed.
     fn fill(&mut self, source: &Source, file: File, wanted: Wear, before: SystemTime) -> Step<Moved> {
         let Source { file: source, seen, layout } = source;
-        let born = file.look(Freshness::Cached).doing("looking at the temporary")?;
+        let born = file.look(Freshness::Cached).at_dest("looking at the temporary")?;
         self.stage.compare_clocks(before, born.ctime);
         let len = seen.file_len().ok_or(Halt::Overtaken)?;
         let moved = self.mover.copy(source, &file, len, *layout)?;
-        let after = source.look(Freshness::Server).doing("looking at the source again")?;
+        let after = source.look(Freshness::Server).at_source("looking at the source again")?;
         if !after.is_same_version_as(seen) {
             return Err(Halt::SourceChanged);
         }
         self.stage.dress(&file, Wear::of(&born), wanted)?;
-        set_mtime(&file, seen.mtime).doing("setting the mtime")?;
+        set_mtime(&file, seen.mtime).at_dest("setting the mtime")?;
         if self.stage.options.fsync == Fsync::EachFile {
-            file.sync().doing("writing to disk")?;
+            file.sync().at_dest("writing to disk")?;
         }
-        file.close().doing("closing the file")?;
+        file.close().at_dest("closing the file")?;
         Ok(moved)
     }
 
@@ -90,7 +90,7 @@ impl Work<'_, '_> {
             io::ErrorKind::AlreadyExists | io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => {
                 Err(Halt::Overtaken)
             }
-            _ => Err(error).doing("giving the file its name"),
+            _ => Err(error).at_dest("giving the file its name"),
         })
     }
 
@@ -99,7 +99,10 @@ impl Work<'_, '_> {
         let Some(expected) = &self.carry.dest else {
             return Ok(());
         };
-        match dest_dir.look(&self.carry.name, Freshness::Server).doing("looking at the destination again")? {
+        match dest_dir
+            .look(&self.carry.name, Freshness::Server)
+            .at_dest("looking at the destination again")?
+        {
             Some(now) if now.is_same_version_as(expected) => Ok(()),
             _ => Err(Halt::Overtaken),
         }
@@ -112,7 +115,9 @@ impl Work<'_, '_> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 Err(Halt::Failed(Failure::deferred("in use by another program")))
             }
-            opened => opened.doing(&format!("opening the file at {}", side.name()))?.ok_or(Halt::Overtaken),
+            opened => {
+                opened.on(side, &format!("opening the file at {}", side.name()))?.ok_or(Halt::Overtaken)
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use md5::{Digest, Md5 as Hasher};
 
 use super::step::{Doing, Halt, Step};
-use crate::model::Md5;
+use crate::model::{Md5, Side};
 use crate::stop::Stop;
 use crate::tree::{Extent, File, Layout};
 
@@ -45,7 +45,7 @@ impl<'a> Mover<'a> {
         let (mut bytes, mut position) = (0, 0);
         while position < len {
             let data = if layout == Layout::Sparse {
-                source.next_data(position, len).doing("looking for holes in the source")?
+                source.next_data(position, len).at_source("looking for holes in the source")?
             } else {
                 Some(Extent { start: position, end: len })
             };
@@ -57,18 +57,18 @@ impl<'a> Mover<'a> {
             bytes += data.end - data.start;
             position = data.end;
             if data.start == data.end {
-                dest.set_len(len).doing("setting the size")?;
+                dest.set_len(len).at_dest("setting the size")?;
             }
         }
         Ok(Moved { bytes, md5: hasher.map(finish) })
     }
 
-    /// The digest of a file that has `len` bytes.
-    pub(super) fn digest(&mut self, file: &File, len: u64) -> Step<Md5> {
+    /// The digest of a file on that side that has `len` bytes.
+    pub(super) fn digest(&mut self, file: &File, side: Side, len: u64) -> Step<Md5> {
         let mut hasher = Hasher::new();
         let mut position = 0;
         while position < len {
-            let read = self.read(file, Extent { start: position, end: len })?;
+            let read = self.read(file, side, Extent { start: position, end: len })?;
             hasher.update(&self.buffer[..read]);
             position += read as u64;
         }
@@ -87,12 +87,12 @@ impl<'a> Mover<'a> {
             position = self.copy_in_kernel(source, dest, data)?;
         }
         while position < data.end {
-            let read = self.read(source, Extent { start: position, end: data.end })?;
+            let read = self.read(source, Side::Source, Extent { start: position, end: data.end })?;
             let bytes = &self.buffer[..read];
             if let Some(hasher) = &mut hasher {
                 hasher.update(bytes);
             }
-            dest.write_all_at(bytes, position).doing("writing the data")?;
+            dest.write_all_at(bytes, position).at_dest("writing the data")?;
             position += read as u64;
         }
         Ok(())
@@ -103,7 +103,7 @@ impl<'a> Mover<'a> {
         let mut position = data.start;
         while position < data.end {
             self.go_on()?;
-            match source.copy_range_to(dest, position, data.end - position).doing("copying the data")? {
+            match source.copy_range_to(dest, position, data.end - position).at_dest("copying the data")? {
                 Some(copied) => {
                     position += copied;
                     (self.moved)(copied);
@@ -115,10 +115,10 @@ impl<'a> Mover<'a> {
     }
 
     /// Fills the buffer once, from somewhere in `extent`. A file that ends early was cut while it was read.
-    fn read(&mut self, file: &File, extent: Extent) -> Step<usize> {
+    fn read(&mut self, file: &File, side: Side, extent: Extent) -> Step<usize> {
         self.go_on()?;
         let wanted = usize::try_from(extent.end - extent.start).unwrap_or(CHUNK).min(CHUNK);
-        let read = file.read_at(&mut self.buffer[..wanted], extent.start).doing("reading the data")?;
+        let read = file.read_at(&mut self.buffer[..wanted], extent.start).on(side, "reading the data")?;
         if read == 0 {
             return Err(Halt::SourceChanged);
         }

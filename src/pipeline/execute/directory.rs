@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use super::Done;
 use super::dress::Wear;
 use super::step::{Doing, Halt, Step};
-use crate::model::{Change, Effect, EntryKind, Failure, Outcome, Subject};
-use crate::pipeline::pair::{Made, Pair};
+use crate::model::{Change, Effect, Entry, EntryKind, Failure, Outcome, Subject};
+use crate::pipeline::pair::{Made, Pair, Stands};
 use crate::pipeline::stage::Stage;
 use crate::tree::{Dir, Freshness, Opened, set_mtime};
 
@@ -25,7 +25,7 @@ impl Stage<'_> {
     /// The pair's directory at the destination, made if need be and opened.
     pub(super) fn open_dest<'p>(&self, pair: &'p Pair) -> Step<Opened<'p>> {
         self.need_directory(pair)?;
-        pair.dest.open().doing("opening the destination directory")
+        pair.dest.open().at_dest("opening the destination directory")
     }
 
     /// Makes the directory, and those above it, unless they are there. Whoever comes first does it;
@@ -33,7 +33,7 @@ impl Stage<'_> {
     fn need_directory(&self, pair: &Pair) -> Step<()> {
         let mut missing = Vec::new();
         let mut next = Some(pair);
-        while let Some(pair) = next.filter(|pair| pair.dest_entry.is_none() && pair.made.get().is_none()) {
+        while let Some(pair) = next.filter(|pair| pair.dest_entry().is_none() && pair.made.get().is_none()) {
             missing.push(pair);
             next = pair.above.as_deref();
         }
@@ -59,9 +59,10 @@ impl Stage<'_> {
         }
         pair.touch();
         self.make_and_dress(pair).map_err(|halt| match halt {
-            Halt::Failed(Failure { cause, reason }) => {
-                Failure { cause, reason: format!("making the directory {}: {reason}", pair.path()) }
-            }
+            Halt::Failed(failure) => Failure {
+                reason: format!("making the directory {}: {}", pair.path(), failure.reason),
+                ..failure
+            },
             _ => Failure::deferred("the run is ending"),
         })
     }
@@ -69,20 +70,22 @@ impl Stage<'_> {
     /// Owner and mode are set at once, but for the bits that let us in: a run that is killed hours
     /// later must not leave a directory that nobody ever corrects.
     fn make_and_dress(&self, pair: &Pair) -> Step<Made> {
-        let Some((above, name)) = pair.dest.above() else { return Ok(Made::Found) };
-        let parent = above.open().doing("opening the directory above")?;
-        let wanted = Wear::wanted(self.options, &pair.source_entry, None);
+        let (Some((above, name)), Some(source)) = (pair.dest.above(), pair.source_entry()) else {
+            return Ok(Made::Found);
+        };
+        let parent = above.open().at_dest("opening the directory above")?;
+        let wanted = Wear::wanted(self.options, source, None);
         match parent.create_dir(name, wanted.mode_at_first(self.options) | OURS) {
             // Made by somebody else since the scan. What it holds is looked at when it is met.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let found = parent.look(name, Freshness::Server).doing("looking at what is there")?;
+                let found = parent.look(name, Freshness::Server).at_dest("looking at what is there")?;
                 let is_directory = found.is_some_and(|entry| entry.kind == EntryKind::Directory);
-                return if is_directory { Ok(Made::Found) } else { Err(error).doing("creating it") };
+                return if is_directory { Ok(Made::Found) } else { Err(error).at_dest("creating it") };
             }
-            created => created.doing("creating it")?,
+            created => created.at_dest("creating it")?,
         }
-        let dir = parent.open_dir(name).doing("opening it")?;
-        let has = dir.look_at_self().doing("looking at it")?;
+        let dir = parent.open_dir(name).at_dest("opening it")?;
+        let has = dir.look_at_self(Freshness::Cached).at_dest("looking at it")?;
         if has.uid == self.options.process_owner.0 {
             self.dress(&dir, Wear::of(&has), Wear { mode: wanted.mode | OURS, ..wanted })?;
         }
@@ -103,25 +106,25 @@ impl Stage<'_> {
     }
 
     fn finish(&self, pair: &Pair) -> Step<()> {
-        let open = || pair.dest.open().doing("opening the directory to finish it");
-        let source = &pair.source_entry;
-        match (&pair.dest_entry, pair.made.get()) {
-            (Some(dest), _) => {
-                // Newest wins here too: what was changed there before us may be younger than the source's last change.
-                let set = set_mtime(&*open()?, source.mtime.max(dest.mtime));
-                self.tolerate_directory_time(set).doing("setting the directory's mtime")
+        let open = || pair.dest.open().at_dest("opening the directory to finish it");
+        match (&pair.stands, pair.made.get()) {
+            (Stands::OnBoth { .. } | Stands::AtDest(_), _) => {
+                let set = set_mtime(&*open()?, pair.mtime());
+                self.tolerate_directory_time(set).at_dest("setting the directory's mtime")
             }
-            (None, Some(Ok(Made::ByUs { inode }))) => self.finish_made(&*open()?, pair, *inode),
-            (None, Some(Ok(Made::Found) | Err(_)) | None) => Ok(()),
+            (Stands::AtSource(source), Some(Ok(Made::ByUs { inode }))) => {
+                self.finish_made(&*open()?, source, *inode)
+            }
+            (Stands::AtSource(_), Some(Ok(Made::Found) | Err(_)) | None) => Ok(()),
         }
     }
 
-    fn finish_made(&self, dir: &Dir, pair: &Pair, inode: u64) -> Step<()> {
-        let has = dir.look_at_self().doing("looking at the directory")?;
+    fn finish_made(&self, dir: &Dir, source: &Entry, inode: u64) -> Step<()> {
+        let has = dir.look_at_self(Freshness::Cached).at_dest("looking at the directory")?;
         if has.inode != inode {
             return Ok(()); // Not the one that we made: somebody has put theirs in its place.
         }
-        self.dress(dir, Wear::of(&has), Wear::wanted(self.options, &pair.source_entry, None))?;
-        set_mtime(dir, pair.source_entry.mtime).doing("setting the directory's mtime")
+        self.dress(dir, Wear::of(&has), Wear::wanted(self.options, source, None))?;
+        set_mtime(dir, source.mtime).at_dest("setting the directory's mtime")
     }
 }

@@ -76,7 +76,7 @@ impl Stage<'_> {
         // Set-id bits lend the owner's rights: on a file that is not the owner's they would lend another's.
         let mode = if owned.as_wanted { wanted.mode } else { wanted.mode & 0o1777 };
         if mode != has.mode || (owned.changed && mode & 0o6000 != 0) {
-            set_mode(&fd, mode).doing("setting the mode")?;
+            set_mode(&fd, mode).at_dest("setting the mode")?;
         }
         Ok(())
     }
@@ -135,7 +135,7 @@ impl Stage<'_> {
                 }
                 Ok(false)
             }
-            result => result.doing("setting the owner").map(|()| true),
+            result => result.at_dest("setting the owner").map(|()| true),
         }
     }
 
@@ -145,7 +145,7 @@ impl Stage<'_> {
         if self.notices.clock_compared.swap(true, Ordering::Relaxed) {
             return;
         }
-        let (before, after) = (timestamp(before), timestamp(SystemTime::now()));
+        let (before, after) = (Timestamp::from(before), Timestamp::from(SystemTime::now()));
         let apart = if born < before { before.distance(born) } else { born.distance(born.min(after)) };
         if apart > CLOCK_TOLERANCE {
             self.monitor.warn(&format!(
@@ -171,26 +171,20 @@ impl Stage<'_> {
     }
 }
 
-fn timestamp(time: SystemTime) -> Timestamp {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp {
-        seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
-        nanoseconds: since.subsec_nanos(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::{Checksum, Fsync, Rules};
+    use crate::pipeline::{Checksum, Filter, Fsync, Rules};
 
     #[test]
     fn a_new_file_never_lets_in_more_people_than_the_finished_one() {
-        let rules = Rules { mtime_threshold: Duration::ZERO, checksum: Checksum::Mismatch };
+        let rules = Rules { mtime_threshold: Duration::ZERO, checksum: Checksum::Mismatch, min_age: None };
         let options = Options {
             run: 0,
             dry_run: false,
             rules,
+            filter: Filter::builder().build().unwrap(),
+            delete_missing: None,
             workers: 1,
             scan_threads: 1,
             hash_copies: true,

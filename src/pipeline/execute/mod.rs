@@ -9,6 +9,7 @@
 mod compare;
 mod copy;
 mod data;
+mod delete;
 mod directory;
 mod dress;
 mod step;
@@ -23,6 +24,7 @@ use std::time::SystemTime;
 use crossbeam_channel::Receiver;
 
 use self::data::Mover;
+pub(super) use self::delete::delete;
 pub(super) use self::dress::Notices;
 use self::step::{Doing, Halt, Step};
 use super::Error;
@@ -53,6 +55,8 @@ enum Done {
     ToCompare { close: bool },
     /// A fifo, socket or device turned up.
     Special,
+    /// What turned up is too young to be touched.
+    TooYoung,
     /// A mount point turned up.
     NotEntered,
     /// The source is gone.
@@ -111,11 +115,11 @@ impl<'a> Stage<'a> {
             }
             Task::Sweep(name) => {
                 operation.pair.touch();
-                let dir = operation.pair.dest.open().doing("opening the directory")?;
+                let dir = operation.pair.dest.open().at_dest("opening the directory")?;
                 match dir.unlink(name) {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Done::NothingLeft),
                     removed => removed
-                        .doing("removing a temporary that an interrupted run left")
+                        .at_dest("removing a temporary that an interrupted run left")
                         .map(|()| Done::Swept),
                 }
             }
@@ -132,6 +136,7 @@ impl<'a> Stage<'a> {
             }
             Done::NewerAtDest => Summary { newer_at_dest: 1, ..none },
             Done::Special => Summary { special: 1, ..none },
+            Done::TooYoung => Summary { too_young: 1, ..none },
             Done::NotEntered => Summary { not_entered: 1, ..none },
             Done::Swept => Summary { swept: 1, ..none },
             Done::NothingLeft => none,
@@ -151,6 +156,9 @@ impl<'a> Stage<'a> {
             Halt::Failed(failure) => failure,
             Halt::Overtaken | Halt::SourceChanged => Failure::deferred("changed while being copied"),
         };
+        if let Task::Carry(carry) = &operation.task {
+            self.evidence.did_not_arrive(&carry.source);
+        }
         self.record(Outcome::failed(path, operation.intent(), started, failure));
     }
 }
@@ -195,9 +203,11 @@ impl<'w> Work<'w, '_> {
     fn decide_again(&mut self) -> Step<Option<Done>> {
         let name = &self.carry.name;
         let source =
-            self.open_source_dir()?.look(name, Freshness::Server).doing("looking at the source again")?;
-        let dest =
-            self.open_dest_dir()?.look(name, Freshness::Server).doing("looking at the destination again")?;
+            self.open_source_dir()?.look(name, Freshness::Server).at_source("looking at the source again")?;
+        let dest = self
+            .open_dest_dir()?
+            .look(name, Freshness::Server)
+            .at_dest("looking at the destination again")?;
         let decision = Joined::new(source.as_ref(), dest.as_ref())
             .map(|joined| classify(joined, &self.stage.options.rules));
         Ok(match (decision, source) {
@@ -211,10 +221,11 @@ impl<'w> Work<'w, '_> {
                 return Err(Halt::Failed(Failure::conflict(source, dest)));
             }
             (Some(Decision::SkipSpecial), _) => Some(Done::Special),
+            (Some(Decision::SkipYoung), _) => Some(Done::TooYoung),
             (Some(Decision::SkipMountPoint), _) => Some(Done::NotEntered),
             (Some(Decision::Unknown { side, errno }), _) => {
                 let error = io::Error::from_raw_os_error(errno);
-                return Err(error).doing(&format!("looking at {}", side.name()));
+                return Err(error).on(side, &format!("looking at {}", side.name()));
             }
             (Some(Decision::Descend), _) => {
                 return Err(Halt::Failed(Failure::deferred("became a directory while being copied")));
@@ -225,7 +236,7 @@ impl<'w> Work<'w, '_> {
     }
 
     fn open_source_dir(&self) -> Step<Opened<'w>> {
-        self.pair.source.open().doing("opening the source directory")
+        self.pair.source.open().at_source("opening the source directory")
     }
 
     fn open_dest_dir(&self) -> Step<Opened<'w>> {

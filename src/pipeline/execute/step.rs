@@ -2,13 +2,13 @@
 
 use std::io;
 
-use crate::model::Failure;
+use crate::model::{Failure, Side};
 
 /// A step's result.
 pub(super) type Step<T> = Result<T, Halt>;
 
 /// Why an operation does not go on.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Halt {
     /// A system call failed: the path has failed.
     Failed(Failure),
@@ -20,14 +20,25 @@ pub(super) enum Halt {
     Stopped,
 }
 
-/// Says in the error what was being done.
-pub(super) trait Doing<T> {
-    /// `doing` completes "failed while …", for example "writing the data".
-    fn doing(self, doing: &str) -> Step<T>;
+/// Says in the error what was being done, and on which tree: whether deletions are safe depends on that.
+/// `doing` completes "failed while …", for example "writing the data".
+pub(super) trait Doing<T>: Sized {
+    /// It was done on one of the trees.
+    fn on(self, side: Side, doing: &str) -> Step<T>;
+
+    /// It was done on the tree that is read.
+    fn at_source(self, doing: &str) -> Step<T> {
+        self.on(Side::Source, doing)
+    }
+
+    /// It was done on the tree that is changed.
+    fn at_dest(self, doing: &str) -> Step<T> {
+        self.on(Side::Dest, doing)
+    }
 }
 
 impl<T> Doing<T> for io::Result<T> {
-    fn doing(self, doing: &str) -> Step<T> {
-        self.map_err(|error| Halt::Failed(Failure::error(format!("{doing}: {error}"))))
+    fn on(self, side: Side, doing: &str) -> Step<T> {
+        self.map_err(|error| Halt::Failed(Failure::fault(side, doing, &error)))
     }
 }

@@ -11,14 +11,14 @@ impl Work<'_, '_> {
     pub(super) fn copy_symlink(&mut self, target: &[u8]) -> Step<Done> {
         let source_dir = self.open_source_dir()?;
         let now =
-            source_dir.look(&self.carry.name, Freshness::Server).doing("looking at the source again")?;
+            source_dir.look(&self.carry.name, Freshness::Server).at_source("looking at the source again")?;
         if !now.is_some_and(|now| now.is_same_version_as(&self.carry.source)) {
             return Err(Halt::Overtaken);
         }
         let dest_dir = self.open_dest_dir()?;
         self.pair.touch();
         let (temporary, link) = Temporary::create_symlink(&dest_dir, &self.stage.temporaries, target)
-            .doing("creating a temporary symlink")?;
+            .at_dest("creating a temporary symlink")?;
         if let Err(halt) = self.dress_symlink(&link) {
             return give_up(temporary, halt);
         }
@@ -32,6 +32,6 @@ impl Work<'_, '_> {
     fn dress_symlink(&self, link: &Link) -> Step<()> {
         let source = &self.carry.source;
         self.stage.own_symlink(link.owner(), source, |uid, gid| link.set_owner(uid, gid))?;
-        link.set_mtime(source.mtime).doing("setting the symlink's mtime")
+        link.set_mtime(source.mtime).at_dest("setting the symlink's mtime")
     }
 }
