@@ -284,10 +284,10 @@ impl<'a> Run<'a> {
         if let Some(error) = &error {
             tracing::error!("{}", Escaped(error.as_bytes()));
         }
-        if let Some(withheld) = withheld {
-            tracing::warn!("{}", Escaped(withheld.to_string().as_bytes()));
-        }
         if self.config.output.detail == Detail::Quiet {
+            if let Some(withheld) = withheld {
+                tracing::error!("{}", Escaped(withheld.to_string().as_bytes()));
+            }
             for failure in failures {
                 tracing::error!("{failure}");
             }

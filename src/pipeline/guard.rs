@@ -145,11 +145,11 @@ pub(super) fn doubt(
     })
     };
     lost()
-        .or_else(|| stage.evidence.doubt())
-        .or_else(|| too_many(deletion.max, collected.count, dest_entries))
         .or_else(|| root_doubt(&trees.source, Side::Source, deletion))
         .or_else(|| root_doubt(&trees.dest, Side::Dest, deletion))
         .or_else(|| emptiness(&trees.source, &stage.options.filter))
+        .or_else(|| stage.evidence.doubt())
+        .or_else(|| too_many(deletion.max, collected.count, dest_entries))
 }
 
 fn too_many(max: MaxDelete, count: u64, dest_entries: u64) -> Option<String> {

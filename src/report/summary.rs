@@ -102,7 +102,8 @@ impl Ending<'_> {
     /// Why nothing was deleted, and what would have been.
     fn withheld(&self) -> String {
         let Some(Withheld { candidates, reason, examples }) = self.withheld else { return String::new() };
-        let mut text = format!("  not deleted: {}\n", Escaped(reason.as_bytes()));
+        let what = counted(*candidates, "candidate", "candidates");
+        let mut text = format!("  {:<12} {what} for deletion: {}\n", "withheld", Escaped(reason.as_bytes()));
         for example in examples {
             text.push_str(&format!("    {example}\n"));
         }
@@ -162,7 +163,6 @@ impl Ending<'_> {
             ),
             ("deferred", counts.deferred, ": changed while being copied; the next run takes them up"),
             ("to compare", counts.to_compare, " of those in sync would be compared by content"),
-            ("withheld", counts.withheld, " candidates for deletion"),
             ("spared", counts.spared, " candidates for deletion that changed, are back, or are not empty"),
             ("only at dest", counts.only_at_dest, ", kept"),
             ("excluded", counts.excluded, " names that globs leave out"),

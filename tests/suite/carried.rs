@@ -291,21 +291,3 @@ fn what_cannot_be_read_is_a_failed_path_and_stops_nothing_else() {
     assert!(!pair.b.join("closed-dir/inside").exists() && !pair.b.join("closed-file").exists());
     assert!(ran.summary()["failures"][0].as_str().unwrap().contains("Permission denied"));
 }
-
-/// Runs the sync as an unprivileged user, to whom everything but the modes set by the test is open.
-fn as_nobody(pair: &Fixture, flags: &[&str]) -> Ran {
-    let nobody = 65534;
-    chmod(pair.scratch.path(), 0o755);
-    fs::create_dir_all(&pair.logs).unwrap();
-    for path in [&pair.a, &pair.b, &pair.logs] {
-        let owner = format!("{nobody}:{nobody}");
-        assert_eq!(run(std::process::Command::new("chown").args(["-R", &owner]).arg(path)).code, Some(0));
-    }
-    use std::os::unix::process::CommandExt as _;
-    // The build folder may be closed to others: run a copy.
-    let copy = pair.scratch.path().join("ha-sync");
-    fs::copy(env!("CARGO_BIN_EXE_ha-sync"), &copy).unwrap();
-    let mut command = std::process::Command::new(&copy);
-    command.args(pair.command().get_args()).args(flags).uid(nobody).gid(nobody).current_dir("/");
-    run(&mut command)
-}

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT};
 use rustix::process::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -174,6 +176,25 @@ pub fn run(command: &mut Command) -> Ran {
     Ran { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
 }
 
+/// Runs the sync as an unprivileged user, to whom everything but the modes set by the test is open.
+pub fn as_nobody(pair: &Fixture, flags: &[&str]) -> Ran {
+    let nobody = 65534;
+    chmod(pair.scratch.path(), 0o755);
+    fs::create_dir_all(&pair.logs).unwrap();
+    for path in [&pair.a, &pair.b, &pair.logs] {
+        let owner = format!("{nobody}:{nobody}");
+        assert_eq!(run(Command::new("chown").args(["-R", &owner]).arg(path)).code, Some(0));
+    }
+    // The build folder may be closed to others: run a copy.
+    let copy = pair.scratch.path().join("ha-sync");
+    if !copy.exists() {
+        fs::copy(env!("CARGO_BIN_EXE_ha-sync"), &copy).unwrap();
+    }
+    let mut command = Command::new(&copy);
+    command.args(pair.command().get_args()).args(flags).uid(nobody).gid(nobody).current_dir("/");
+    run(&mut command)
+}
+
 fn lines(text: &str) -> Vec<Value> {
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
@@ -304,4 +325,38 @@ pub fn sparse(root: &Path, name: &str, len: u64, seconds: i64) -> PathBuf {
     File::options().write(true).open(&path).unwrap().set_len(len).unwrap();
     date(&path, seconds, 0);
     path
+}
+
+/// Goes down through handles: the whole path is longer than any system call takes.
+pub fn deep_dir(root: &Path, name: &str, depth: usize, make: bool) -> OwnedFd {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut dir = rustix::fs::openat(CWD, root, flags, Mode::empty()).unwrap();
+    for _ in 0..depth {
+        if make {
+            rustix::fs::mkdirat(&dir, name, 0o755.into()).unwrap();
+        }
+        dir = rustix::fs::openat(&dir, name, flags, Mode::empty()).unwrap();
+    }
+    dir
+}
+
+pub fn write_at(dir: &OwnedFd, name: &str, content: &[u8]) {
+    let file = rustix::fs::openat(dir, name, OFlags::WRONLY | OFlags::CREATE, 0o644.into()).unwrap();
+    rustix::io::write(file, content).unwrap();
+}
+
+pub fn read_at(dir: &OwnedFd, name: &str) -> Vec<u8> {
+    let file = rustix::fs::openat(dir.as_fd(), name, OFlags::RDONLY, Mode::empty()).unwrap();
+    let mut content = vec![0; 100];
+    let read = rustix::io::read(file, &mut content).unwrap();
+    content.truncate(read);
+    content
+}
+
+/// `rm` knows how to remove what is too deep for the scratch folder's own clean-up.
+pub fn empty(pair: &Fixture) {
+    for root in [&pair.a, &pair.b] {
+        assert_eq!(run(Command::new("rm").arg("-rf").arg(root)).code, Some(0));
+        fs::create_dir(root).unwrap();
+    }
 }

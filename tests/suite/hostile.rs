@@ -2,12 +2,8 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
 use std::process::Command;
-
-use rustix::fs::{CWD, Mode, OFlags};
 
 use crate::fixture::*;
 
@@ -112,32 +108,6 @@ fn a_log_directory_is_never_synced_wherever_it_lies() {
     assert!(refused.stderr.contains("log directory"), "{}", refused.stderr);
 }
 
-/// Goes down through handles: the whole path is longer than any system call takes.
-fn deep_dir(root: &Path, name: &str, depth: usize, make: bool) -> OwnedFd {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let mut dir = rustix::fs::openat(CWD, root, flags, Mode::empty()).unwrap();
-    for _ in 0..depth {
-        if make {
-            rustix::fs::mkdirat(&dir, name, 0o755.into()).unwrap();
-        }
-        dir = rustix::fs::openat(&dir, name, flags, Mode::empty()).unwrap();
-    }
-    dir
-}
-
-fn write_at(dir: &OwnedFd, name: &str, content: &[u8]) {
-    let file = rustix::fs::openat(dir, name, OFlags::WRONLY | OFlags::CREATE, 0o644.into()).unwrap();
-    rustix::io::write(file, content).unwrap();
-}
-
-fn read_at(dir: &OwnedFd, name: &str) -> Vec<u8> {
-    let file = rustix::fs::openat(dir.as_fd(), name, OFlags::RDONLY, Mode::empty()).unwrap();
-    let mut content = vec![0; 100];
-    let read = rustix::io::read(file, &mut content).unwrap();
-    content.truncate(read);
-    content
-}
-
 #[test]
 fn paths_deeper_than_path_max_are_carried() {
     let pair = Fixture::new();
@@ -147,7 +117,7 @@ fn paths_deeper_than_path_max_are_carried() {
     assert_eq!(counts.get("created"), depth as u64 + 1);
     assert_eq!(read_at(&deep_dir(&pair.b, name, depth, false), "bottom"), b"deep");
     pair.counts(&[]).expect(&[("in_sync", 1)]);
-    remove(&pair);
+    empty(&pair);
 }
 
 #[test]
@@ -168,7 +138,7 @@ fn a_deep_and_wide_tree_is_carried_with_64_open_files() {
     assert!(ran.stderr.contains("only 64 files may be open"), "{}", ran.stderr);
     Counts(ran.summary()).expect(&[("created", 300 + 1 + 900)]);
     assert_eq!(read_at(&deep_dir(&pair.b, "d", 300, false), "bottom"), b"deep");
-    remove(&pair);
+    empty(&pair);
 
     limited = Command::new("bash");
     limited
@@ -177,14 +147,6 @@ fn a_deep_and_wide_tree_is_carried_with_64_open_files() {
         .args(command.get_args());
     let refused = run(&mut limited);
     assert!(refused.code == Some(2) && refused.stderr.contains("ulimit -n"), "{}", refused.stderr);
-}
-
-/// `rm` knows how to remove what is too deep for the scratch folder's own clean-up.
-fn remove(pair: &Fixture) {
-    for root in [&pair.a, &pair.b] {
-        assert_eq!(run(Command::new("rm").arg("-rf").arg(root)).code, Some(0));
-        fs::create_dir(root).unwrap();
-    }
 }
 
 #[test]
@@ -196,7 +158,7 @@ fn a_tree_deeper_than_a_threads_stack_is_carried() {
     let counts = pair.counts(&[]);
     assert_eq!(counts.get("created"), depth as u64 + 1);
     pair.counts(&[]).expect(&[("in_sync", 1)]);
-    remove(&pair);
+    empty(&pair);
 }
 
 #[test]

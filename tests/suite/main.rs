@@ -6,6 +6,7 @@
 
 mod carried;
 mod command_line;
+mod deletion;
 mod dry_run;
 mod fixture;
 mod hostile;
