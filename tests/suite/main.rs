@@ -8,6 +8,7 @@ mod carried;
 mod command_line;
 mod deletion;
 mod dry_run;
+mod filters;
 mod fixture;
 mod hostile;
 mod interrupted;
