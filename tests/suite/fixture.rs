@@ -178,21 +178,28 @@ pub fn run(command: &mut Command) -> Ran {
 
 /// Runs the sync as an unprivileged user, to whom everything but the modes set by the test is open.
 pub fn as_nobody(pair: &Fixture, flags: &[&str]) -> Ran {
-    let nobody = 65534;
-    chmod(pair.scratch.path(), 0o755);
-    fs::create_dir_all(&pair.logs).unwrap();
-    for path in [&pair.a, &pair.b, &pair.logs] {
-        let owner = format!("{nobody}:{nobody}");
-        assert_eq!(run(Command::new("chown").args(["-R", &owner]).arg(path)).code, Some(0));
-    }
-    // The build folder may be closed to others: run a copy.
+    own_by_nobody(pair);
+    // The build folder may be closed to others: run a copy. A process of its own makes it: what this one has
+    // open for writing, another test's new process has open too, for a moment, and nobody could run it.
     let copy = pair.scratch.path().join("ha-sync");
     if !copy.exists() {
-        fs::copy(env!("CARGO_BIN_EXE_ha-sync"), &copy).unwrap();
+        assert_eq!(run(Command::new("cp").arg(env!("CARGO_BIN_EXE_ha-sync")).arg(&copy)).code, Some(0));
     }
     let mut command = Command::new(&copy);
-    command.args(pair.command().get_args()).args(flags).uid(nobody).gid(nobody).current_dir("/");
+    command.args(pair.command().get_args()).args(flags).uid(NOBODY).gid(NOBODY).current_dir("/");
     run(&mut command)
+}
+
+const NOBODY: u32 = 65534;
+
+/// Gives everything to an unprivileged user.
+fn own_by_nobody(pair: &Fixture) {
+    chmod(pair.scratch.path(), 0o755);
+    fs::create_dir_all(&pair.logs).unwrap();
+    let owner = format!("{NOBODY}:{NOBODY}");
+    let mut chown = Command::new("chown");
+    let ran = run(chown.args(["-hR", &owner]).args([&pair.a, &pair.b, &pair.logs]));
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
 }
 
 fn lines(text: &str) -> Vec<Value> {
