@@ -30,7 +30,10 @@ fn scenario() -> Fixture {
 
 /// Runs the sync with one worker under strace, which makes a call deadly. Tells whether the call was made.
 fn dies_at(pair: &Fixture, call: &str, when: usize, more: &[&str]) -> bool {
-    let command = pair.command();
+    command_dies_at(&pair.command(), call, when, more)
+}
+
+fn command_dies_at(command: &Command, call: &str, when: usize, more: &[&str]) -> bool {
     let mut strace = Command::new("strace");
     strace.args(["-f", "-qq", "-o", "/dev/null"]);
     for inject in more {
@@ -164,4 +167,51 @@ fn while_a_directory_is_being_filled_leaves_its_owner_and_mode_right() {
     use std::os::unix::fs::MetadataExt as _;
     let meta = fs::metadata(pair.b.join("dir")).unwrap();
     assert_eq!((meta.uid(), meta.gid(), meta.mode() & 0o7777), (1234, 2345, 0o2770));
+}
+
+/// Files and symlinks by `unlink`, directories by `rmdir`, which are one call.
+#[test]
+fn at_each_deletion_leaves_a_true_opslog_and_the_next_run_deletes_the_rest() {
+    let scenario = || {
+        let pair = Fixture::new();
+        for root in [&pair.a, &pair.b] {
+            write(root, "kept", "x", T0);
+            write(root, "dir/kept", "x", T0);
+        }
+        for index in 0..3 {
+            write(&pair.b, format!("dir/gone-{index}"), "x", T0);
+            write(&pair.b, format!("old/{index}/sub/file"), "x", T0);
+            symlink(&pair.b, format!("old/{index}/link"), "x", T0);
+        }
+        date(&pair.b.join("dir"), T0, 0);
+        pair
+    };
+    let mut deaths = 0;
+    for when in 1..100 {
+        let pair = scenario();
+        let (whole, old) = (look(&pair.a), look(&pair.b));
+        let mut command = pair.command();
+        if !command_dies_at(command.arg("--delete-missing"), "unlinkat", when, &[]) {
+            break;
+        }
+        deaths += 1;
+        let context = format!("killed at deletion number {when}");
+        let found = look(&pair.b);
+        for path in whole.keys() {
+            assert_eq!(found[path].kind, old[path].kind, "{context}");
+        }
+        let ran = pair.sync(&["--delete-missing", "--format=json"]);
+        assert_eq!(ran.code, Some(0), "{context}: {}{}", ran.stdout, ran.stderr);
+        // What the killed run said was deleted had been. (The lines of its last second may be missing.)
+        let logs = pair.opslogs();
+        assert_eq!((logs.len(), &logs[0].last().unwrap()["status"]), (2, &"failed".into()), "{context}");
+        for row in logs[0].iter().filter(|row| row["operation"] == "delete") {
+            assert!(!found.contains_key(row["filepath"].as_str().unwrap().as_bytes()), "{context}: {row}");
+        }
+        let rest = Counts(ran.summary()).get("deleted");
+        assert_eq!(rest as usize, found.len() - whole.len(), "{context}");
+        assert_same(&without_dir_metadata(look(&pair.b)), &without_dir_metadata(whole.clone()));
+        assert_same(&look(&pair.a), &whole);
+    }
+    assert_eq!(deaths, 3 + 3 * 4 + 1, "every deletion was one call");
 }
