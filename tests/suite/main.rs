@@ -4,6 +4,7 @@
 
 #![allow(unreachable_pub, missing_docs)] // Nothing outside this binary sees it.
 
+mod attack;
 mod carried;
 mod command_line;
 mod deletion;
