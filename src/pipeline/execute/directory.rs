@@ -84,13 +84,22 @@ impl Stage<'_> {
             }
             created => created.at_dest("creating it")?,
         }
+        match self.dress_made(&parent, name, wanted) {
+            Ok((dir, inode)) => {
+                pair.dest.keep(dir);
+                Ok(Made::ByUs { inode })
+            }
+            Err(halt) => Err(unmake(&parent, name, halt)),
+        }
+    }
+
+    fn dress_made(&self, parent: &Dir, name: &[u8], wanted: Wear) -> Step<(Dir, u64)> {
         let dir = parent.open_dir(name).at_dest("opening it")?;
         let has = dir.look_at_self(Freshness::Cached).at_dest("looking at it")?;
         if has.uid == self.options.process_owner.0 {
             self.dress(&dir, Wear::of(&has), Wear { mode: wanted.mode | OURS, ..wanted })?;
         }
-        pair.dest.keep(dir);
-        Ok(Made::ByUs { inode: has.inode })
+        Ok((dir, has.inode))
     }
 
     /// Everything in the directory is done: gives it its final mode and its mtime, where it was changed.
@@ -126,5 +135,20 @@ impl Stage<'_> {
         }
         self.dress(dir, Wear::of(&has), Wear::wanted(self.options, source, None))?;
         set_mtime(dir, source.mtime).at_dest("setting the directory's mtime")
+    }
+}
+
+/// Removes a directory that could not be dressed: the next run would find it there and leave its owner and mode
+/// as they are for ever. It is empty, or somebody has put something in it and it stays.
+fn unmake(parent: &Dir, name: &[u8], halt: Halt) -> Halt {
+    match (parent.remove_dir(name), halt) {
+        (Err(error), Halt::Failed(failure)) => Halt::Failed(Failure {
+            reason: format!(
+                "{}; it stays without its owner and mode, removing it failed: {error}",
+                failure.reason
+            ),
+            ..failure
+        }),
+        (_, halt) => halt,
     }
 }
