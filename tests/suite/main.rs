@@ -9,6 +9,7 @@ mod carried;
 mod command_line;
 mod deletion;
 mod dry_run;
+mod faults;
 mod filters;
 mod fixture;
 mod hostile;

@@ -1,0 +1,160 @@
+//! Sources that change while they are being read: the run is held right behind one of its calls, the source is
+//! changed, and the run goes on.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::Path;
+
+use rustix::fs::{CWD, FileType, Mode};
+
+use super::check::Before;
+use super::strace::{Held, Reach};
+use crate::fixture::*;
+
+/// Three reads and writes long.
+const LARGE: usize = 600 << 10;
+
+/// What happens to something, in words and in deed.
+type Happening<T> = (&'static str, fn(&T));
+
+/// What happens to the file.
+const CHANGES: [Happening<Path>; 8] = [
+    ("it is truncated", |file| File::options().write(true).open(file).unwrap().set_len(1000).unwrap()),
+    ("it is emptied", |file| fs::write(file, "").unwrap()),
+    ("it grows", |file| File::options().append(true).open(file).unwrap().write_all(&[3; LARGE]).unwrap()),
+    ("it is written over", |file| fs::write(file, vec![4; LARGE]).unwrap()),
+    ("another file takes its place", |file| put_in_its_place(file, |new| fs::write(new, "new").unwrap())),
+    ("a fifo takes its place", |file| {
+        put_in_its_place(file, |new| {
+            rustix::fs::mknodat(CWD, new, FileType::Fifo, Mode::from_raw_mode(0o644), 0).unwrap();
+        });
+    }),
+    ("a symlink takes its place", |file| {
+        put_in_its_place(file, |new| std::os::unix::fs::symlink("/etc/passwd", new).unwrap());
+    }),
+    ("it is removed", |file| fs::remove_file(file).unwrap()),
+];
+
+/// Where the run stands: the file has been listed and not yet opened; opened; partly read; partly and wholly
+/// written; looked at again; has its name.
+const MOMENTS: [(&str, usize); 7] = [
+    ("readlinkat", 1),
+    ("openat", 1),
+    ("pread64", 1),
+    ("pwrite64", 1),
+    ("pwrite64", 3),
+    ("utimensat", 1),
+    ("renameat", 1),
+];
+
+fn put_in_its_place(file: &Path, make: impl Fn(&Path)) {
+    let new = file.with_extension("new");
+    make(&new);
+    fs::rename(new, file).unwrap();
+}
+
+/// A file to be updated, and a symlink in front of it.
+fn scenario() -> Fixture {
+    let pair = Fixture::new();
+    write(&pair.a, "dir/file", vec![1; LARGE], T0 + 100);
+    write(&pair.b, "dir/file", "the old version", T0);
+    symlink(&pair.a, "dir/a-link", "x", T0);
+    pair
+}
+
+fn held(pair: &Fixture, call: &str, when: usize) -> Held {
+    // What writes has no name that is known before, and nobody else makes these calls.
+    let writes = ["pwrite64", "utimensat", "renameat"].contains(&call);
+    let reach = if writes { Reach::Anywhere } else { Reach::Below };
+    Held::behind(pair, pair.command().args(["--format", "json"]), reach, call, when)
+}
+
+/// The source was changed while the run is held; what the run then does and says must stand.
+fn tells_the_truth(fault: &str, held: Held, mut before: Before) -> Before {
+    before.source_changed();
+    let ran = held.go_on();
+    before.nothing_is_lost(fault);
+    before.was_told(fault, &ran);
+    before
+}
+
+fn stands(fault: &str, pair: &Fixture, held: Held, before: Before) {
+    tells_the_truth(fault, held, before).is_mended_by(fault, &pair.sync(&[]));
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_carried_arrives_whole_in_one_of_its_versions() {
+    for (call, when) in MOMENTS {
+        for (what, change) in CHANGES {
+            let pair = scenario();
+            let before = Before::of(&pair.a, &pair.b);
+            let held = held(&pair, call, when);
+            change(&pair.a.join("dir/file"));
+            stands(&format!("{what} behind {call} number {when}"), &pair, held, before);
+        }
+    }
+}
+
+/// Neither the digest nor the metadata of a version that is gone is taken for the present one's.
+#[test]
+fn a_file_that_changes_while_it_is_compared_arrives_whole_in_one_of_its_versions() {
+    for content in [1, 2] {
+        for (what, change) in CHANGES {
+            for when in [1, 3, 4, 6] {
+                let pair = scenario();
+                write(&pair.b, "dir/file", vec![content; LARGE], T0);
+                let before = Before::of(&pair.a, &pair.b);
+                let held = held(&pair, "pread64", when);
+                change(&pair.a.join("dir/file"));
+                stands(&format!("{what} while it is compared, behind read {when}"), &pair, held, before);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_that_a_directory_replaces_while_it_is_carried_is_left_for_the_next_run() {
+    for (call, when) in [("openat", 1), ("pread64", 1), ("pwrite64", 3)] {
+        let pair = scenario();
+        fs::remove_file(pair.b.join("dir/file")).unwrap();
+        let before = Before::of(&pair.a, &pair.b);
+        let held = held(&pair, call, when);
+        fs::remove_file(pair.a.join("dir/file")).unwrap();
+        write(&pair.a, "dir/file/inside", "x", T0);
+        stands(&format!("a directory takes its place behind {call}"), &pair, held, before);
+        assert_eq!(fs::read(pair.b.join("dir/file/inside")).unwrap(), b"x");
+    }
+}
+
+/// What was seen of it is carried or said to be missing, never taken from whatever stands in its place.
+#[test]
+fn a_directory_that_is_renamed_away_while_it_is_scanned_loses_nothing() {
+    let replacements: [Happening<Fixture>; 3] = [
+        ("nothing", |_| {}),
+        ("a symlink to elsewhere", |pair| {
+            symlink(&pair.a, "dir", pair.scratch.path().join("elsewhere"), T0);
+        }),
+        ("another directory", |pair| {
+            write(&pair.a, "dir/file", "another's", T0 + 50);
+        }),
+    ];
+    for (what, replace) in replacements {
+        for call in ["getdents64", "statx", "readlinkat", "openat", "pread64"] {
+            let pair = scenario();
+            fs::rename(pair.b.join("dir"), pair.scratch.path().join("unused")).unwrap();
+            write(&pair.scratch.path().join("elsewhere"), "file", "a secret", T0 + 5000);
+            let before = Before::of(&pair.a, &pair.b);
+            let held = held(&pair, call, 1);
+            fs::rename(pair.a.join("dir"), pair.a.join("renamed")).unwrap();
+            replace(&pair);
+            let fault = format!("{what} stands in its place behind {call}");
+            let mut before = tells_the_truth(&fault, held, before);
+            if pair.a.join("dir").is_symlink() {
+                // Where dest has got the directory meanwhile, the two are in conflict.
+                fs::remove_file(pair.a.join("dir")).unwrap();
+                before.source_changed();
+            }
+            before.is_mended_by(&fault, &pair.sync(&[]));
+        }
+    }
+}
