@@ -31,35 +31,36 @@ pub(super) fn root(flag: &str, path: Option<&Path>) -> Checked<PathBuf> {
 
 /// Neither root may lie inside the other, by whatever path or mount they are seen.
 pub(super) fn check_apart(source: &Path, dest: &Path) -> Checked<()> {
-    let open = |flag: &str, path: &Path| {
-        Dir::open_root(path).or_else(|error| {
+    let ask = |flag: &str, path: &Path| {
+        Dir::open_root(path).and_then(|dir| identities(&dir)).or_else(|error| {
             wrong(format!("{flag} {} cannot be opened: {error}. Check its permissions", shown(path)))
         })
     };
-    let (source_dir, dest_dir) = (open("--src", source)?, open("--dest", dest)?);
-    let same = source == dest || identities(&source_dir).first() == identities(&dest_dir).first();
-    if same {
+    let (sources, dests) = (ask("--src", source)?, ask("--dest", dest)?);
+    if source == dest || sources.first() == dests.first() {
         return wrong(format!("--src and --dest are the same folder, {}: give two", shown(source)));
     }
-    let inside = |inner: &Path, inner_dir: &Dir, outer: &Path, outer_dir: &Dir| {
-        inner.starts_with(outer)
-            || identities(outer_dir).first().is_some_and(|outer| identities(inner_dir).contains(outer))
+    let inside = |inner: &Path, inners: &[Identity], outer: &Path, outers: &[Identity]| {
+        inner.starts_with(outer) || outers.first().is_some_and(|outer| inners.contains(outer))
     };
     let nested = |inner: &str, outer: &str| {
         wrong(format!("{inner} lies inside {outer}: a tree cannot be synced into itself. Move one of them"))
     };
-    if inside(source, &source_dir, dest, &dest_dir) {
+    if inside(source, &sources, dest, &dests) {
         return nested("--src", "--dest");
     }
-    if inside(dest, &dest_dir, source, &source_dir) {
+    if inside(dest, &dests, source, &sources) {
         return nested("--dest", "--src");
     }
     Ok(())
 }
 
-/// The directory and all above it. One that can't be asked ends the list: what is above is not compared then.
-fn identities(dir: &Dir) -> Vec<(u32, u32, u64)> {
-    let mut found: Vec<_> = dir.identity().into_iter().collect();
+/// What tells a directory from every other one that is mounted.
+type Identity = (u32, u32, u64);
+
+/// The directory and all above it. One above that can't be asked ends the list: what is above is not compared then.
+fn identities(dir: &Dir) -> std::io::Result<Vec<Identity>> {
+    let mut found = vec![dir.identity()?];
     let mut above = dir.open_parent();
     while let Ok((dir, identity)) = above.and_then(|dir| dir.identity().map(|identity| (dir, identity))) {
         if found.last() == Some(&identity) {
@@ -68,7 +69,7 @@ fn identities(dir: &Dir) -> Vec<(u32, u32, u64)> {
         found.push(identity);
         above = dir.open_parent();
     }
-    found
+    Ok(found)
 }
 
 pub(super) fn check_writable(dest: &Path) -> Checked<()> {
