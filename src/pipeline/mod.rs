@@ -243,7 +243,7 @@ fn scan_and_execute(stage: &Stage<'_>, trees: &Trees, root: Arc<Pair>) -> Result
         }
         drop(waiting); // Only the workers receive: without them, nobody sends in vain.
         // Dropped at the end of this block, which closes the queue, and the workers end with it.
-        let scan = Scan::new(stage, trees, bundles);
+        let scan = Scan::new(stage, trees, bundles)?;
         let scanned = catch_unwind(AssertUnwindSafe(|| scan.run(options.scan_threads, root)));
         stage.monitor.scanned();
         scanned.unwrap_or(Err(Error::Panicked))

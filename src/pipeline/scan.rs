@@ -27,7 +27,7 @@ use super::{Error, Trees};
 use crate::model::{
     Change, Decision, Effect, Entry, EntryKind, Failure, Joined, Name, Outcome, Side, Subject, Summary,
 };
-use crate::tree::{Freshness, Listing};
+use crate::tree::{Freshness, Listing, Tree};
 
 /// The stage's own state.
 pub(super) struct Scan<'a> {
@@ -36,7 +36,7 @@ pub(super) struct Scan<'a> {
     /// Whether temporaries at the destination are leftovers: only who holds the lock can know.
     sweep: bool,
     dispatch: Dispatch<'a>,
-    roots: Option<Roots>,
+    roots: Roots,
 }
 
 /// The inode numbers of the two roots.
@@ -58,16 +58,16 @@ struct Found {
 }
 
 impl<'a> Scan<'a> {
-    pub(super) fn new(stage: &'a Stage<'a>, trees: &Trees, bundles: Sender<Bundle>) -> Self {
+    /// Fails where a root cannot be told from the other tree's directories.
+    pub(super) fn new(stage: &'a Stage<'a>, trees: &Trees, bundles: Sender<Bundle>) -> Result<Self, Error> {
         let sweep = stage.options.sweep && !stage.options.dry_run;
-        let roots = match (trees.source.root().identity(), trees.dest.root().identity()) {
-            (Ok(source), Ok(dest)) => {
-                let on_one = (source.0, source.1) == (dest.0, dest.1);
-                Some(Roots { source: source.2, dest: dest.2, on_one })
-            }
-            _ => None,
+        let identity = |tree: &Tree| {
+            tree.root().identity().map_err(|error| Error::Root { path: tree.path().to_owned(), error })
         };
-        Self { stage, rules: stage.options.rules, sweep, dispatch: Dispatch::new(stage, bundles), roots }
+        let (source, dest) = (identity(&trees.source)?, identity(&trees.dest)?);
+        let on_one = (source.0, source.1) == (dest.0, dest.1);
+        let roots = Roots { source: source.2, dest: dest.2, on_one };
+        Ok(Self { stage, rules: stage.options.rules, sweep, dispatch: Dispatch::new(stage, bundles), roots })
     }
 
     /// Scans everything below `root`; returns when all of it was listed and sent on.
@@ -228,7 +228,7 @@ impl<'a> Scan<'a> {
     /// every comparison of paths, and two mounts of one server from the comparison of devices, too: an inode
     /// number that tells so much is asked for the rest.
     fn is_the_other_root(&self, pair: &Pair, entry: Option<&Entry>, other: Side) -> bool {
-        let (Some(roots), Some(entry)) = (&self.roots, entry) else { return false };
+        let (Some(entry), roots) = (entry, &self.roots) else { return false };
         let (inode, place) = match other {
             Side::Source => (roots.source, &pair.source),
             Side::Dest => (roots.dest, &pair.dest),
