@@ -69,11 +69,11 @@ fn no_symlink_leads_a_sync_with_deletion_out_of_the_trees() {
         let begun = Instant::now();
         while begun.elapsed() < LASTS {
             // There is always something to delete, and something to copy.
-            for index in 0..DIRECTORIES {
+            for (index, dir) in swapped.iter().enumerate() {
                 let [old, new] = ["old", "new"].map(|name| format!("{name}-{index}"));
                 add_gone(&pair.b.join(old));
                 write(&pair.a, new, runs.to_string(), T0 + 10 * runs);
-                (0..5).for_each(|file| write_at(&swapped[index], &format!("gone-{file}"), b"x"));
+                (0..5).for_each(|file| write_at(dir, &format!("gone-{file}"), b"x"));
             }
             let flags = ["--delete-missing", "--max-delete=none", "--workers=8", "--format=json"];
             let ran = pair.sync(&flags);

@@ -41,7 +41,7 @@ const BY_LINK: &[&str] = &["renameat2:error=EINVAL"];
 /// A row that hits a worker's calls only, where what they are about has no name that is known before.
 fn of_a_worker(call: &'static str, errors: &'static [&'static str], step: usize) -> Row {
     let pair = scenario_of(FILES);
-    let first = made_by_main(&pair, &pair.command(), call) + 1;
+    let first = made_by_main(&pair, &pair.command(), Reach::Anywhere, call) + 1;
     Row { first, step, files: FILES, ..row(call, Reach::Anywhere, errors, 5) }
 }
 

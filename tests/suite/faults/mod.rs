@@ -6,6 +6,7 @@
 
 mod check;
 mod closed;
+mod deleting;
 mod disk;
 mod full;
 mod injected;

@@ -51,8 +51,8 @@ pub fn injected(pair: &Fixture, call: &str) -> Vec<String> {
 }
 
 /// How many such calls the main thread makes: the workers' further ones are no other thread's.
-pub fn made_by_main(pair: &Fixture, command: &Command, call: &str) -> usize {
-    let ran = run(&mut under_strace(pair, command, Reach::Anywhere, &[&format!("{call}:delay_enter=0")]));
+pub fn made_by_main(pair: &Fixture, command: &Command, reach: Reach, call: &str) -> usize {
+    let ran = run(&mut under_strace(pair, command, reach, &[&format!("{call}:delay_enter=0")]));
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
     let text = fs::read_to_string(output(pair)).unwrap();
     let thread = |line: &str| line.split(' ').next().map(str::to_owned);
