@@ -13,6 +13,9 @@
 //!  list(dest dir) ───┘                      (bounded)                  (bounded)
 //! ```
 //!
+//! When every copy has its result, what only the destination has may be deleted, if that is wanted and
+//! the evidence is good enough.
+//!
 //! What people see of it is [`report`]'s business. In the end the opslog is sealed, the lock given
 //! back, and the exit code tells how it went.
 //!

@@ -3,7 +3,8 @@
 //! ```text
 //!  list(source dir) ─┐
 //!                    ├─ join ─ classify ──▶ operations ──▶ workers ──▶ outcomes ──▶ recorder
-//!  list(dest dir) ───┘                      (bounded)                  (bounded)
+//!  list(dest dir) ───┘         │            (bounded)                  (bounded)
+//!                              └─▶ candidates ─ guard ─▶ workers ─▶ outcomes   (when all copies have ended)
 //! ```
 //!
 //! The pipeline knows neither the opslog nor the lock nor the terminal: it gets two open trees, a
