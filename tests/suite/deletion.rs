@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::process::Command;
 
 use crate::fixture::*;
 
@@ -166,7 +165,7 @@ fn below_a_mount_point_nothing_is_deleted() {
     }
     write(&pair.b, "in-source/old", "keep", T0);
     fs::create_dir_all(pair.b.join("old/in-dest")).unwrap();
-    let ran = in_a_namespace(
+    let ran = sync_after(
         &pair,
         "mount -t tmpfs none \"$1/in-source\" && mount -t tmpfs none \"$2/old/in-dest\" && echo x >\"$2/old/in-dest/file\"",
         &[DELETE, "--format=json"],
@@ -236,10 +235,10 @@ fn roots_that_are_no_mount_points_are_refused_where_they_have_to_be() {
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
     assert!(ran.stderr.contains("is no mount point"), "{}", ran.stderr);
     assert_eq!((&ran.summary()["type"], &ran.summary()["exit_code"]), (&"error".into(), &3.into()));
-    let one = in_a_namespace(&pair, "mount -t tmpfs none \"$1\"", &["--require-mount"]);
+    let one = sync_after(&pair, "mount -t tmpfs none \"$1\"", &["--require-mount"]);
     assert!(one.code == Some(3) && one.stderr.contains(pair.b.to_str().unwrap()), "{}", one.stderr);
     let both = "mount -t tmpfs none \"$1\" && mount --bind \"$2\" \"$2\" && echo x >\"$1/new\"";
-    let ran = in_a_namespace(&pair, both, &["--require-mount", "--format=json"]);
+    let ran = sync_after(&pair, both, &["--require-mount", "--format=json"]);
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
     Counts(ran.summary()).expect(&[("created", 1), ("only_at_dest", 2)]);
 }
@@ -323,7 +322,7 @@ fn a_copy_that_fails_at_a_full_dest_withholds_all_deletions() {
     let pair = in_sync();
     write(&pair.a, "too-large", vec![1; 8 << 20], T0);
     let script = "mount -t tmpfs -o size=4m none \"$2\" && echo x >\"$2/old\"";
-    let ran = in_a_namespace(&pair, script, &[DELETE, "--format=json"]);
+    let ran = sync_after(&pair, script, &[DELETE, "--format=json"]);
     assert_eq!(ran.code, Some(3), "{}{}", ran.stdout, ran.stderr);
     let summary = ran.summary();
     let message = summary["error_message"].as_str().unwrap();
@@ -366,12 +365,7 @@ fn a_deep_tree_and_a_wide_one_are_deleted_with_few_open_files() {
         write(&pair.b, format!("wide-{index}/sub/file"), "x", T0);
     }
     let command = pair.command();
-    let mut limited = Command::new("bash");
-    limited
-        .args(["-c", "ulimit -n 64 && exec \"$@\"", "bash"])
-        .arg(command.get_program())
-        .args(command.get_args());
-    let ran = run(limited.args([DELETE, "--max-delete=none", "--format=json"]));
+    let ran = run(with_ulimit("-n 64", &command).args([DELETE, "--max-delete=none", "--format=json"]));
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
     Counts(ran.summary()).expect(&[("deleted", depth as u64 + 1 + 1200)]);
     assert_eq!(look(&pair.b).len(), 3);
@@ -394,10 +388,6 @@ fn fifo(root: &Path, name: &str) -> std::path::PathBuf {
 }
 
 /// Runs the sync in a mount namespace of its own, after a script that is given the two roots.
-fn in_a_namespace(pair: &Fixture, script: &str, flags: &[&str]) -> Ran {
-    let command = pair.command();
-    let script = format!("{script} && shift 2 && exec \"$@\"");
-    let mut unshare = Command::new("unshare");
-    unshare.args(["-m", "bash", "-c", &script, "bash"]).args([&pair.a, &pair.b]);
-    run(unshare.arg(command.get_program()).args(command.get_args()).args(flags))
+fn sync_after(pair: &Fixture, script: &str, flags: &[&str]) -> Ran {
+    run(in_a_namespace(script, &[&pair.a, &pair.b], &pair.command()).args(flags))
 }

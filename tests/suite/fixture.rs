@@ -168,6 +168,23 @@ pub fn traced(strace: &Child) -> Pid {
     Pid::from_raw(children.split_whitespace().next().unwrap().parse().unwrap()).unwrap()
 }
 
+/// The command under a limit, in the words of `ulimit`.
+pub fn with_ulimit(limit: &str, command: &Command) -> Command {
+    let mut limited = Command::new("bash");
+    limited.args(["-c", &format!("ulimit {limit} && exec \"$@\""), "bash"]);
+    limited.arg(command.get_program()).args(command.get_args());
+    limited
+}
+
+/// The command in a mount namespace of its own, after a script that finds the paths in `$1`, `$2`, ….
+pub fn in_a_namespace(script: &str, paths: &[&Path], command: &Command) -> Command {
+    let mut unshare = Command::new("unshare");
+    let script = format!("{script} && shift {} && exec \"$@\"", paths.len());
+    unshare.args(["-m", "bash", "-c", &script, "bash"]).args(paths);
+    unshare.arg(command.get_program()).args(command.get_args());
+    unshare
+}
+
 /// Runs to the end.
 pub fn run(command: &mut Command) -> Ran {
     let Output { status, stdout, stderr } =

@@ -3,7 +3,6 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
-use std::process::Command;
 
 use crate::fixture::*;
 
@@ -128,24 +127,14 @@ fn a_deep_and_wide_tree_is_carried_with_64_open_files() {
         write(&pair.a, format!("wide-{index}/sub/file"), "x", T0);
     }
     let command = pair.command();
-    let mut limited = Command::new("bash");
-    limited
-        .args(["-c", "ulimit -n 64 && exec \"$@\"", "bash"])
-        .arg(command.get_program())
-        .args(command.get_args());
-    let ran = run(limited.args(["--format", "json", "--workers", "16"]));
+    let ran = run(with_ulimit("-n 64", &command).args(["--format", "json", "--workers", "16"]));
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
     assert!(ran.stderr.contains("only 64 files may be open"), "{}", ran.stderr);
     Counts(ran.summary()).expect(&[("created", 300 + 1 + 900)]);
     assert_eq!(read_at(&deep_dir(&pair.b, "d", 300, false), "bottom"), b"deep");
     empty(&pair);
 
-    limited = Command::new("bash");
-    limited
-        .args(["-c", "ulimit -n 24 && exec \"$@\"", "bash"])
-        .arg(command.get_program())
-        .args(command.get_args());
-    let refused = run(&mut limited);
+    let refused = run(&mut with_ulimit("-n 24", &command));
     assert!(refused.code == Some(2) && refused.stderr.contains("ulimit -n"), "{}", refused.stderr);
 }
 
@@ -189,11 +178,9 @@ fn mount_points_below_the_roots_are_not_crossed() {
     // In a mount namespace of its own: a file system in the source, a bind mount of the same one in dest.
     let command = pair.command();
     let script = "mount -t tmpfs none \"$1/mounted\" && echo x >\"$1/mounted/file\" && \
-                  mount --bind \"$3\" \"$2/bound\" && shift 3 && exec \"$@\"";
-    let mut unshare = Command::new("unshare");
-    unshare.args(["-m", "bash", "-c", script, "bash"]).args([&pair.a, &pair.b, &elsewhere]);
-    unshare.arg(command.get_program()).args(command.get_args()).args(["--format", "json"]);
-    let ran = run(&mut unshare);
+                  mount --bind \"$3\" \"$2/bound\"";
+    let ran =
+        run(in_a_namespace(script, &[&pair.a, &pair.b, &elsewhere], &command).args(["--format", "json"]));
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
     Counts(ran.summary()).expect(&[("created", 1), ("not_entered", 2)]);
     assert_eq!(look(&elsewhere).len(), 1);
@@ -258,11 +245,8 @@ fn a_root_that_a_bind_mount_hides_inside_the_other_one_is_not_synced_into_itself
     write(&pair.a, "sub/file", "x", T0);
     write(&pair.a, "other", "x", T0);
     let command = pair.command();
-    let script = "mount --bind \"$1/sub\" \"$2\" && shift 2 && exec \"$@\"";
-    let mut unshare = Command::new("unshare");
-    unshare.args(["-m", "bash", "-c", script, "bash"]).args([&pair.a, &pair.b]);
-    unshare.arg(command.get_program()).args(command.get_args()).args(["--format", "json"]);
-    let ran = run(&mut unshare);
+    let script = "mount --bind \"$1/sub\" \"$2\"";
+    let ran = run(in_a_namespace(script, &[&pair.a, &pair.b], &command).args(["--format", "json"]));
     assert_eq!(ran.code, Some(1), "{}{}", ran.stdout, ran.stderr);
     assert!(ran.summary()["failures"][0].as_str().unwrap().contains("other tree's root"), "{}", ran.stdout);
     assert!(!pair.a.join("sub/sub").exists());

@@ -127,11 +127,8 @@ fn an_opslog_that_cannot_be_written_ends_the_run_without_hanging() {
     }
     fs::create_dir(&pair.logs).unwrap();
     let command = pair.command();
-    let script = "mount -t tmpfs -o size=1m none \"$1\" && shift && exec \"$@\"";
-    let mut unshare = std::process::Command::new("unshare");
-    unshare.args(["-m", "bash", "-c", script, "bash"]).arg(&pair.logs);
-    unshare.arg(command.get_program()).args(command.get_args()).args(["--format", "json"]);
-    let ran = run(&mut unshare);
+    let script = "mount -t tmpfs -o size=1m none \"$1\"";
+    let ran = run(in_a_namespace(script, &[&pair.logs], &command).args(["--format", "json"]));
     assert_eq!(ran.code, Some(5), "{}{}", ran.stdout, ran.stderr);
     assert!(ran.summary()["error_message"].as_str().unwrap().contains("opslog"), "{}", ran.stdout);
     assert_eq!(temporaries(&pair.b), Vec::<String>::new());

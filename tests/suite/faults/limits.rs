@@ -41,11 +41,8 @@ fn a_limit_on_address_space_loses_nothing() {
         let pair = scenario();
         let fault = format!("{megabytes} MiB of address space");
         let mut before = Before::of(&pair.a, &pair.b).may_leave_temporaries(true);
-        let command = pair.command();
-        let script = format!("ulimit -v {} && exec \"$@\"", megabytes << 10);
-        let mut limited = Command::new("bash");
-        limited.args(["-c", &script, "bash"]).arg(command.get_program()).args(command.get_args());
-        let ran = run(limited.args(["--format", "json"]));
+        let limit = format!("-v {}", megabytes << 10);
+        let ran = run(with_ulimit(&limit, &pair.command()).args(["--format", "json"]));
         before.nothing_is_lost(&fault);
         match ran.code {
             Some(0 | 1 | 5) => before.was_told(&fault, &ran),
