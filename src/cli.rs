@@ -49,23 +49,38 @@ pub enum PatternArg {
     ExcludeFrom(PathBuf),
 }
 
-/// The patterns in the order in which they were typed; those from the environment come before them.
+/// The patterns in the order in which they were typed, after those from the environment.
+///
+/// A typed flag adds to its variable and does not replace it, as other flags do: a name that a job's settings
+/// protect from deletion must not lose that by one more glob.
 fn patterns_in_order(matches: &ArgMatches) -> Vec<PatternArg> {
     fn placed<T: Clone + Send + Sync + 'static>(
         matches: &ArgMatches,
         id: &str,
         pattern: impl Fn(T) -> PatternArg,
-    ) -> Vec<((bool, usize), PatternArg)> {
-        let is_typed = matches.value_source(id) == Some(ValueSource::CommandLine);
+    ) -> Vec<(usize, PatternArg)> {
+        if matches.value_source(id) != Some(ValueSource::CommandLine) {
+            return Vec::new();
+        }
         let values = matches.get_many::<T>(id).into_iter().flatten().cloned();
-        let places = matches.indices_of(id).into_iter().flatten();
-        places.zip(values).map(|(index, value)| ((is_typed, index), pattern(value))).collect()
+        matches.indices_of(id).into_iter().flatten().zip(values.map(pattern)).collect()
     }
-    let mut patterns = placed(matches, "exclude", PatternArg::Exclude);
-    patterns.extend(placed(matches, "include", PatternArg::Include));
-    patterns.extend(placed(matches, "exclude_from", PatternArg::ExcludeFrom));
-    patterns.sort_by_key(|(place, _)| *place);
-    patterns.into_iter().map(|(_, pattern)| pattern).collect()
+    let mut typed = placed(matches, "exclude", PatternArg::Exclude);
+    typed.extend(placed(matches, "include", PatternArg::Include));
+    typed.extend(placed(matches, "exclude_from", PatternArg::ExcludeFrom));
+    typed.sort_by_key(|(place, _)| *place);
+    let set = [
+        lines_of("HA_SYNC_EXCLUDE", PatternArg::Exclude),
+        lines_of("HA_SYNC_INCLUDE", PatternArg::Include),
+        lines_of("HA_SYNC_EXCLUDE_FROM", |file| PatternArg::ExcludeFrom(file.into())),
+    ];
+    set.into_iter().flatten().chain(typed.into_iter().map(|(_, pattern)| pattern)).collect()
+}
+
+/// One pattern a line; empty lines, as at the end of a YAML block, are none. What is not UTF-8 has been refused.
+fn lines_of(variable: &str, pattern: impl Fn(String) -> PatternArg) -> Vec<PatternArg> {
+    let text = std::env::var(variable).unwrap_or_default();
+    text.lines().filter(|line| !line.is_empty()).map(|line| pattern(line.to_owned())).collect()
 }
 
 /// What the binary does beside the sync.
@@ -129,7 +144,7 @@ pub struct SyncArgs {
     pub xattrs: Option<bool>,
     /// Leave out what matches this glob, in the language of gitignore: never copied, never deleted. Of all
     /// --exclude, --include and --exclude-from, the last match in the order given wins. In the
-    /// environment: one a line
+    /// environment, one a line; they come first
     #[arg(
         long,
         value_name = "GLOB",

@@ -17,7 +17,7 @@ use self::values::{
 };
 use crate::cli::{ChecksumArg, FormatArg, FsyncArg, LockArg, ProgressArg, SyncArgs};
 use crate::model::Name;
-use crate::pipeline::{Checksum, Deletion, Filter, Rules};
+use crate::pipeline::{Checksum, Filter, MaxDelete, Rules};
 
 /// A sync that makes sense.
 #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@ pub struct Config {
     /// What is left out.
     pub filter: Filter,
     /// Under which conditions what only the destination has is deleted.
-    pub delete_missing: Option<Deletion>,
+    pub delete_missing: Option<MaxDelete>,
     /// A file that has to be in both roots.
     pub require_file: Option<Name>,
     /// Whether both roots have to be mount points.
@@ -140,8 +140,7 @@ impl Config {
         if !args.dry_run {
             check_writable(&dest)?;
         }
-        let require_file = args.require_file.as_deref().map(root_name).transpose()?;
-        let deletion = Deletion { max: max_delete(&args.max_delete)?, require_file: require_file.clone() };
+        let max_delete = max_delete(&args.max_delete)?;
         let log_dir = log_dir(args.log_dir.as_deref());
         check_log_dir(&log_dir, &[("--src", &source), ("--dest", &dest)])?;
         Ok(Self {
@@ -161,8 +160,8 @@ impl Config {
             },
             min_age: args.min_age.as_deref().map(min_age).transpose()?,
             filter: filter(&args.patterns)?,
-            delete_missing: args.delete_missing.then_some(deletion),
-            require_file,
+            delete_missing: args.delete_missing.then_some(max_delete),
+            require_file: args.require_file.as_deref().map(root_name).transpose()?,
             require_mount: args.require_mount,
             workers: args.workers.into(),
             scan_threads: args.scan_threads.map(usize::from),

@@ -20,7 +20,7 @@ use crate::lock::{self, FileLock, Holder};
 use crate::model::{Escaped, Summary, shown};
 use crate::opslog::{FORMAT, Footer, Header, LogDir, OpslogWriter, RunStatus};
 use crate::pipeline::{self, Checksum, Fsync, MaxDelete, MinAge, Options, Rules, Synced, Trees};
-use crate::report::{Console, Ending, Progress, Reporter, print_plan};
+use crate::report::{Console, Ending, Progress, Reporter, Told, print_plan};
 use crate::stop::Stop;
 use crate::time::to_rfc3339;
 use crate::tree::{Tree, owner_of_new_files, raise_open_files, take_umask};
@@ -100,7 +100,7 @@ pub enum StartError {
         error: io::Error,
     },
     /// A root is not what it has to be.
-    #[error("refused: {0}. Nothing was touched")]
+    #[error("refused: {}. Nothing was touched", Escaped(_0.as_bytes()))]
     Refused(String),
     /// Not even a small run fits.
     #[error("the limit of {0} open files is too low: raise it, as with `ulimit -n 1024`")]
@@ -170,7 +170,8 @@ impl<'a> Run<'a> {
             dry_run: config.dry_run,
             rules: Rules { min_age, ..config.rules },
             filter: config.filter.clone(),
-            delete_missing: config.delete_missing.clone(),
+            delete_missing: config.delete_missing,
+            require_file: config.require_file.clone(),
             workers: share.workers,
             scan_threads: share.scan_threads,
             hash_copies: config.hash_copies,
@@ -204,11 +205,11 @@ impl<'a> Run<'a> {
         if let Some(progress) = progress.flatten() {
             progress.finish();
         }
-        let failures = reporter.finish();
+        let told = reporter.finish();
         let (exit, error) = judge(&synced, stop);
         let message = error.clone().or_else(|| synced.withheld.as_ref().map(ToString::to_string));
         let sealed = opslog.finish_as(exit, &synced.counts, message.as_deref(), self.retired);
-        Ok(self.tell(console, &failures, &synced, (exit, error), sealed))
+        Ok(self.tell(console, &told, &synced, (exit, error), sealed))
     }
 
     fn header(&self) -> Header {
@@ -241,18 +242,17 @@ impl<'a> Run<'a> {
             Fsync::AtEnd => "at the end",
             Fsync::Never => "never",
         };
-        let deletion = options.delete_missing.as_ref();
-        let max_delete = deletion.map(|deletion| match deletion.max {
+        let max_delete = options.delete_missing.map(|max| match max {
             MaxDelete::Count(count) => count.to_string(),
             MaxDelete::Percent(percent) => format!("{percent}%"),
             MaxDelete::Unlimited => "none".to_owned(),
         });
         let all = serde_json::json!({
-            "delete_missing": deletion.is_some(),
+            "delete_missing": max_delete.is_some(),
             "max_delete": max_delete,
             "filter": options.filter.lines(),
             "min_age": self.config.min_age.map(|age| age.as_secs_f64()),
-            "require_file": self.config.require_file.as_ref().map(|name| String::from_utf8_lossy(name)),
+            "require_file": options.require_file.as_ref().map(|name| String::from_utf8_lossy(name)),
             "require_mount": self.config.require_mount,
             "workers": options.workers,
             "scan_threads": options.scan_threads,
@@ -270,7 +270,7 @@ impl<'a> Run<'a> {
     fn tell(
         &self,
         console: &Console,
-        failures: &[String],
+        told: &Told,
         Synced { counts, withheld, .. }: &Synced,
         (exit, error): (Exit, Option<String>),
         sealed: io::Result<PathBuf>,
@@ -288,7 +288,7 @@ impl<'a> Run<'a> {
             if let Some(withheld) = withheld {
                 tracing::error!("{}", Escaped(withheld.to_string().as_bytes()));
             }
-            for failure in failures {
+            for failure in &told.failures {
                 tracing::error!("{failure}");
             }
             return exit;
@@ -303,7 +303,7 @@ impl<'a> Run<'a> {
             exit_code: exit.code(),
             took: self.clock.elapsed(),
             counts,
-            failures,
+            told,
             error: error.as_deref(),
             withheld: withheld.as_ref(),
             opslog: opslog.as_deref(),

@@ -99,17 +99,17 @@ pub struct Failure {
     pub cause: Cause,
     /// One sentence for people.
     pub reason: String,
-    /// The system call that failed, where it was one.
+    /// What failed on one of the trees, where that was it.
     pub fault: Option<Fault>,
 }
 
-/// A system call that failed on one of the trees.
+/// Something that failed on one of the trees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// On which.
     pub side: Side,
-    /// The operating system's error number.
-    pub errno: i32,
+    /// The operating system's error number, where it gave one.
+    pub errno: Option<i32>,
 }
 
 /// How a failure counts.
@@ -169,8 +169,8 @@ impl Failure {
 
     /// A system call failed on that side; `doing` completes "failed while …".
     pub fn fault(side: Side, doing: &str, error: &io::Error) -> Self {
-        let fault = error.raw_os_error().map(|errno| Fault { side, errno });
-        Self { fault, ..Self::error(format!("{doing}: {error}")) }
+        let fault = Fault { side, errno: error.raw_os_error() };
+        Self { fault: Some(fault), ..Self::error(format!("{doing}: {error}")) }
     }
 
     /// The path is in use by somebody else just now.

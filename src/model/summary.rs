@@ -67,6 +67,8 @@ summary! {
     /// Candidates for deletion that were left alone in the end: there again at the source, changed at the
     /// destination, not empty, or perhaps the old name of a file whose copy failed.
     spared,
+    /// Candidates for deletion whose turn did not come, because the run ended before.
+    not_reached,
     /// Names that the user's globs leave out; a directory counts once.
     excluded,
     /// Files and symlinks that changed too recently to be touched.

@@ -123,11 +123,11 @@ impl Collected {
             self.examples.extend(candidates.iter().take(wanted).map(|one| directory.join(&one.name)));
         }
         if self.lost.is_none() {
-            self.lost = self.keep(item).err();
+            self.lost = self.store(item).err();
         }
     }
 
-    fn keep(&mut self, item: &Item) -> io::Result<()> {
+    fn store(&mut self, item: &Item) -> io::Result<()> {
         let drawer = self.drawers.entry(item.depth()).or_default();
         let before = drawer.open.len();
         drawer.open =

@@ -21,7 +21,8 @@ pub struct Rules {
     pub min_age: Option<MinAge>,
 }
 
-/// The age from which on files are touched: a younger one may still be on its way here.
+/// The age from which on files, and directories that would be deleted, are touched: what is younger may still be
+/// on its way here.
 #[derive(Clone, Copy, Debug)]
 pub struct MinAge {
     /// How long ago its last change must be.
@@ -36,7 +37,7 @@ const AHEAD: Duration = Duration::from_secs(24 * 3600);
 impl MinAge {
     fn is_young(self, entry: &Entry) -> bool {
         let distance = entry.mtime.distance(self.now);
-        entry.is_leaf() && distance < if entry.mtime > self.now { self.age.max(AHEAD) } else { self.age }
+        distance < if entry.mtime > self.now { self.age.max(AHEAD) } else { self.age }
     }
 }
 

@@ -36,7 +36,7 @@ impl Stage<'_> {
             return self.restore(pair);
         }
         if pair.is_kept() {
-            above.keep();
+            above.mark_kept();
             return self.restore(pair);
         }
         let emptied = Candidate { name: Name::clone(name), entry: entry.clone() };

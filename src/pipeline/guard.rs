@@ -8,33 +8,18 @@
 //! that is not mounted than a wish, and a destination that cannot take new files must not lose old
 //! ones, which may be the same files under their former names.
 
-use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
-use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Duration;
 
 use super::candidates::Collected;
 use super::stage::Stage;
 use super::{Filter, Trees};
-use crate::model::{Entry, EntryKind, Failure, Joined, Name, RelPath, Side, Timestamp, shown};
-use crate::tree::{Freshness, Tree, concerns_whole_tree};
+use crate::model::{Entry, EntryKind, Joined, Name, RelPath, Side};
+use crate::tree::{Freshness, Tree};
 
 /// A percentage never stops fewer candidates than this: in a small folder half of it is an ordinary day's work.
 const ORDINARY: u64 = 100;
-
-/// Files that could not be copied and are remembered at most; where there are more, nothing is deleted.
-const REMEMBERED: usize = 100_000;
-
-/// What may be deleted, and under which conditions.
-#[derive(Clone, Debug)]
-pub struct Deletion {
-    /// How many candidates are too many.
-    pub max: MaxDelete,
-    /// A file that must be in both roots.
-    pub require_file: Option<Name>,
-}
 
 /// More candidates than this, and none is deleted.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,7 +37,7 @@ pub enum MaxDelete {
 pub struct Withheld {
     /// How many.
     pub candidates: u64,
-    /// Why, and what to do, in a sentence or two.
+    /// Why, and what to do, in a sentence or two; names in it are as they are, not escaped.
     pub reason: String,
     /// The paths of the first few.
     pub examples: Vec<RelPath>,
@@ -64,114 +49,49 @@ impl fmt::Display for Withheld {
     }
 }
 
-impl MaxDelete {
-    /// How many candidates may be deleted, where the destination has so many entries.
-    fn allowed(self, dest_entries: u64) -> u64 {
-        match self {
-            Self::Count(count) => count,
-            // Rounded down, and exact up to 2^53 entries.
-            Self::Percent(percent) => ((dest_entries as f64 * percent / 100.0) as u64).max(ORDINARY - 1),
-            Self::Unlimited => u64::MAX,
-        }
-    }
-}
-
-/// What the copies taught about both trees.
-#[derive(Debug, Default)]
-pub(super) struct Evidence {
-    /// The first sign that the destination as a whole is in trouble.
-    trouble: OnceLock<String>,
-    uncopied: Mutex<Uncopied>,
-}
-
-/// Sizes and mtimes of source files that did not arrive.
-#[derive(Debug, Default)]
-struct Uncopied {
-    by_len: HashMap<u64, Vec<Timestamp>>,
-    count: usize,
-}
-
-impl Evidence {
-    /// A path failed.
-    pub(super) fn failed(&self, path: &RelPath, failure: &Failure) {
-        if failure.fault.is_some_and(|fault| fault.side == Side::Dest && concerns_whole_tree(fault.errno)) {
-            self.trouble.get_or_init(|| format!("{path}: {}", failure.reason));
-        }
-    }
-
-    /// A source file did not arrive: it may be what a candidate was renamed to.
-    pub(super) fn did_not_arrive(&self, source: &Entry) {
-        let Some(len) = source.file_len() else { return };
-        let mut uncopied = self.uncopied.lock().unwrap_or_else(PoisonError::into_inner);
-        uncopied.count += 1;
-        if uncopied.count <= REMEMBERED {
-            uncopied.by_len.entry(len).or_default().push(source.mtime);
-        }
-    }
-
-    /// Whether a candidate may be the former name of a file that did not arrive.
-    pub(super) fn is_wanted(&self, candidate: &Entry, threshold: Duration) -> bool {
-        let Some(len) = candidate.file_len() else { return false };
-        let uncopied = self.uncopied.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_close = |mtime: &Timestamp| mtime.distance(candidate.mtime) <= threshold;
-        uncopied.by_len.get(&len).is_some_and(|mtimes| mtimes.iter().any(is_close))
-    }
-
-    fn doubt(&self) -> Option<String> {
-        if let Some(trouble) = self.trouble.get() {
-            return Some(format!(
-                "the destination is in trouble ({trouble}), and what could not be copied may be a candidate under its \
-                 new name. Mend the destination and run again"
-            ));
-        }
-        let count = self.uncopied.lock().unwrap_or_else(PoisonError::into_inner).count;
-        (count > REMEMBERED).then(|| {
-            format!("{count} files could not be copied, and candidates may be their former names. Mend that and run again")
-        })
-    }
-}
-
 /// Why none of the candidates may be deleted; nothing where they may.
 pub(super) fn doubt(
     stage: &Stage<'_>,
     trees: &Trees,
-    deletion: &Deletion,
+    max: MaxDelete,
     collected: &Collected,
 ) -> Option<String> {
-    let dest_entries = stage.counted().dest_entries;
     let lost = || {
-        collected.lost.as_ref().map(|error| {
-        format!("the list of candidates could not be kept: {error}. Set TMPDIR to a folder on a disk with room")
-    })
+        let error = collected.lost.as_ref()?;
+        Some(format!(
+            "the list of candidates could not be kept: {error}. Set TMPDIR to a folder on a disk with room"
+        ))
     };
+    let required = stage.options.require_file.as_ref();
     lost()
-        .or_else(|| root_doubt(&trees.source, Side::Source, deletion))
-        .or_else(|| root_doubt(&trees.dest, Side::Dest, deletion))
+        .or_else(|| root_doubt(&trees.source, Side::Source, required))
+        .or_else(|| root_doubt(&trees.dest, Side::Dest, required))
         .or_else(|| emptiness(&trees.source, &stage.options.filter))
         .or_else(|| stage.evidence.doubt())
-        .or_else(|| too_many(deletion.max, collected.count, dest_entries))
+        .or_else(|| too_many(max, collected.count, stage.counted().dest_entries))
 }
 
 fn too_many(max: MaxDelete, count: u64, dest_entries: u64) -> Option<String> {
-    let allowed = max.allowed(dest_entries);
-    if count <= allowed {
-        return None;
-    }
-    let mut text = format!("{count} of {dest_entries} entries would go");
-    let written = match max {
-        MaxDelete::Count(_) => write!(text, ", more than --max-delete {allowed} allows"),
+    let (allowed, limit) = match max {
+        MaxDelete::Unlimited => return None,
+        MaxDelete::Count(allowed) => (allowed, format!("--max-delete {allowed} allows")),
         MaxDelete::Percent(percent) => {
-            write!(text, ", more than --max-delete {percent}% allows, which is {allowed}")
+            // Rounded down, and exact up to 2^53 entries.
+            let allowed = ((dest_entries as f64 * percent / 100.0) as u64).max(ORDINARY - 1);
+            (allowed, format!("--max-delete {percent}% allows, which is {allowed}"))
         }
-        MaxDelete::Unlimited => Ok(()),
     };
-    debug_assert!(written.is_ok(), "writing to a string does not fail");
-    Some(format!("{text}. If that is right, run once with --max-delete {count}"))
+    (count > allowed).then(|| {
+        format!(
+            "{count} of {dest_entries} entries would go, more than {limit}. If that is right, run once with \
+             --max-delete {count}"
+        )
+    })
 }
 
 /// The root that was opened at the start must still be what its path leads to, with the file that marks it.
-fn root_doubt(tree: &Tree, side: Side, deletion: &Deletion) -> Option<String> {
-    let (path, name) = (shown(tree.path()), side.name());
+fn root_doubt(tree: &Tree, side: Side, required: Option<&Name>) -> Option<String> {
+    let (path, name) = (tree.path().display(), side.name());
     match tree.is_in_place() {
         Ok(true) => {}
         Ok(false) => {
@@ -181,26 +101,26 @@ fn root_doubt(tree: &Tree, side: Side, deletion: &Deletion) -> Option<String> {
         }
         Err(error) => return Some(format!("{name}, {path}, cannot be looked at again: {error}")),
     }
-    let required = deletion.require_file.as_ref()?;
-    missing_file(tree, required).map(|missing| format!("{missing}. Check what is mounted there"))
+    missing_file(tree, required?).map(|missing| format!("{missing}. Check what is mounted there"))
 }
 
 /// What is wrong with the file that must be in a root; nothing where it is there.
 pub fn missing_file(tree: &Tree, name: &Name) -> Option<String> {
     let wanted = tree.path().join(OsStr::from_bytes(name));
-    match tree.root().look(name, Freshness::Server) {
-        Ok(Some(Entry { kind: EntryKind::File { .. }, .. })) => None,
-        Ok(Some(entry)) => Some(format!("the required file {} is {}", shown(&wanted), entry.kind.describe())),
-        Ok(None) => Some(format!("the required file {} is not there", shown(&wanted))),
-        Err(error) => Some(format!("the required file {} cannot be looked at: {error}", shown(&wanted))),
-    }
+    let is = match tree.root().look(name, Freshness::Server) {
+        Ok(Some(Entry { kind: EntryKind::File { .. }, .. })) => return None,
+        Ok(Some(entry)) => format!("is {}", entry.kind.describe()),
+        Ok(None) => "is not there".to_owned(),
+        Err(error) => format!("cannot be looked at: {error}"),
+    };
+    Some(format!("the required file {} {is}", wanted.display()))
 }
 
 /// An empty source is no evidence of anything.
 fn emptiness(source: &Tree, filter: &Filter) -> Option<String> {
     let mut names = filter.in_directory(RelPath::root);
     let holds = source.holds(|name, entry| !names.excludes(name, Joined::SourceOnly(entry)));
-    let path = shown(source.path());
+    let path = source.path().display();
     match holds {
         Ok(true) => None,
         Ok(false) => Some(format!(
@@ -240,35 +160,5 @@ mod tests {
         for word in ["300 of 400", "--max-delete 50%", "is 200", "--max-delete 300"] {
             assert!(told.contains(word), "{told}");
         }
-    }
-
-    #[test]
-    fn trouble_counts_at_dest_only() {
-        let no_space = std::io::Error::from_raw_os_error(28);
-        let doubt = |side| {
-            let evidence = Evidence::default();
-            evidence.failed(&"a/b".into(), &Failure::fault(side, "writing", &no_space));
-            evidence.doubt()
-        };
-        assert!(doubt(Side::Dest).unwrap().contains("a/b: writing: No space left"));
-        assert_eq!(doubt(Side::Source), None);
-    }
-
-    #[test]
-    fn a_file_that_did_not_arrive_protects_candidates_of_its_size_and_mtime() {
-        let at = |len, seconds| Entry {
-            kind: EntryKind::File { len },
-            mtime: Timestamp { seconds, nanoseconds: 0 },
-            ..Entry::unreadable(0)
-        };
-        let evidence = Evidence::default();
-        evidence.did_not_arrive(&at(5, 100));
-        let threshold = Duration::from_secs(2);
-        assert!(evidence.is_wanted(&at(5, 102), threshold));
-        assert!(!evidence.is_wanted(&at(5, 103), threshold));
-        assert!(!evidence.is_wanted(&at(6, 100), threshold));
-        assert_eq!(evidence.doubt(), None);
-        (0..REMEMBERED as u64).for_each(|len| evidence.did_not_arrive(&at(len, 0)));
-        assert!(evidence.doubt().is_some(), "too many to remember");
     }
 }

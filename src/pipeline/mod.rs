@@ -15,6 +15,7 @@ mod candidates;
 mod classify;
 mod collect;
 mod dispatch;
+mod evidence;
 mod execute;
 mod filter;
 mod gather;
@@ -22,6 +23,7 @@ mod guard;
 mod join;
 mod operation;
 mod pair;
+mod recording;
 mod scan;
 mod stage;
 
@@ -29,18 +31,18 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use crossbeam_channel::bounded;
 
 pub use self::classify::{Checksum, MinAge, Rules, classify};
 pub use self::filter::{BadPattern, Filter, FilterBuilder};
-pub use self::guard::{Deletion, MaxDelete, Withheld, missing_file};
+pub use self::guard::{MaxDelete, Withheld, missing_file};
 pub use self::join::{Sorted, join};
 use self::pair::{Pair, Stands};
+use self::recording::record;
 use self::scan::Scan;
 use self::stage::{Counts, Stage};
-use crate::model::{Outcome, RelPath, Summary, shown};
+use crate::model::{Name, Outcome, RelPath, Summary, shown};
 use crate::stop::Stop;
 use crate::tree::{Freshness, Place, Tree};
 
@@ -51,12 +53,6 @@ const BUNDLES_WAITING: usize = 512;
 
 /// Outcomes that wait to be written: some milliseconds of work, so that one slow write stops nobody.
 const OUTCOMES_WAITING: usize = 4096;
-
-/// After this long without an outcome the recorder hears that there is time.
-const IDLE: Duration = Duration::from_secs(1);
-
-/// The recorder takes outcomes up in bundles of this time: being woken for each would cost more than writing it.
-const GATHER: Duration = Duration::from_millis(5);
 
 /// The two trees, open.
 #[derive(Clone, Debug)]
@@ -79,7 +75,9 @@ pub struct Options {
     /// What is left out.
     pub filter: Filter,
     /// Under which conditions what only the destination has is deleted; nothing: it is kept.
-    pub delete_missing: Option<Deletion>,
+    pub delete_missing: Option<MaxDelete>,
+    /// A file that must be in both roots.
+    pub require_file: Option<Name>,
     /// Threads that copy, hash, make directories and delete.
     pub workers: usize,
     /// Threads that list directories.
@@ -123,6 +121,8 @@ pub trait Monitor: Sync {
     fn copied(&self, worker: usize, bytes: u64);
     /// A worker is free again.
     fn ended(&self, worker: usize);
+    /// A candidate for deletion was left alone.
+    fn spared(&self, path: &RelPath, reason: &str);
     /// An operation has its outcome.
     fn recorded(&self, outcome: &Outcome);
     /// Everything has been listed.
@@ -191,26 +191,22 @@ pub fn sync(
     stop: &Stop,
     recorder: &mut dyn Recorder,
 ) -> Synced {
-    let counts = Counts::default();
-    let result = carry_over(trees, options, monitor, stop, recorder, &counts);
-    let counts = counts.into_summary();
-    match result {
-        Ok(withheld) => Synced { counts, withheld, result: Ok(()) },
-        Err(error) => Synced { counts, withheld: None, result: Err(error) },
-    }
+    let (counts, mut withheld) = (Counts::default(), None);
+    let result = both_phases(trees, options, monitor, stop, recorder, (&counts, &mut withheld));
+    Synced { counts: counts.into_summary(), withheld, result }
 }
 
-fn carry_over(
+fn both_phases(
     trees: &Trees,
     options: &Options,
     monitor: &dyn Monitor,
     stop: &Stop,
     recorder: &mut dyn Recorder,
-    counts: &Counts,
-) -> Result<Option<Withheld>, Error> {
+    (counts, withheld): (&Counts, &mut Option<Withheld>),
+) -> Result<(), Error> {
     let root = root_pair(trees)?;
     let (outcomes, finished) = bounded(OUTCOMES_WAITING);
-    let withheld = thread::scope(|threads| {
+    thread::scope(|threads| {
         let recording = named("opslog").spawn_scoped(threads, move || {
             let recorded =
                 catch_unwind(AssertUnwindSafe(|| record(&finished, recorder, monitor, counts, stop)));
@@ -220,20 +216,17 @@ fn carry_over(
             })
         })?;
         let stage = Stage::new(options, monitor, stop, counts, outcomes);
-        let ended = scan_and_execute(&stage, trees, root).and_then(|()| delete_missing(&stage, trees));
+        let ended = carry_over(&stage, trees, root)
+            .and_then(|()| delete_missing(&stage, trees, withheld))
+            .and_then(|()| write_to_disk(&stage, trees));
         let fatal = stage.into_fatal(); // And with the stage the way to the recorder is closed.
-        let withheld = recording.join().unwrap_or(Err(Error::Panicked)).and(ended)?;
-        fatal.map_or(Ok(withheld), Err)
-    })?;
-    let sync = options.fsync == Fsync::AtEnd && !options.dry_run && counts.so_far().changes() > 0;
-    if sync && !stop.is_requested() {
-        trees.dest.root().sync_file_system().map_err(Error::Sync)?;
-    }
-    Ok(withheld)
+        recording.join().unwrap_or(Err(Error::Panicked)).and(ended)?;
+        fatal.map_or(Ok(()), Err)
+    })
 }
 
-/// Returns when everything was listed and every operation has ended.
-fn scan_and_execute(stage: &Stage<'_>, trees: &Trees, root: Arc<Pair>) -> Result<(), Error> {
+/// The first phase: returns when everything was listed and every operation has ended.
+fn carry_over(stage: &Stage<'_>, trees: &Trees, root: Arc<Pair>) -> Result<(), Error> {
     let options = stage.options;
     let (bundles, waiting) = bounded(BUNDLES_WAITING);
     thread::scope(|threads| {
@@ -252,18 +245,34 @@ fn scan_and_execute(stage: &Stage<'_>, trees: &Trees, root: Arc<Pair>) -> Result
 }
 
 /// The second phase: every copy has its result, and what only the destination has may go.
-fn delete_missing(stage: &Stage<'_>, trees: &Trees) -> Result<Option<Withheld>, Error> {
-    let Some(deletion) = &stage.options.delete_missing else { return Ok(None) };
+fn delete_missing(stage: &Stage<'_>, trees: &Trees, withheld: &mut Option<Withheld>) -> Result<(), Error> {
+    let Some(max) = stage.options.delete_missing else { return Ok(()) };
     let collected = stage.candidates.take();
-    if collected.count == 0 || stage.stop.is_requested() {
-        return Ok(None);
+    let candidates = collected.count;
+    // A write that the kernel still has before it may fail: a copy's result is not known before that.
+    let written = if candidates == 0 { Ok(()) } else { write_to_disk(stage, trees) };
+    if written.is_err() || stage.stop.is_requested() {
+        stage.count(&Summary { not_reached: candidates, ..Summary::default() });
+        return written;
     }
-    if let Some(reason) = guard::doubt(stage, trees, deletion, &collected) {
-        stage.count(&Summary { withheld: collected.count, ..Summary::default() });
-        return Ok(Some(Withheld { candidates: collected.count, reason, examples: collected.examples }));
+    if candidates == 0 {
+        return Ok(());
+    }
+    if let Some(reason) = guard::doubt(stage, trees, max, &collected) {
+        stage.count(&Summary { withheld: candidates, ..Summary::default() });
+        *withheld = Some(Withheld { candidates, reason, examples: collected.examples });
+        return Ok(());
     }
     let deleted = catch_unwind(AssertUnwindSafe(|| execute::delete(stage, trees, collected)));
-    deleted.unwrap_or(Err(Error::Panicked)).map(|()| None)
+    deleted.unwrap_or(Err(Error::Panicked))
+}
+
+/// Has the destination's file system write what was changed, where that is not done file by file.
+fn write_to_disk(stage: &Stage<'_>, trees: &Trees) -> Result<(), Error> {
+    if stage.options.fsync != Fsync::AtEnd || !stage.has_changed() || stage.stop.is_requested() {
+        return Ok(());
+    }
+    trees.dest.root().sync_file_system().map_err(Error::Sync)
 }
 
 /// A thread that shows its name in `top -H`.
@@ -279,44 +288,4 @@ fn root_pair(trees: &Trees) -> Result<Arc<Pair>, Error> {
     let stands = Stands::OnBoth { source: look(&trees.source)?, dest: look(&trees.dest)? };
     let place = |tree: &Arc<Tree>| Place::root(Arc::clone(tree));
     Ok(Pair::root(place(&trees.source), place(&trees.dest), stands))
-}
-
-/// Writes outcomes down until every sender is gone.
-///
-/// A recorder that fails asks everybody to stop and goes on emptying the queue: a full one would block the workers for ever.
-fn record(
-    finished: &Receiver<Outcome>,
-    recorder: &mut dyn Recorder,
-    monitor: &dyn Monitor,
-    counts: &Counts,
-    stop: &Stop,
-) -> Result<(), Error> {
-    let keep = |done: io::Result<()>| {
-        done.map_err(|error| {
-            stop.halt();
-            Error::Recorder(error)
-        })
-    };
-    let mut result = Ok(());
-    loop {
-        let first = finished.recv_timeout(IDLE);
-        if first.as_ref().is_err_and(RecvTimeoutError::is_disconnected) {
-            return result;
-        }
-        if first.is_err() && result.is_ok() {
-            result = keep(recorder.idle());
-        }
-        let mut part = Summary::default();
-        for outcome in first.into_iter().chain(finished.try_iter().take(OUTCOMES_WAITING)) {
-            part.add_outcome(&outcome);
-            // Written down first, told afterwards.
-            if result.is_ok() {
-                result = keep(recorder.record(&outcome));
-            }
-            monitor.recorded(&outcome);
-        }
-        counts.add(&part);
-        monitor.counted(&part);
-        thread::sleep(GATHER);
-    }
 }

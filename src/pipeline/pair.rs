@@ -148,7 +148,7 @@ impl Pair {
     }
 
     /// Notes that something in the directory stays, and so the directory does.
-    pub(super) fn keep(&self) {
+    pub(super) fn mark_kept(&self) {
         self.kept.store(true, Ordering::Relaxed);
     }
 

@@ -27,7 +27,7 @@ use super::{Error, Trees};
 use crate::model::{
     Change, Decision, Effect, Entry, EntryKind, Failure, Joined, Name, Outcome, Side, Subject, Summary,
 };
-use crate::tree::{Freshness, Listing, Tree};
+use crate::tree::{Freshness, Listing, Place, Tree};
 
 /// The stage's own state.
 pub(super) struct Scan<'a> {
@@ -38,6 +38,8 @@ pub(super) struct Scan<'a> {
     dispatch: Dispatch<'a>,
     roots: Roots,
 }
+
+const OTHER_ROOT: &str = "the other tree's root lies here: a tree cannot be synced into itself";
 
 /// The inode numbers of the two roots.
 struct Roots {
@@ -129,7 +131,7 @@ impl<'a> Scan<'a> {
     /// Joins the two listings and sends on what comes of it.
     fn compare<'s>(&'s self, scope: &Scope<'s>, pair: &Arc<Pair>, source: &Listing, dest: &Listing) {
         if source.is_log_dir() || dest.is_log_dir() {
-            pair.keep();
+            pair.mark_kept();
             return self.stage.count(&Summary { not_entered: 1, ..Summary::default() });
         }
         let mut found = Found::default();
@@ -153,7 +155,7 @@ impl<'a> Scan<'a> {
         let stays_in_use =
             dest.has_open_files() || !(self.stage.options.sweep || dest.temporaries().is_empty());
         if found.going < dest.len() || stays_in_use {
-            pair.keep();
+            pair.mark_kept();
         }
         self.dispatch.send_bundle(found.bundle);
         self.stage.collect(pair, found.candidates);
@@ -173,13 +175,12 @@ impl<'a> Scan<'a> {
         if source.is_some_and(|source| source.links > 1 && source.file_len().is_some()) {
             seen.hard_linked += 1;
         }
-        if self.is_the_other_root(pair, source, Side::Dest)
-            || self.is_the_other_root(pair, dest, Side::Source)
-        {
-            let reason = "the other tree's root lies here: a tree cannot be synced into itself".to_owned();
-            return self.fail(pair, name, joined, Failure::error(reason));
-        }
-        match (classify(joined, &self.rules), source) {
+        let decision = match self.is_the_other_root(pair, joined) {
+            true => return self.fail(pair, name, joined, Failure::error(OTHER_ROOT.to_owned())),
+            false => classify(joined, &self.rules),
+        };
+        self.note_what_stays_behind(source, &decision);
+        match (decision, source) {
             (Decision::Act(action), Some(source)) => {
                 let (name, source, dest) = (Name::new(name), source.clone(), dest.cloned());
                 let task = Task::Carry(Carry { name, source, dest, action });
@@ -192,15 +193,9 @@ impl<'a> Scan<'a> {
             }
             (Decision::KeepDest, _) => seen.newer_at_dest += 1,
             (Decision::Extra, _) if self.stage.options.delete_missing.is_some() => {
-                found.going += 1;
-                match dest.filter(|dest| dest.is_leaf()) {
-                    Some(entry) => {
-                        found.candidates.push(Candidate { name: Name::new(name), entry: entry.clone() });
-                    }
-                    None => self.descend(scope, pair, name, joined),
-                }
+                self.consider(scope, pair, name, joined, found);
             }
-            // Nothing but dest's entry can get here without a source.
+            // Nothing is acted on without a source.
             (Decision::Extra | Decision::Act(_), _) => seen.only_at_dest += 1,
             (Decision::SkipYoung, _) => seen.too_young += 1,
             (Decision::SkipSpecial, _) => seen.special += 1,
@@ -212,6 +207,32 @@ impl<'a> Scan<'a> {
                 let reason = format!("looking at {}: {}", side.name(), io::Error::from_raw_os_error(errno));
                 self.fail(pair, name, joined, Failure::error(reason));
             }
+        }
+    }
+
+    /// Deletions must know which source files the destination will not have.
+    fn note_what_stays_behind(&self, source: Option<&Entry>, decision: &Decision) {
+        let arrives = matches!(decision, Decision::Act(_) | Decision::InSync { .. } | Decision::Descend);
+        if let Some(source) = source.filter(|_| !arrives && self.stage.options.delete_missing.is_some()) {
+            self.stage.evidence.did_not_arrive(source);
+        }
+    }
+
+    /// What only the destination has: a file or symlink may go, a directory if nothing in it stays.
+    fn consider<'s>(
+        &'s self,
+        scope: &Scope<'s>,
+        pair: &Arc<Pair>,
+        name: &[u8],
+        joined: Joined<'_>,
+        found: &mut Found,
+    ) {
+        found.going += 1;
+        match joined.dest().filter(|dest| dest.is_leaf()) {
+            Some(entry) => {
+                found.candidates.push(Candidate { name: Name::new(name), entry: entry.clone() });
+            }
+            None => self.descend(scope, pair, name, joined),
         }
     }
 
@@ -227,18 +248,18 @@ impl<'a> Scan<'a> {
     /// Whether an entry of one tree is the root of the other one, which a bind mount can hide from
     /// every comparison of paths, and two mounts of one server from the comparison of devices, too: an inode
     /// number that tells so much is asked for the rest.
-    fn is_the_other_root(&self, pair: &Pair, entry: Option<&Entry>, other: Side) -> bool {
-        let (Some(entry), roots) = (entry, &self.roots) else { return false };
-        let (inode, place) = match other {
-            Side::Source => (roots.source, &pair.source),
-            Side::Dest => (roots.dest, &pair.dest),
+    fn is_the_other_root(&self, pair: &Pair, joined: Joined<'_>) -> bool {
+        let roots = &self.roots;
+        let is_root = |entry: Option<&Entry>, inode: u64, place: &Place| {
+            let Some(entry) = entry.filter(|entry| entry.inode == inode) else { return false };
+            let is_alike = || {
+                let root = place.tree().root().look_at_self(Freshness::Server);
+                // One that does not answer may be it.
+                root.map_or(true, |root| (root.mtime, root.ctime) == (entry.mtime, entry.ctime))
+            };
+            entry.kind == EntryKind::Directory && (roots.on_one || is_alike())
         };
-        let is_alike = || {
-            let root = place.tree().root().look_at_self(Freshness::Server);
-            // One that does not answer may be it.
-            root.map_or(true, |root| (root.mtime, root.ctime) == (entry.mtime, entry.ctime))
-        };
-        entry.inode == inode && entry.kind == EntryKind::Directory && (roots.on_one || is_alike())
+        is_root(joined.source(), roots.dest, &pair.dest) || is_root(joined.dest(), roots.source, &pair.source)
     }
 
     /// A name that can be neither carried nor left in peace.
@@ -251,7 +272,7 @@ impl<'a> Scan<'a> {
     /// A directory that could not be listed: what is in it is unknown, so it stays.
     fn give_up(&self, gathering: &Gathering, side: Side, error: io::Error) {
         let pair = &gathering.pair;
-        pair.keep();
+        pair.mark_kept();
         if self.stage.stop.is_requested() {
             return;
         }

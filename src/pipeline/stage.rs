@@ -1,11 +1,12 @@
 //! What the stages share: the flag to stop, whom to report to, the way to the opslog, the counts.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crossbeam_channel::Sender;
 
 use super::candidates::Candidates;
-use super::guard::Evidence;
+use super::evidence::Evidence;
 use super::pair::Pair;
 use super::{Error, Monitor, Options, execute};
 use crate::model::{Outcome, Summary, Verdict};
@@ -23,6 +24,8 @@ pub(super) struct Stage<'a> {
     pub(super) evidence: Evidence,
     counts: &'a Counts,
     outcomes: Sender<Outcome>,
+    /// Whether something was changed at the destination.
+    changed: AtomicBool,
     /// What ends the run, once something does.
     fatal: OnceLock<Error>,
 }
@@ -50,6 +53,7 @@ impl<'a> Stage<'a> {
             evidence: Evidence::default(),
             counts,
             outcomes,
+            changed: AtomicBool::new(false),
             fatal: OnceLock::new(),
         }
     }
@@ -67,8 +71,10 @@ impl<'a> Stage<'a> {
 
     /// Sends an outcome to the recorder.
     pub(super) fn record(&self, outcome: Outcome) {
-        if let Verdict::Failed(failure) = &outcome.verdict {
-            self.evidence.failed(&outcome.path, failure);
+        match &outcome.verdict {
+            Verdict::Failed(failure) => self.evidence.failed(&outcome.path, failure),
+            Verdict::Done => self.changed.store(true, Ordering::Relaxed),
+            Verdict::Planned { .. } => {}
         }
         if self.outcomes.send(outcome).is_err() {
             // It drains its queue until every sender is gone: it can only have died of a bug.
@@ -81,6 +87,11 @@ impl<'a> Stage<'a> {
         // A second reason is a consequence of the first.
         let _first = self.fatal.set(error);
         self.stop.halt();
+    }
+
+    /// Whether something was changed at the destination, as far as it is known.
+    pub(super) fn has_changed(&self) -> bool {
+        self.changed.load(Ordering::Relaxed)
     }
 
     /// What ended the run.

@@ -19,7 +19,7 @@ use crossbeam_channel::{SendTimeoutError, Sender, bounded};
 pub use console::Console;
 pub use live::{InHand, Live, Snapshot};
 pub use logging::init as init_logging;
-pub use operations::{one_line, print_plan};
+pub use operations::{one_line, print_plan, spared_line};
 pub use progress::Progress;
 pub use summary::Ending;
 
@@ -30,8 +30,8 @@ use crate::opslog::Record;
 use crate::pipeline::Monitor;
 use crate::stop::Stop;
 
-/// Failures that the summary names.
-const FIRST_FAILURES: usize = 10;
+/// So many of a kind the summary names.
+const NAMED: usize = 10;
 
 /// Operations that wait to be printed.
 const LINES_WAITING: usize = 1024;
@@ -42,8 +42,17 @@ pub struct Reporter {
     /// The numbers, for whoever draws them.
     pub live: Arc<Live>,
     printer: Option<Printer>,
-    failures: Mutex<Vec<String>>,
+    told: Mutex<Told>,
     stop: Stop,
+}
+
+/// The first of what a person should know by name, each as `what  path: reason`.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    /// What failed.
+    pub failures: Vec<String>,
+    /// Candidates for deletion that were left alone.
+    pub spared: Vec<String>,
 }
 
 /// Prints operations as they end, on a thread of its own: a terminal that was stopped, or a pipe that
@@ -61,11 +70,11 @@ impl Reporter {
     pub fn new(console: &Console, output: Output, dry_run: bool, workers: usize, stop: &Stop) -> Self {
         let prints = output.detail == Detail::Verbose && !dry_run;
         let printer = prints.then(|| Printer::start(console, output.format));
-        Self { live: Arc::new(Live::new(workers)), printer, failures: Mutex::default(), stop: stop.clone() }
+        Self { live: Arc::new(Live::new(workers)), printer, told: Mutex::default(), stop: stop.clone() }
     }
 
-    /// Ends printing, and returns the first failures as `path: reason`.
-    pub fn finish(self) -> Vec<String> {
+    /// Ends printing, and returns what is told by name.
+    pub fn finish(self) -> Told {
         if let Some(Printer { console, lines, thread, .. }) = self.printer {
             drop(lines);
             let mut patience = PRINT_PATIENCE;
@@ -78,7 +87,7 @@ impl Reporter {
                 console.close();
             }
         }
-        self.failures.into_inner().unwrap_or_else(PoisonError::into_inner)
+        self.told.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for the printer as long as the run is to go on.
@@ -133,6 +142,16 @@ impl Monitor for Reporter {
         self.live.ended(worker);
     }
 
+    fn spared(&self, path: &RelPath, reason: &str) {
+        if let Some(printer) = &self.printer {
+            self.print(printer, spared_line(path, reason, printer.format));
+        }
+        let spared = &mut self.told.lock().unwrap_or_else(PoisonError::into_inner).spared;
+        if spared.len() < NAMED {
+            spared.push(format!("spared    {path}: {reason}"));
+        }
+    }
+
     fn recorded(&self, outcome: &Outcome) {
         if let Some(printer) = &self.printer {
             self.print(printer, one_line(&Record::of(outcome), &outcome.path, printer.format));
@@ -140,8 +159,8 @@ impl Monitor for Reporter {
         let Verdict::Failed(failure) = &outcome.verdict else {
             return;
         };
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        if failures.len() < FIRST_FAILURES {
+        let failures = &mut self.told.lock().unwrap_or_else(PoisonError::into_inner).failures;
+        if failures.len() < NAMED {
             let word = match failure.cause {
                 Cause::Error => "failed",
                 Cause::Conflict => "conflict",

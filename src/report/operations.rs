@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use serde_json::json;
+
 use super::console::Console;
 use super::units::Bytes;
 use crate::cli::FormatArg;
@@ -52,6 +54,17 @@ pub fn one_line(record: &Record<'_>, path: &RelPath, format: FormatArg) -> Strin
     };
     text.push('\n');
     text
+}
+
+/// The line of a candidate for deletion that was left alone, with its end.
+pub fn spared_line(path: &RelPath, reason: &str, format: FormatArg) -> String {
+    match format {
+        FormatArg::Text => format!("spared    {path}: {reason}\n"),
+        FormatArg::Json => {
+            let filepath = String::from_utf8_lossy(path.as_bytes());
+            format!("{}\n", json!({ "type": "spared", "filepath": filepath, "reason": reason }))
+        }
+    }
 }
 
 fn for_people(record: &Record<'_>, path: &RelPath) -> String {

@@ -8,6 +8,7 @@ use super::units::{Bytes, Count, counted, elapsed, per_second};
 use crate::model::{Escaped, Summary};
 use crate::opslog::RunStatus;
 use crate::pipeline::Withheld;
+use crate::report::Told;
 
 /// Everything that is told at the end.
 #[derive(Debug)]
@@ -28,8 +29,8 @@ pub struct Ending<'a> {
     pub took: Duration,
     /// The counts.
     pub counts: &'a Summary,
-    /// The first failures, as `path: reason`.
-    pub failures: &'a [String],
+    /// What is told by name.
+    pub told: &'a Told,
     /// What ended it early.
     pub error: Option<&'a str>,
     /// Why nothing was deleted, where something would have been.
@@ -54,7 +55,8 @@ impl Ending<'_> {
             "seconds": self.took.as_secs_f64(),
             "files_skipped": self.counts.skipped(),
             "counts": counts,
-            "failures": self.failures,
+            "failures": self.told.failures,
+            "spared": self.told.spared,
             "withheld": self.withheld.map(|withheld| json!({
                 "candidates": withheld.candidates,
                 "reason": withheld.reason,
@@ -73,14 +75,9 @@ impl Ending<'_> {
             text.push_str(&format!("  {label:<12} {value}\n"));
         }
         text.push_str(&self.withheld());
-        for failure in self.failures {
-            text.push_str(&format!("  {failure}\n"));
-        }
-        let told = self.failures.len() as u64;
         let failed = self.counts.failed + self.counts.conflicts + self.counts.deferred;
-        if failed > told {
-            text.push_str(&format!("  and {} more in the opslog\n", Count(failed - told)));
-        }
+        text.push_str(&named(&self.told.failures, failed, " in the opslog"));
+        text.push_str(&named(&self.told.spared, self.counts.spared, ""));
         if let Some(path) = self.opslog {
             text.push_str(&format!("  {:<12} {}\n", "opslog", Escaped(path.as_os_str().as_encoded_bytes())));
         }
@@ -104,13 +101,8 @@ impl Ending<'_> {
         let Some(Withheld { candidates, reason, examples }) = self.withheld else { return String::new() };
         let what = counted(*candidates, "candidate", "candidates");
         let mut text = format!("  {:<12} {what} for deletion: {}\n", "withheld", Escaped(reason.as_bytes()));
-        for example in examples {
-            text.push_str(&format!("    {example}\n"));
-        }
-        match candidates - examples.len() as u64 {
-            0 => {}
-            more => text.push_str(&format!("    and {} more\n", Count(more))),
-        }
+        let examples: Vec<String> = examples.iter().map(|path| format!("  {path}")).collect();
+        text.push_str(&named(&examples, *candidates, ""));
         text
     }
 
@@ -163,7 +155,8 @@ impl Ending<'_> {
             ),
             ("deferred", counts.deferred, ": changed while being copied; the next run takes them up"),
             ("to compare", counts.to_compare, " of those in sync would be compared by content"),
-            ("spared", counts.spared, " candidates for deletion that changed, are back, or are not empty"),
+            ("spared", counts.spared, " candidates for deletion, left alone"),
+            ("not reached", counts.not_reached, " candidates for deletion; the next run looks at them again"),
             ("only at dest", counts.only_at_dest, ", kept"),
             ("excluded", counts.excluded, " names that globs leave out"),
             ("too young", counts.too_young, " files that changed too recently"),
@@ -192,4 +185,13 @@ impl Ending<'_> {
     fn rate(&self, amount: u64) -> u64 {
         per_second(amount, self.took)
     }
+}
+
+/// The first of so many, a line each, and how many more there are.
+fn named(first: &[String], of: u64, place: &str) -> String {
+    let mut text: String = first.iter().map(|line| format!("  {line}\n")).collect();
+    if let more @ 1.. = of.saturating_sub(first.len() as u64) {
+        text.push_str(&format!("  and {} more{place}\n", Count(more)));
+    }
+    text
 }

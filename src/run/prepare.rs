@@ -33,9 +33,8 @@ pub(super) fn open_log_dir(choice: &LogDirChoice) -> Result<LogDir, StartError> 
 /// Refuses roots that are not what the user says they have to be.
 pub(super) fn check_roots(config: &Config, trees: [&Tree; 2]) -> Result<(), StartError> {
     for tree in trees {
-        let path = shown(tree.path());
-        if config.require_mount && !tree.root().is_mount_point().unwrap_or(false) {
-            return Err(StartError::Refused(format!("{path} is no mount point. Mount what should be there")));
+        if config.require_mount {
+            check_mounted(tree)?;
         }
         if let Some(missing) = config.require_file.as_ref().and_then(|name| missing_file(tree, name)) {
             let hint =
@@ -44,6 +43,17 @@ pub(super) fn check_roots(config: &Config, trees: [&Tree; 2]) -> Result<(), Star
         }
     }
     Ok(())
+}
+
+fn check_mounted(tree: &Tree) -> Result<(), StartError> {
+    let path = tree.path().display();
+    match tree.root().is_mount_point() {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            Err(StartError::Refused(format!("{path} is no mount point. Mount what should be there")))
+        }
+        Err(error) => Err(StartError::Refused(format!("{path} cannot be looked at: {error}"))),
+    }
 }
 
 /// The answer to asking for the lock.

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 /// Whether an error tells of the file system as a whole, as a full disk, a lost server or a read-only mount do,
 /// and not of one path that is closed to us or has a name that cannot be. What is not known to be of one
 /// path counts as of the whole.
-pub fn concerns_whole_tree(errno: i32) -> bool {
+pub fn concerns_whole_tree(errno: Option<i32>) -> bool {
     let of_one_path = [
         Errno::ACCESS,
         Errno::AGAIN,
@@ -27,7 +27,7 @@ pub fn concerns_whole_tree(errno: i32) -> bool {
         Errno::TXTBSY,
         Errno::XDEV,
     ];
-    !of_one_path.contains(&Errno::from_raw_os_error(errno))
+    errno.is_none_or(|errno| !of_one_path.contains(&Errno::from_raw_os_error(errno)))
 }
 
 /// Whether an error tells that a name no longer leads to what it led to: it is gone, something else
@@ -54,10 +54,11 @@ mod tests {
         for whole in
             [Errno::NOSPC, Errno::DQUOT, Errno::IO, Errno::ROFS, Errno::STALE, Errno::TIMEDOUT, Errno::MFILE]
         {
-            assert!(concerns_whole_tree(whole.raw_os_error()), "{whole}");
+            assert!(concerns_whole_tree(Some(whole.raw_os_error())), "{whole}");
         }
         for one in [Errno::ACCESS, Errno::NAMETOOLONG, Errno::PERM] {
-            assert!(!concerns_whole_tree(one.raw_os_error()), "{one}");
+            assert!(!concerns_whole_tree(Some(one.raw_os_error())), "{one}");
         }
+        assert!(concerns_whole_tree(None), "a write of nothing");
     }
 }

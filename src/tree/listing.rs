@@ -14,7 +14,7 @@ use rustix::fs::RawDir;
 use rustix::io::Errno;
 
 use super::dir::{Dir, Freshness};
-use super::reserved::{Reserved, reserved};
+use super::reserved::{LOG_DIR_TAG, Reserved, reserved};
 use crate::model::{Entry, EntryKind, Name};
 
 /// Up to this many names are looked at by the thread that reads them.
@@ -203,7 +203,8 @@ impl Unseen {
     }
 }
 
-/// Whether a root holds a name that is not reserved and is `wanted`. A name that can't be looked at is there all the same.
+/// Whether a root holds a file, symlink or directory that is `wanted`: nothing reserved, no log directory,
+/// nothing that is never carried.
 pub(super) fn holds(root: &Dir, mut wanted: impl FnMut(&[u8], &Entry) -> bool) -> io::Result<bool> {
     let mut buffer = Vec::with_capacity(BUFFER);
     let mut names = RawDir::new(root, buffer.spare_capacity_mut());
@@ -213,15 +214,19 @@ pub(super) fn holds(root: &Dir, mut wanted: impl FnMut(&[u8], &Entry) -> bool) -
         if reserved(name, true).is_some() {
             continue;
         }
-        let entry = match root.entry(name, Freshness::Cached) {
-            Err(Errno::NOENT) => continue,
-            entry => entry.unwrap_or_else(|errno| Entry::unreadable(errno.raw_os_error())),
-        };
-        if wanted(name, &entry) {
+        let Ok(entry) = root.entry(name, Freshness::Cached) else { continue };
+        let takes_part = entry.is_leaf() || (entry.kind == EntryKind::Directory && !is_log_dir(root, name));
+        if takes_part && wanted(name, &entry) {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// One that is closed to us holds no logs of ours.
+fn is_log_dir(root: &Dir, name: &[u8]) -> bool {
+    let tag = root.open_dir(name).and_then(|dir| dir.look(LOG_DIR_TAG.as_bytes(), Freshness::Cached));
+    tag.is_ok_and(|tag| tag.is_some())
 }
 
 fn name_of(names: &[u8], start: u32, len: u16) -> &[u8] {

@@ -29,4 +29,4 @@ pub use place::{Opened, Place, Tree};
 pub use process::{owner_of_new_files, raise_open_files, take_umask};
 pub use reserved::LOG_DIR_TAG;
 pub use temporary::{Temporary, TemporaryNames};
-pub use trail::Trail;
+pub use trail::{TRUSTED, Trail};

@@ -9,13 +9,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::dir::Dir;
+use super::dir::{Dir, Freshness};
 use super::place::Tree;
 use crate::model::RelPath;
 
-/// What was walked longer ago is not trusted to be where it was. It bounds how long after a directory was
-/// moved away something in it may still be deleted, and saves the walk where directories follow each other.
-const TRUSTED: Duration = Duration::from_secs(1);
+/// What was walked longer ago is not trusted to be where it was, neither by the next walk nor by whoever walked
+/// there. Both together bound how long after a directory was moved away something in it may still be
+/// deleted: a second. Walking there for every name would double the price of a deletion.
+pub const TRUSTED: Duration = Duration::from_millis(500);
 
 /// A walk through one tree.
 #[derive(Debug)]
@@ -55,6 +56,8 @@ impl Trail {
         let (walked, begun) = self.steps.back().map_or((0, Instant::now()), |step| (step.depth, step.begun));
         for (name, depth) in path.names().take(depth).zip(1..).skip(walked) {
             let above = self.steps.back().map_or(self.tree.root(), |step| &step.dir);
+            // An NFS client goes on finding what it once found here until it learns that the directory has changed.
+            above.look_at_self(Freshness::Server)?;
             let step = Step { depth, dir: above.open_dir(name)?, begun };
             if self.steps.len() == self.remembered {
                 self.steps.pop_front();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
@@ -125,7 +126,7 @@ fn a_dry_run_plans_exactly_what_the_real_run_deletes() {
 
 #[test]
 fn an_empty_source_deletes_nothing_however_it_is_empty() {
-    let pair = Fixture::new();
+    let mut pair = Fixture::new();
     pair.counts(&[DELETE]).expect(&[]); // Two empty roots are in sync.
     write(&pair.b, "dir/file", "x", T0);
     expect_withheld(&pair, &["--max-delete=none"], 2, &["no entry", "not mounted"]);
@@ -134,8 +135,15 @@ fn an_empty_source_deletes_nothing_however_it_is_empty() {
     write(&pair.a, ".nfs000000000042e1f500000001", "x", T0);
     expect_withheld(&pair, &["--max-delete=none"], 2, &["no entry"]);
     write(&pair.a, "cache/x", "x", T0);
-    expect_withheld(&pair, &["--max-delete=none", "--exclude=/cache/"], 2, &["no entry"]);
-    pair.counts(&[DELETE]).expect(&[("created", 2), ("deleted", 2)]);
+    let excluded = ["--max-delete=none", "--exclude=/cache/"];
+    expect_withheld(&pair, &excluded, 2, &["no entry"]);
+    let _pipe = fifo(&pair.a, "pipe");
+    expect_withheld(&pair, &excluded, 2, &["no entry"]);
+    // Its own log directory, which it makes itself where the source's disk should be.
+    pair.logs = pair.a.join("logs");
+    expect_withheld(&pair, &excluded, 2, &["no entry"]);
+    assert!(pair.logs.join(".ha-sync-log-dir").exists());
+    pair.counts(&[DELETE]).expect(&[("created", 2), ("deleted", 2), ("special", 1), ("not_entered", 1)]);
 }
 
 #[test]
@@ -256,8 +264,12 @@ fn what_is_left_alone_keeps_its_directory_and_those_above() {
     write(&pair.b, "old/log/sub/.ha-sync-log-dir", "", T0);
     write(&pair.b, "old/silly/sub/.nfs000000000042e1f500000001", "x", T0);
     write(&pair.b, "old/temporary/sub/.ha-sync.0123456789abcdef.00000001.tmp", "in use", T0);
-    for dir in ["fifo", "excluded", "young", "silly", "temporary"] {
-        date(&pair.b.join(format!("old/{dir}/sub")), T0 + 7, 0);
+    write(&pair.b, "young-dir/file", "x", T0);
+    for (path, seen) in
+        look(&pair.b).iter().filter(|(path, seen)| seen.kind == Kind::Dir && path.starts_with(b"old"))
+    {
+        date(&pair.b.join(std::ffi::OsStr::from_bytes(path)), T0 + 7, 0);
+        assert_ne!(seen.mtime, (T0 + 7, 0));
     }
     // Without the lock a temporary may be another run's.
     let counts = pair.counts(&[DELETE, "--lock=none", "--exclude=keep.me", "--min-age=1h"]);
@@ -266,7 +278,7 @@ fn what_is_left_alone_keeps_its_directory_and_those_above() {
         ("deleted", files + 2), // And two directories, mixed/sub and mixed.
         ("special", 1),
         ("excluded", 1),
-        ("too_young", 1),
+        ("too_young", 2), // The upload, and a directory that somebody has just made.
         ("not_entered", 1),
     ]);
     let left = look(&pair.b);
@@ -275,6 +287,7 @@ fn what_is_left_alone_keeps_its_directory_and_those_above() {
         "old/excluded/sub/keep.me",
         "old/young/sub/upload",
         "old/log/sub/file",
+        "young-dir/file",
         "old/silly/sub/.nfs000000000042e1f500000001",
         "old/temporary/sub/.ha-sync.0123456789abcdef.00000001.tmp",
     ] {
@@ -295,7 +308,7 @@ fn what_is_left_alone_keeps_its_directory_and_those_above() {
         ("deleted", 2),
         ("special", 1),
         ("excluded", 1),
-        ("too_young", 1),
+        ("too_young", 2), // The upload, and a directory that somebody has just made.
         ("not_entered", 1),
     ]);
     assert!(!pair.b.join("old/temporary").exists());

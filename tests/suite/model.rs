@@ -152,8 +152,8 @@ proptest! {
 
 /// A run with deletion, by the model.
 struct Mirror {
-    /// Sizes and mtimes of files that were to be read and could not be.
-    unread: Vec<(usize, i64)>,
+    /// Sizes and mtimes of source files that dest does not hold in this version.
+    not_arrived: Vec<(usize, i64)>,
     failed: u64,
     conflicts: u64,
     /// What only dest has.
@@ -163,7 +163,7 @@ struct Mirror {
 impl Mirror {
     /// Both phases: what dest holds afterwards.
     fn run(source: &Names, dest: &Names) -> (Self, Names) {
-        let mut mirror = Self { unread: Vec::new(), failed: 0, conflicts: 0, candidates: 0 };
+        let mut mirror = Self { not_arrived: Vec::new(), failed: 0, conflicts: 0, candidates: 0 };
         let mut after = mirror.copy(source, dest);
         if !source.is_empty() {
             mirror.delete(source, &mut after);
@@ -174,6 +174,14 @@ impl Mirror {
     fn copy(&mut self, source: &Names, dest: &Names) -> Names {
         let mut after = dest.clone();
         for (name, ours) in source {
+            if let (Node::File { content, mtime, is_closed }, theirs) = (ours, dest.get(name)) {
+                let arrives =
+                    theirs.is_none_or(|theirs| is_in_sync(ours, theirs) || source_wins(ours, theirs));
+                let is_read = theirs.is_none_or(|theirs| source_wins(ours, theirs));
+                if !arrives || (is_read && *is_closed) {
+                    self.not_arrived.push((content.len(), *mtime));
+                }
+            }
             let node = match (ours, dest.get(name)) {
                 (Node::Dir { .. }, Some(theirs)) if !matches!(theirs, Node::Dir { .. }) => {
                     self.conflict(theirs)
@@ -190,10 +198,7 @@ impl Mirror {
                     Some(Node::Dir { names: self.copy(names, inner), is_closed: false })
                 }
                 (ours, Some(theirs)) if !source_wins(ours, theirs) => Some(theirs.clone()),
-                (Node::File { content, mtime, is_closed: true }, theirs) => {
-                    self.unread.push((content.len(), *mtime));
-                    self.fail(theirs)
-                }
+                (Node::File { is_closed: true, .. }, theirs) => self.fail(theirs),
                 (ours, _) => Some(ours.clone()),
             };
             match node {
@@ -235,13 +240,22 @@ impl Mirror {
         match theirs {
             Node::Link { .. } => false,
             Node::File { content, mtime, .. } => {
-                self.unread.iter().any(|(len, at)| *len == content.len() && (at - *mtime).abs() <= 2)
+                self.not_arrived.iter().any(|(len, at)| *len == content.len() && (at - *mtime).abs() <= 2)
             }
             Node::Dir { names, .. } => {
                 names.retain(|_, inner| self.stays(inner));
                 !names.is_empty()
             }
         }
+    }
+}
+
+fn is_in_sync(ours: &Node, theirs: &Node) -> bool {
+    match (ours, theirs) {
+        (Node::File { content: a, mtime: at, .. }, Node::File { content: b, mtime: bt, .. }) => {
+            a.len() == b.len() && (at - bt).abs() <= 2
+        }
+        _ => false,
     }
 }
 

@@ -7,28 +7,56 @@
 //! `unlink`, directories by `rmdir`, which takes only empty ones.
 
 use std::io;
-use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use rayon::iter::{ParallelBridge as _, ParallelIterator as _};
 
-use super::step::{Doing, Halt, Step};
+use super::step::{Doing, Halt};
 use crate::model::{
-    Change, Effect, Entry, EntryKind, Outcome, RelPath, Side, Subject, Summary, Timestamp, Verdict,
+    Change, Effect, Entry, EntryKind, Failure, Outcome, RelPath, Side, Subject, Summary, Timestamp, Verdict,
 };
 use crate::pipeline::candidates::{BATCH, Batch, Candidate, Collected, Item};
 use crate::pipeline::stage::Stage;
 use crate::pipeline::{Error, Trees};
-use crate::tree::{Dir, Freshness, Trail, is_elsewhere, set_mtime};
+use crate::tree::{Dir, Freshness, TRUSTED, Trail, is_elsewhere, set_mtime};
 
-/// The ways of one worker through the two trees.
+/// How long a run that is to end goes on setting mtimes of directories in which it has deleted something.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Directories that one worker's way through one tree keeps open at most.
+const REMEMBERED: usize = 64;
+
+/// The second phase of a run, while it lasts.
+struct Deletion<'d, 'a> {
+    stage: &'d Stage<'a>,
+    /// The ways of each worker through the two trees.
+    trails: Vec<Mutex<Trails>>,
+    /// Candidates that had their turn.
+    tried: AtomicU64,
+    /// When it was first seen that the run is to end.
+    stopped: OnceLock<Instant>,
+}
+
 struct Trails {
     source: Trail,
     dest: Trail,
 }
 
-/// Deletes all candidates, or says of all that they would be deleted. One depth after the other: what lies
-/// deeper is gone before its directory's turn comes.
+/// Why a candidate is still there.
+#[derive(Clone, Debug)]
+enum Refusal {
+    /// It is not what it was taken for.
+    Spared(&'static str),
+    /// A system call failed.
+    Failed(Failure),
+}
+
+type Tried<T> = Result<T, Refusal>;
+
+/// Deletes all candidates or, in a dry run, says of all that they would be deleted. One depth after the other:
+/// what lies deeper is gone before its directory's turn comes.
 pub(in crate::pipeline) fn delete(
     stage: &Stage<'_>,
     trees: &Trees,
@@ -41,27 +69,22 @@ pub(in crate::pipeline) fn delete(
         .thread_name(|index| format!("delete-{index}"))
         .build()
         .map_err(io::Error::other)?;
-    let remembered = |spare: usize| (spare / workers).clamp(1, 64);
-    let trails = || Trails {
-        source: Trail::new(&trees.source, remembered(trees.source.spare_handles())),
-        dest: Trail::new(&trees.dest, remembered(trees.dest.spare_handles())),
-    };
-    let trails: Vec<Mutex<Trails>> = (0..workers).map(|_| Mutex::new(trails())).collect();
+    let deletion = Deletion::new(stage, trees);
     let portion = portion(collected.count, workers);
+    let mut result = Ok(());
     for depth in collected.depths() {
+        // Where the run is to end: the directories in which something was deleted last are in this drawer.
+        let is_last = stage.stop.is_requested();
         let drawer = collected.drawer(depth).flat_map(|item| portions(item, portion));
-        pool.install(|| {
-            drawer.par_bridge().try_for_each(|item| {
-                let worker = rayon::current_thread_index().unwrap_or(0);
-                // Every thread has its own: nobody waits here.
-                let mut trails = trails[worker].lock().unwrap_or_else(PoisonError::into_inner);
-                stage.take_up(worker, &mut trails, item?);
-                Ok(())
-            })
-        })
-        .map_err(Error::Candidates)?;
+        result =
+            pool.install(|| drawer.par_bridge().try_for_each(|item| item.map(|item| deletion.take_up(item))));
+        if is_last || result.is_err() {
+            break;
+        }
     }
-    Ok(())
+    let not_reached = collected.count - deletion.tried.into_inner();
+    stage.count(&Summary { not_reached, ..Summary::default() });
+    result.map_err(Error::Candidates)
 }
 
 /// How many candidates one worker takes at a time: few enough that all workers get some.
@@ -82,118 +105,150 @@ fn portions(item: io::Result<Item>, portion: usize) -> Vec<io::Result<Item>> {
     }
 }
 
-impl Stage<'_> {
-    fn take_up(&self, worker: usize, trails: &mut Trails, item: Item) {
-        if self.stop.is_requested() {
-            return;
-        }
+impl<'d, 'a> Deletion<'d, 'a> {
+    fn new(stage: &'d Stage<'a>, trees: &Trees) -> Self {
+        let workers = stage.options.workers;
+        let remembered = |spare: usize| (spare / workers).clamp(1, REMEMBERED);
+        let trails = || Trails {
+            source: Trail::new(&trees.source, remembered(trees.source.spare_handles())),
+            dest: Trail::new(&trees.dest, remembered(trees.dest.spare_handles())),
+        };
+        let trails = (0..workers).map(|_| Mutex::new(trails())).collect();
+        Self { stage, trails, tried: AtomicU64::new(0), stopped: OnceLock::new() }
+    }
+
+    fn take_up(&self, item: Item) {
+        let worker = rayon::current_thread_index().unwrap_or(0);
+        // Every thread has its own: nobody waits here.
+        let mut trails = self.trails[worker].lock().unwrap_or_else(PoisonError::into_inner);
         match item {
-            Item::Delete(batch) => self.delete_batch(worker, trails, &batch),
-            Item::Restore { directory, mtime } if !self.options.dry_run => {
-                self.restore_directory(&mut trails.dest, directory, mtime);
-            }
-            Item::Restore { .. } => {}
+            Item::Delete(batch) => self.delete_batch(worker, &mut trails, &batch),
+            Item::Restore { .. } if self.stage.options.dry_run || self.is_late() => {}
+            Item::Restore { directory, mtime } => self.restore_directory(&mut trails.dest, directory, mtime),
         }
     }
 
+    /// Whether the run was to end some time ago.
+    fn is_late(&self) -> bool {
+        self.stage.stop.is_requested() && self.stopped.get_or_init(Instant::now).elapsed() > GRACE
+    }
+
+    /// Opens the batch's directories, and opens them anew when they have been open for a while.
     fn delete_batch(&self, worker: usize, trails: &mut Trails, batch: &Batch) {
-        let directories = match self.options.dry_run {
-            true => Ok(None),
-            false => open(trails, batch).map(Some),
-        };
-        for candidate in &batch.candidates {
-            if self.stop.is_requested() {
-                return;
-            }
-            let (path, started) = (batch.directory.join(&candidate.name), SystemTime::now());
-            self.monitor.started(worker, &path, 0);
-            let deleted = match &directories {
-                Ok(Some(directories)) => self.delete_one(directories, candidate),
-                Ok(None) => Ok(()),
-                Err(halt) => Err(halt.clone()),
+        let mut candidates = batch.candidates.iter().peekable();
+        while candidates.peek().is_some() {
+            let walked = Instant::now();
+            let directories = match self.stage.options.dry_run {
+                true => Ok(None),
+                false => open(trails, batch).map(Some),
             };
-            self.tell(path, candidate, started, deleted);
-            self.monitor.ended(worker);
+            for candidate in candidates.by_ref() {
+                if self.stage.stop.is_requested() {
+                    return;
+                }
+                let directories = directories.as_ref().map(Option::as_ref).map_err(Clone::clone);
+                self.try_one(worker, batch, candidate, directories);
+                if walked.elapsed() > TRUSTED {
+                    break;
+                }
+            }
         }
     }
 
-    fn delete_one(&self, directories: &Directories<'_>, candidate: &Candidate) -> Step<()> {
-        let Candidate { name, entry } = candidate;
-        if self.evidence.is_wanted(entry, self.options.rules.mtime_threshold) {
-            return Err(Halt::Overtaken);
-        }
-        if let Some(source) = directories.source {
-            expect_absent(source, name)?;
-        }
-        let dest = directories.dest;
-        let now = dest.look(name, Freshness::Server).at_dest("looking at the destination again")?;
-        if !now.is_some_and(|now| is_still(&now, entry)) {
-            return Err(Halt::Overtaken);
-        }
-        let deleted = match entry.kind {
-            EntryKind::Directory => dest.remove_dir(name),
-            _ => dest.unlink(name),
+    fn try_one(
+        &self,
+        worker: usize,
+        batch: &Batch,
+        candidate: &Candidate,
+        directories: Tried<Option<&Directories<'_>>>,
+    ) {
+        let (path, started) = (batch.directory.join(&candidate.name), SystemTime::now());
+        self.stage.monitor.started(worker, &path, 0);
+        let threshold = self.stage.options.rules.mtime_threshold;
+        let deleted = match self.stage.evidence.protects(&candidate.entry, threshold) {
+            Some(reason) => Err(Refusal::Spared(reason)),
+            None => {
+                directories.and_then(|directories| directories.map_or(Ok(()), |open| open.delete(candidate)))
+            }
         };
-        unless_overtaken(deleted, Side::Dest, "deleting")
+        self.tell(path, candidate, started, deleted);
+        self.tried.fetch_add(1, Ordering::Relaxed);
+        self.stage.monitor.ended(worker);
     }
 
-    fn tell(&self, path: RelPath, candidate: &Candidate, started: SystemTime, deleted: Step<()>) {
+    fn tell(&self, path: RelPath, candidate: &Candidate, started: SystemTime, deleted: Tried<()>) {
         let size_before = candidate.entry.file_len();
         let effect = Effect { size_before, ..Effect::new(Change::Delete, Subject::of(&candidate.entry)) };
         let verdict = match deleted {
-            Ok(()) if self.options.dry_run => Verdict::Planned { compares: false },
+            Ok(()) if self.stage.options.dry_run => Verdict::Planned { compares: false },
             Ok(()) => Verdict::Done,
-            Err(Halt::Failed(failure)) => Verdict::Failed(failure),
-            Err(Halt::Overtaken | Halt::SourceChanged | Halt::Stopped) => {
-                return self.count(&Summary { spared: 1, ..Summary::default() });
+            Err(Refusal::Failed(failure)) => Verdict::Failed(failure),
+            Err(Refusal::Spared(reason)) => {
+                self.stage.monitor.spared(&path, reason);
+                return self.stage.count(&Summary { spared: 1, ..Summary::default() });
             }
         };
-        self.record(Outcome { path, effect, started, ended: SystemTime::now(), verdict });
+        self.stage.record(Outcome { path, effect, started, ended: SystemTime::now(), verdict });
     }
 
     /// Sets the mtime of a directory in which something was deleted.
     fn restore_directory(&self, dest: &mut Trail, directory: RelPath, mtime: Timestamp) {
         let started = SystemTime::now();
         let opened = dest.open(&directory, usize::MAX);
-        let restored = unless_overtaken(opened, Side::Dest, "opening the directory").and_then(|dir| {
+        let restored = unless_elsewhere(opened, Side::Dest, "opening the directory").and_then(|dir| {
             let has = dir.look_at_self(Freshness::Cached).at_dest("looking at the directory")?;
             let set = if has.mtime == mtime { Ok(()) } else { set_mtime(dir, mtime) };
-            self.tolerate_directory_time(set).at_dest("setting the directory's mtime")
+            Ok(self.stage.tolerate_directory_time(set).at_dest("setting the directory's mtime")?)
         });
-        if let Err(Halt::Failed(failure)) = restored {
+        if let Err(Refusal::Failed(failure)) = restored {
             let effect = Effect::new(Change::Update, Subject::Directory);
-            self.record(Outcome::failed(directory, effect, started, failure));
+            self.stage.record(Outcome::failed(directory, effect, started, failure));
         }
     }
 }
 
 /// The open directories of one batch.
 struct Directories<'t> {
-    /// Where each name must be absent; nothing where a directory on the way is, and so all below it.
-    source: Option<&'t Dir>,
+    source: &'t Dir,
+    /// A name in `source` whose absence tells that of the whole batch; nothing where each name has to be looked up.
+    missing: Option<&'t [u8]>,
     dest: &'t Dir,
 }
 
-fn open<'t>(trails: &'t mut Trails, batch: &Batch) -> Step<Directories<'t>> {
+fn open<'t>(trails: &'t mut Trails, batch: &'t Batch) -> Tried<Directories<'t>> {
     let source = trails.source.open(&batch.directory, batch.shared);
-    let source: &Dir = unless_overtaken(source, Side::Source, "opening the source directory")?;
+    let source: &Dir = unless_elsewhere(source, Side::Source, "opening the source directory")?;
     // An NFS client that has seen a name absent goes on saying so, even when the name is asked of the
-    // server, until it learns that the directory has changed (Linux, `nfs_neg_need_reval`): ask for that first.
+    // server, until it learns that the directory has changed (Linux, `fs/nfs/dir.c`): ask for that first.
     source.look_at_self(Freshness::Server).at_source("looking at the source directory again")?;
-    let first_missing = batch.directory.names().nth(batch.shared);
-    if let Some(name) = first_missing {
-        expect_absent(source, name)?;
-    }
+    let missing = batch.directory.names().nth(batch.shared);
     let dest = trails.dest.open(&batch.directory, usize::MAX);
-    let dest = unless_overtaken(dest, Side::Dest, "opening the destination directory")?;
-    Ok(Directories { source: first_missing.is_none().then_some(source), dest })
+    let dest = unless_elsewhere(dest, Side::Dest, "opening the destination directory")?;
+    Ok(Directories { source, missing, dest })
 }
 
-/// Only a name that the source denies is absent: any other error says nothing.
-fn expect_absent(source: &Dir, name: &[u8]) -> Step<()> {
-    match source.look(name, Freshness::Server).at_source("looking at the source again")? {
-        None => Ok(()),
-        Some(_) => Err(Halt::Overtaken),
+impl Directories<'_> {
+    fn delete(&self, Candidate { name, entry }: &Candidate) -> Tried<()> {
+        // Only a name that the source denies is absent: any error says nothing.
+        let absent = self.missing.unwrap_or(name);
+        if self.source.look(absent, Freshness::Server).at_source("looking at the source again")?.is_some() {
+            return Err(Refusal::Spared("it is there again at the source"));
+        }
+        match self.dest.look(name, Freshness::Server).at_dest("looking at the destination again")? {
+            Some(now) if is_still(&now, entry) => {}
+            Some(_) => return Err(Refusal::Spared("it has changed since it was scanned")),
+            None => return Err(Refusal::Spared("it is gone already")),
+        }
+        let deleted = match entry.kind {
+            EntryKind::Directory => self.dest.remove_dir(name),
+            _ => self.dest.unlink(name),
+        };
+        match deleted {
+            Err(error) if is_elsewhere(&error) && entry.kind == EntryKind::Directory => {
+                Err(Refusal::Spared("there is something in it"))
+            }
+            deleted => unless_elsewhere(deleted, Side::Dest, "deleting"),
+        }
     }
 }
 
@@ -204,15 +259,26 @@ fn is_still(now: &Entry, scanned: &Entry) -> bool {
         // What was deleted in it has changed its times; that it is empty is for `rmdir` to say.
         EntryKind::Directory => is_the_same,
         // Deleting one name of a file changes the ctime under its other names.
-        EntryKind::File { .. } if scanned.links > 1 => is_the_same && now.mtime == scanned.mtime,
+        EntryKind::File { .. } if now.links < scanned.links => is_the_same && now.mtime == scanned.mtime,
         _ => now.is_same_version_as(scanned),
     }
 }
 
-/// That something was moved, replaced or filled meanwhile is no failure.
-fn unless_overtaken<T>(result: io::Result<T>, side: Side, doing: &str) -> Step<T> {
+/// That something was moved or replaced meanwhile is no failure.
+fn unless_elsewhere<T>(result: io::Result<T>, side: Side, doing: &str) -> Tried<T> {
     match result {
-        Err(error) if is_elsewhere(&error) => Err(Halt::Overtaken),
-        result => result.on(side, doing),
+        Err(error) if is_elsewhere(&error) => Err(Refusal::Spared("it is no longer where it was")),
+        result => Ok(result.on(side, doing)?),
+    }
+}
+
+impl From<Halt> for Refusal {
+    fn from(halt: Halt) -> Self {
+        match halt {
+            Halt::Failed(failure) => Self::Failed(failure),
+            Halt::Overtaken | Halt::SourceChanged | Halt::Stopped => {
+                Self::Spared("it has changed since it was scanned")
+            }
+        }
     }
 }

@@ -79,6 +79,7 @@ impl Stage<'_> {
             // Made by somebody else since the scan. What it holds is looked at when it is met.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let found = parent.look(name, Freshness::Server).at_dest("looking at what is there")?;
+                found.iter().for_each(|entry| self.evidence.met(entry));
                 let is_directory = found.is_some_and(|entry| entry.kind == EntryKind::Directory);
                 return if is_directory { Ok(Made::Found) } else { Err(error).at_dest("creating it") };
             }

@@ -185,6 +185,7 @@ mod tests {
             rules,
             filter: Filter::builder().build().unwrap(),
             delete_missing: None,
+            require_file: None,
             workers: 1,
             scan_threads: 1,
             hash_copies: true,

@@ -1,4 +1,5 @@
-//! Execute: the workers. Each takes operations off the queue and carries them out one by one.
+//! Execute: the workers. Each takes operations off the queue and carries them out one by one; when all
+//! copies have ended, they delete (see `delete`).
 //!
 //! In comes an [`Operation`] with the entries that its decision rests on; out goes an
 //! [`Outcome`]. An operation that finds something else than what was scanned looks again,
@@ -129,6 +130,9 @@ impl<'a> Stage<'a> {
     /// Counts, and logs what changed.
     fn conclude(&self, done: Done, operation: &Operation, path: RelPath, started: SystemTime) {
         let none = Summary::default();
+        if !matches!(done, Done::Changed(_) | Done::InSync { .. } | Done::ToCompare { .. }) {
+            self.did_not_arrive(operation);
+        }
         self.count(&match done {
             Done::InSync { close } => Summary { in_sync: 1, close_mtimes: close.into(), ..none },
             Done::ToCompare { close } => {
@@ -150,15 +154,22 @@ impl<'a> Stage<'a> {
         });
     }
 
+    /// Deletions must know which source files the destination does not have now.
+    fn did_not_arrive(&self, operation: &Operation) {
+        if let Task::Carry(carry) = &operation.task
+            && self.options.delete_missing.is_some()
+        {
+            self.evidence.did_not_arrive(&carry.source);
+        }
+    }
+
     fn fail(&self, halt: Halt, operation: &Operation, path: RelPath, started: SystemTime) {
         let failure = match halt {
             Halt::Stopped => return, // Nothing was done, and the next run does it.
             Halt::Failed(failure) => failure,
             Halt::Overtaken | Halt::SourceChanged => Failure::deferred("changed while being copied"),
         };
-        if let Task::Carry(carry) = &operation.task {
-            self.evidence.did_not_arrive(&carry.source);
-        }
+        self.did_not_arrive(operation);
         self.record(Outcome::failed(path, operation.intent(), started, failure));
     }
 }
@@ -208,6 +219,9 @@ impl<'w> Work<'w, '_> {
             .open_dest_dir()?
             .look(name, Freshness::Server)
             .at_dest("looking at the destination again")?;
+        if let (None, Some(found)) = (&self.carry.dest, &dest) {
+            self.stage.evidence.met(found);
+        }
         let decision = Joined::new(source.as_ref(), dest.as_ref())
             .map(|joined| classify(joined, &self.stage.options.rules));
         Ok(match (decision, source) {

@@ -8,7 +8,7 @@ use crate::model::{Failure, Side};
 pub(super) type Step<T> = Result<T, Halt>;
 
 /// Why an operation does not go on.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) enum Halt {
     /// A system call failed: the path has failed.
     Failed(Failure),
