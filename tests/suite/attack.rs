@@ -93,6 +93,13 @@ fn no_symlink_leads_a_sync_with_deletion_out_of_the_trees() {
     let dest = look(&pair.b);
     let kept = dest.keys().filter(|path| path.windows(5).any(|part| part == b"kept-")).count();
     assert_eq!(kept, DIRECTORIES * 10, "what the source has is at dest");
+    let in_swapped = pair.opslogs().into_iter().flatten().filter(|row| {
+        let is_swapped = |path: &str| path.starts_with("dir-") || path.starts_with("link-");
+        row["operation"] == "delete"
+            && row["status"] == "success"
+            && row["filepath"].as_str().is_some_and(is_swapped)
+    });
+    assert!(in_swapped.count() > 20, "it was deleted in swapped directories, too");
     assert!(runs > 10 && deleted > 100 && created > 10, "{runs} runs, {deleted} deleted, {created} carried");
     assert!(swaps.load(Ordering::Relaxed) > 10_000, "{swaps:?} swaps");
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::process::Command;
 
 use crate::fixture::*;
 
@@ -259,8 +260,7 @@ fn what_is_left_alone_keeps_its_directory_and_those_above() {
     }
     let _pipe = fifo(&pair.b, "old/fifo/sub/pipe");
     write(&pair.b, "old/excluded/sub/keep.me", "x", T0);
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    write(&pair.b, "old/young/sub/upload", "x", i64::try_from(now).unwrap());
+    write(&pair.b, "old/young/sub/upload", "x", now());
     write(&pair.b, "old/log/sub/.ha-sync-log-dir", "", T0);
     write(&pair.b, "old/silly/sub/.nfs000000000042e1f500000001", "x", T0);
     write(&pair.b, "old/temporary/sub/.ha-sync.0123456789abcdef.00000001.tmp", "in use", T0);
@@ -391,6 +391,163 @@ fn a_tree_deeper_than_path_max_and_than_a_threads_stack_is_deleted() {
     write_at(&deep_dir(&pair.b, "d", depth, true), "bottom", b"deep");
     pair.counts(&[DELETE, "--max-delete=none"]).expect(&[("deleted", depth as u64 + 1)]);
     assert_eq!(look(&pair.b).len(), 3);
+}
+
+/// A file system that takes upper and lower case for the same, until this goes.
+struct Folding {
+    mounted: std::path::PathBuf,
+    server: std::process::Child,
+}
+
+impl Folding {
+    fn at(mounted: &Path, store: &Path) -> Self {
+        fs::create_dir_all(store).unwrap();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/folding-fs");
+        let server = Command::new(script).arg(store).arg(mounted).spawn().unwrap();
+        let device = fs::metadata(mounted).unwrap().dev();
+        wait_until("it is mounted", || fs::metadata(mounted).is_ok_and(|meta| meta.dev() != device));
+        Self { mounted: mounted.to_owned(), server }
+    }
+}
+
+impl Drop for Folding {
+    fn drop(&mut self) {
+        // It ends when it is unmounted.
+        run(Command::new("umount").arg(&self.mounted));
+        self.server.wait().unwrap();
+    }
+}
+
+/// What dest calls `Photos` is what the source calls `photos`: nobody may delete one for the other.
+#[test]
+fn names_that_differ_only_in_case_are_safe_where_dest_takes_them_for_the_same() {
+    let pair = Fixture::new();
+    ["kept", "dir/kept"].into_iter().for_each(|name| drop(write(&pair.a, name, "x", T0)));
+    let store = pair.scratch.path().join("store");
+    let _folding = Folding::at(&pair.b, &store);
+    for name in ["kept", "dir/kept", "Photos/1", "Photos/Sub/2", "Other", "gone", "Gone-dir/x"] {
+        write(&pair.b, name, "x", T0);
+    }
+    for name in ["photos/1", "photos/sub/2", "OTHER"] {
+        write(&pair.a, name, "x", T0);
+    }
+    let (source, kept) = (look(&pair.a), ["Photos/1", "Photos/Sub/2", "Other", "kept", "dir/kept"]);
+    let ran = pair.sync(&[DELETE, "--format=json"]);
+    assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+    let counts = Counts(ran.summary());
+    assert_eq!((counts.get("deleted"), counts.get("spared")), (3, 5), "{}", ran.stdout);
+    assert!(ran.stdout.contains("under another spelling"), "{}", ran.stdout);
+    for name in kept {
+        assert!(store.join(name).exists(), "{name}: {}", ran.stdout);
+    }
+    // And the opposite run finds the source's names in dest's.
+    let back = run(pair.command_between(&pair.b, &pair.a).args([DELETE, "--format=json"]));
+    assert_eq!(Counts(back.summary()).get("deleted"), 0, "{}", back.stdout);
+    let now = look(&pair.a);
+    source.keys().for_each(|path| assert!(now.contains_key(path), "{}", String::from_utf8_lossy(path)));
+}
+
+/// The new name is taken by something that no file replaces, so the former one is all that dest has of it.
+#[test]
+fn the_former_name_of_a_file_that_was_not_carried_for_whatever_reason_stays() {
+    let taken: [(&str, fn(&Path)); 4] = [
+        ("a directory", |dest| fs::create_dir(dest).unwrap()),
+        ("a fifo", |dest| drop(fifo(dest.parent().unwrap(), "taken"))),
+        ("a newer file", |dest| drop(write(dest.parent().unwrap(), "taken", "newer", T0 + 9000))),
+        ("a young file", |dest| {
+            write(dest.parent().unwrap(), "taken", "older", now());
+        }),
+    ];
+    for (what, take) in taken {
+        let pair = in_sync();
+        write(&pair.b, "former", "content", T0 + 50);
+        write(&pair.a, "taken", "content", T0 + 50);
+        write(&pair.b, "gone", "x", T0);
+        take(&pair.b.join("taken"));
+        for dry in ["--dry-run=true", "--dry-run=false"] {
+            let ran = pair.sync(&[DELETE, "--min-age=1h", "--format=json", dry]);
+            assert!(matches!(ran.code, Some(0 | 1)), "{what}: {}{}", ran.stdout, ran.stderr);
+            let counts = Counts(ran.summary());
+            assert_eq!((counts.get("spared"), counts.get("deleted")), (1, 1), "{what}: {}", ran.stdout);
+            assert!(
+                ran.summary()["spared"][0].as_str().unwrap().contains("former name"),
+                "{what}: {}",
+                ran.stdout
+            );
+        }
+        assert!(pair.b.join("former").exists() && !pair.b.join("gone").exists(), "{what}");
+    }
+}
+
+#[test]
+fn what_is_spared_is_named_with_its_reason() {
+    let pair = in_sync();
+    chmod(&write(&pair.a, "new-name", "content", T0 + 50), 0o000);
+    write(&pair.b, "old-name", "content", T0 + 50);
+    let line = "spared    old-name: it may be the former name of a file that could not be carried over\n";
+    let told = as_nobody(&pair, &[DELETE]).stdout;
+    assert!(told.contains(&format!("  {line}")), "{told}");
+    let verbose = as_nobody(&pair, &[DELETE, "--verbose"]).stdout;
+    assert!(verbose.starts_with(line) || verbose.contains(&format!("\n{line}")), "{verbose}");
+}
+
+#[test]
+fn copies_are_on_disk_before_anything_is_deleted() {
+    let pair = in_sync();
+    write(&pair.a, "new", "x", T0);
+    write(&pair.b, "old", "x", T0);
+    let trace = pair.scratch.path().join("trace");
+    let command = pair.command();
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-y", "-e", "trace=renameat2,syncfs,unlinkat", "-o"]).arg(&trace);
+    let ran = run(strace.arg(command.get_program()).args(command.get_args()).arg(DELETE));
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let calls = fs::read_to_string(&trace).unwrap();
+    let places = ["renameat2(", "syncfs(", "unlinkat("].map(|word| calls.find(word).unwrap());
+    assert!(places.is_sorted(), "{calls}");
+
+    write(&pair.a, "newer", "x", T0);
+    write(&pair.b, "old", "x", T0);
+    let command = pair.command();
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-o", "/dev/null", "-e", "inject=syncfs:error=ENOSPC"]);
+    let ran = run(strace.arg(command.get_program()).args(command.get_args()).args([DELETE, "--format=json"]));
+    assert_eq!(ran.code, Some(5), "{}{}", ran.stdout, ran.stderr);
+    Counts(ran.summary()).expect(&[("created", 1), ("not_reached", 1)]);
+    assert!(pair.b.join("old").exists());
+}
+
+/// More than is kept in memory.
+#[test]
+fn a_list_that_does_not_fit_into_memory_goes_to_a_disk_and_where_that_fails_nothing_is_deleted() {
+    let pair = in_sync();
+    let files = 32_000_u64;
+    for index in 0..files {
+        let directory = pair.b.join(format!("old-{}", index % 20));
+        if index < 20 {
+            fs::create_dir(&directory).unwrap();
+        }
+        fs::write(directory.join(format!("{index:0250}")), "").unwrap();
+    }
+    let sync = |tmp: &Path| {
+        let mut command = pair.command();
+        run(command.env("TMPDIR", tmp).args([DELETE, "--max-delete=none", "--format=json"]))
+    };
+    let ran = sync(&pair.scratch.path().join("missing"));
+    assert_eq!(ran.code, Some(3), "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.summary()["error_message"].as_str().unwrap().contains("TMPDIR"), "{}", ran.stdout);
+    Counts(ran.summary()).expect(&[("withheld", files + 20)]);
+    let tmp = pair.scratch.path().join("tmp");
+    fs::create_dir(&tmp).unwrap();
+    let ran = sync(&tmp);
+    assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+    Counts(ran.summary()).expect(&[("deleted", files + 20)]);
+    assert_eq!((look(&pair.b).len(), fs::read_dir(&tmp).unwrap().count()), (3, 0));
+}
+
+fn now() -> i64 {
+    i64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs())
+        .unwrap()
 }
 
 /// A fifo, which nobody opens.

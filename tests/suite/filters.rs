@@ -64,11 +64,16 @@ fn globs_come_from_the_environment_one_a_line_and_flags_come_after_them() {
     for name in ["a.tmp", "b.bak", "c"] {
         write(&pair.a, name, "x", T0);
     }
-    let mut command = pair.command();
-    command.env("HA_SYNC_EXCLUDE", "*.tmp\n*.bak").args(["--include=b.bak", "--format=json"]);
-    let ran = run(&mut command);
-    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert_eq!(names(&pair), ["b.bak", "c"]);
+    let sync = |variable: &str, flag: &str| {
+        let ran = run(pair.command().env("HA_SYNC_EXCLUDE", variable).args([flag, "--format=json"]));
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        let names = names(&pair);
+        names.iter().for_each(|name| fs::remove_file(pair.b.join(name)).unwrap());
+        names
+    };
+    assert_eq!(sync("*.tmp\n*.bak", "--include=b.bak"), ["b.bak", "c"]);
+    assert_eq!(sync("*.tmp\n", "--exclude=c"), ["b.bak"], "a typed glob adds to the variable");
+    assert_eq!(sync("", "--exclude=c"), ["a.tmp", "b.bak"], "an empty variable is none");
 }
 
 #[test]

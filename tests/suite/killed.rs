@@ -215,3 +215,28 @@ fn at_each_deletion_leaves_a_true_opslog_and_the_next_run_deletes_the_rest() {
     }
     assert_eq!(deaths, 3 + 3 * 4 + 1, "every deletion was one call");
 }
+
+#[test]
+fn while_deleting_a_run_has_written_down_all_but_its_last_moments() {
+    let pair = Fixture::new();
+    for root in [&pair.a, &pair.b] {
+        write(root, "kept", "x", T0);
+    }
+    (0..60).for_each(|index| drop(write(&pair.b, format!("gone-{index}"), "x", T0)));
+    let each = 100; // Milliseconds a deletion takes; lines are written down every second.
+    let command = pair.command();
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-o", "/dev/null", "-e"]).arg(format!("inject=unlinkat:delay_exit={each}000"));
+    strace.arg(command.get_program()).args(command.get_args());
+    let mut child = strace.args(["--workers=1", "--delete-missing", "--max-delete=none"]).spawn().unwrap();
+    let rows = |suffix: &str| -> usize {
+        let logs = pair.log_files(suffix).into_iter().map(|path| fs::read_to_string(path).unwrap());
+        logs.map(|text| text.matches("\"delete\"").count()).sum()
+    };
+    wait_until("some deletions are written down", || rows(".part") >= 12);
+    rustix::process::kill_process(traced(&child), rustix::process::Signal::KILL).unwrap();
+    child.wait().unwrap();
+    let gone = 60 - (look(&pair.b).len() - 1);
+    let written = rows(".part");
+    assert!(written <= gone && gone - written <= 2 * 1000 / each, "{written} of {gone} are written down");
+}

@@ -101,6 +101,47 @@ fn a_directory_that_was_moved_out_of_the_tree_keeps_its_files() {
     assert_eq!(look(&outside).len(), 3, "nor is it found again by a symlink");
 }
 
+/// What was asked before the first deletion of a directory says nothing of the last one.
+#[test]
+fn what_changes_between_two_deletions_of_one_directory_is_spared() {
+    type Change = fn(&Path, &Path, &Path);
+    #[rustfmt::skip]
+    let cases: [(&str, Change); 4] = [
+        ("the names are there again at the source", |a, _, _| fill(&a.join("dir"))),
+        ("so is their directory", |a, _, _| fill(&a.join("old"))),
+        ("the source has another directory there", |a, _, outside| {
+            fs::rename(a.join("dir"), outside).unwrap();
+            fill(&a.join("dir"));
+        }),
+        ("the directory was moved out of the tree", |_, b, outside| {
+            fs::rename(b.join("dir"), outside.with_extension("dir")).unwrap();
+            fs::rename(b.join("old"), outside).unwrap();
+        }),
+    ];
+    for (what, change) in cases {
+        let pair = Fixture::new();
+        let (a, b) = (pair.a.join(BELOW), pair.b.join(BELOW));
+        [&a, &b].into_iter().for_each(|root| drop(write(root, "dir/kept", "x", T0)));
+        let inside = if what.contains("so is") { "old" } else { "dir" };
+        fill(&b.join(inside));
+        fs::create_dir_all(b.join("old")).unwrap();
+        let held = Held::behind(&pair, pair.command().args(DELETE), Reach::Below, "unlinkat", 1);
+        change(&a, &b, &pair.scratch.path().join("outside"));
+        // Until what was walked is not trusted any more.
+        std::thread::sleep(2 * ha_sync::tree::TRUSTED);
+        let ran = held.go_on();
+        assert_eq!(ran.code, Some(0), "{what}: {}{}", ran.stdout, ran.stderr);
+        let counts = Counts(ran.summary());
+        assert!(counts.get("deleted") <= 2 && counts.get("spared") >= FILES - 1, "{what}: {}", ran.stdout);
+    }
+}
+
+const FILES: u64 = 20;
+
+fn fill(directory: &Path) {
+    (0..FILES).for_each(|index| drop(write(directory, format!("file-{index}"), "x", T0)));
+}
+
 #[test]
 fn roots_that_are_not_what_they_were_withhold_everything() {
     fn swap(root: &Path) {
@@ -169,6 +210,10 @@ fn a_signal_ends_the_deletions_and_the_opslog_says_how_far_they_came() {
         assert_eq!(told(&pair).len(), 3);
         let footer = pair.opslogs().pop().unwrap().pop().unwrap();
         assert_eq!((&footer["status"], &footer["counts"]["deleted"]), (&"failed".into(), &3.into()));
+        assert_eq!(footer["counts"]["not_reached"], CANDIDATES - 3);
+        // The directories in which something was deleted have their mtimes back, all the same.
+        let (mtime, name) = (|tree: &Tree| tree[&b"t/dir"[..]].mtime, &b"t/dir/gone"[..]);
+        assert!(!lost(&before, &pair).contains(name) || mtime(&look(&pair.b)) == mtime(&before));
         let rest = Counts(pair.sync(&DELETE).summary()).get("deleted");
         assert_eq!(rest, CANDIDATES - 3);
         assert_same(&without_dir_metadata(look(&pair.b)), &without_dir_metadata(source));
