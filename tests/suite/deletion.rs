@@ -450,7 +450,8 @@ fn names_that_differ_only_in_case_are_safe_where_dest_takes_them_for_the_same() 
 /// The new name is taken by something that no file replaces, so the former one is all that dest has of it.
 #[test]
 fn the_former_name_of_a_file_that_was_not_carried_for_whatever_reason_stays() {
-    let taken: [(&str, fn(&Path)); 4] = [
+    type Take = fn(&Path);
+    let taken: [(&str, Take); 4] = [
         ("a directory", |dest| fs::create_dir(dest).unwrap()),
         ("a fifo", |dest| drop(fifo(dest.parent().unwrap(), "taken"))),
         ("a newer file", |dest| drop(write(dest.parent().unwrap(), "taken", "newer", T0 + 9000))),
