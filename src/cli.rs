@@ -2,10 +2,14 @@
 //!
 //! What it means, and whether it makes sense, is [`crate::config`]'s business.
 
+mod ledger;
+
 use std::path::PathBuf;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+
+pub use self::ledger::{DatabaseArgs, FlushArgs, HistoryArgs, PruneArgs};
 
 /// Carries everything that is newer below one folder over to another, so that two runs in opposite
 /// directions keep a pair of huge trees in step: newest mtime wins, mtimes are preserved, nothing is deleted unasked.
@@ -14,6 +18,7 @@ use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, S
     name = "ha-sync",
     version,
     subcommand_negates_reqs = true,
+    args_conflicts_with_subcommands = true,
     max_term_width = 110,
     after_help = "Exit codes: 0 done, or skipped because locked; 1 some paths failed or are in conflict; 2 usage or \
                   configuration; 3 a safety guard withheld all deletions or refused the run; 5 fatal; 75 locked, with --if-locked=fail; 130, 143 interrupted.\n\n\
@@ -86,6 +91,12 @@ fn lines_of(variable: &str, pattern: impl Fn(String) -> PatternArg) -> Vec<Patte
 /// What the binary does beside the sync.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Put the opslogs that wait in the log directory into the database
+    Flush(FlushArgs),
+    /// Show the latest runs, the latest first
+    History(HistoryArgs),
+    /// Remove old operation rows from the database; the rows of the runs stay
+    Prune(PruneArgs),
     /// Print a completion script for a shell
     Completions {
         /// Which shell
@@ -246,10 +257,11 @@ pub struct SyncArgs {
         default_value_t = 10
     )]
     pub log_retain_days: u32,
-    /// Not yet: the database that opslogs are flushed to
+    /// Where opslogs are flushed to: user:pass@tcp(host:3306)/db, mysql://…, sqlite:PATH or none
+    /// [default: sqlite:<log-dir>/ha-sync.sqlite]
     #[arg(long, value_name = "DSN", env = "HA_SYNC_DB_DSN", help_heading = "Log", hide_env_values = true)]
     pub db_dsn: Option<String>,
-    /// Not yet: remove older operation rows from the database
+    /// After the run, remove operation rows that are older than this many days [default: never]
     #[arg(long, value_name = "DAYS", env = "HA_SYNC_DB_RETAIN_DAYS", help_heading = "Log")]
     pub db_retain_days: Option<u32>,
 

@@ -2,6 +2,7 @@
 //!
 //! Whatever is wrong is said at once, before anything is touched, in a sentence that tells what to do.
 
+mod database;
 mod filters;
 mod roots;
 mod values;
@@ -10,12 +11,15 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use self::database::{check_database_apart, retain_days};
+pub use self::database::{database, parse_age};
 use self::filters::filter;
 use self::roots::{check_apart, check_log_dir, check_writable, root};
 use self::values::{
     direction_label, if_locked, max_delete, min_age, pair_name, parse_size, root_name, threshold,
 };
 use crate::cli::{ChecksumArg, FormatArg, FsyncArg, LockArg, ProgressArg, SyncArgs};
+use crate::ledger::Dsn;
 use crate::model::Name;
 use crate::pipeline::{Checksum, Filter, MaxDelete, Rules};
 
@@ -64,6 +68,10 @@ pub struct Config {
     pub log_dir: LogDirChoice,
     /// How long opslogs are kept; nothing: for ever.
     pub log_retention: Option<Duration>,
+    /// Where opslogs are flushed to; nothing: a file in the log directory.
+    pub database: Option<Dsn>,
+    /// How long operation rows are kept there; nothing: for ever.
+    pub database_retention: Option<Duration>,
     /// What is printed.
     pub output: Output,
 }
@@ -143,6 +151,8 @@ impl Config {
         let max_delete = max_delete(&args.max_delete)?;
         let log_dir = log_dir(args.log_dir.as_deref());
         check_log_dir(&log_dir, &[("--src", &source), ("--dest", &dest)])?;
+        let database = database(args.db_dsn.as_deref())?;
+        check_database_apart(database.as_ref(), &log_dir, &[("--src", &source), ("--dest", &dest)])?;
         Ok(Self {
             source,
             dest,
@@ -174,6 +184,8 @@ impl Config {
             log_dir,
             log_retention: (args.log_retain_days > 0)
                 .then(|| Duration::from_secs(u64::from(args.log_retain_days) * 24 * 3600)),
+            database,
+            database_retention: args.db_retain_days.map(retain_days).transpose()?,
             output: output(args)?,
         })
     }
@@ -185,8 +197,6 @@ fn refuse_what_is_not_there_yet(args: &SyncArgs) -> Checked<()> {
         parse_size(rate)?;
     }
     let given = [
-        ("--db-dsn", args.db_dsn.is_some(), "opslogs stay in the log directory"),
-        ("--db-retain-days", args.db_retain_days.is_some(), "there is no database"),
         (
             "--lock=lease",
             args.lock == LockArg::Lease,
@@ -212,7 +222,8 @@ fn variable(flag: &str) -> String {
     format!("HA_SYNC_{}", name.replace('-', "_").to_uppercase())
 }
 
-fn log_dir(given: Option<&Path>) -> LogDirChoice {
+/// `--log-dir`, or the default.
+pub fn log_dir(given: Option<&Path>) -> LogDirChoice {
     if let Some(path) = given {
         return LogDirChoice::Given(path.to_owned());
     }

@@ -1,5 +1,7 @@
 //! What the binary calls: the process around a run. Signals, streams, exit codes.
 
+mod ledger;
+
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,6 +15,8 @@ use crate::config::{Config, Detail, Output};
 use crate::report::{Console, init_logging};
 use crate::run::{Exit, run};
 use crate::stop::Stop;
+
+pub use self::ledger::{flush, history, prune};
 
 /// Runs a sync as the arguments say.
 pub fn sync(args: &SyncArgs) -> ExitCode {

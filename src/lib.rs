@@ -28,6 +28,7 @@
 pub mod cli;
 pub mod config;
 pub mod entry;
+pub mod ledger;
 pub mod lock;
 pub mod model;
 pub mod opslog;

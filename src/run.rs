@@ -1,8 +1,10 @@
-//! One run from beginning to end: lock → recover → header → pipeline → seal → release → exit code.
+//! One run from beginning to end: flush what waits → lock → recover → header → announce → pipeline → seal → plan →
+//! flush → summary → release → exit code.
 //!
-//! The database and the Lease will each find their place in this order.
+//! The Lease will find its place in this order.
 
-mod prepare;
+pub(crate) mod ledger;
+pub(crate) mod prepare;
 mod share;
 
 use std::io;
@@ -12,6 +14,7 @@ use std::time::{Instant, SystemTime};
 
 use uuid::Uuid;
 
+use self::ledger::{Books, Settled};
 use self::prepare::{Lock, check_roots, open_log_dir, take_lock, tidy};
 use self::share::Share;
 use crate::cli::{FormatArg, FsyncArg, ProgressArg};
@@ -121,12 +124,15 @@ impl StartError {
 /// Runs one sync.
 pub fn run(config: &Config, console: &Console, stop: &Stop) -> Result<Exit, StartError> {
     let dir = open_log_dir(&config.log_dir)?;
+    let mut books = Books::open(config, &dir, stop);
+    books.flush_pending(&dir);
     let lock = match take_lock(config, &dir, stop)? {
         Lock::Ours(lock) => lock,
         Lock::Taken(holder) => return Ok(leave_to(holder.as_ref(), config, console, stop)),
     };
     let retired = tidy(config, &dir);
-    let exit = Run::begin(config, &dir, lock.is_some(), retired).and_then(|run| run.carry_out(console, stop));
+    let exit =
+        Run::begin(config, &dir, lock.is_some(), retired).and_then(|run| run.carry_out(books, console, stop));
     if let Some(Err(error)) = lock.map(FileLock::release) {
         tracing::warn!(
             "the lock file could not be released ({error}); it is free when this process has ended"
@@ -192,9 +198,11 @@ impl<'a> Run<'a> {
         Ok(Self { config, dir, id, started, clock, trees, options, retired })
     }
 
-    fn carry_out(mut self, console: &Console, stop: &Stop) -> Result<Exit, StartError> {
+    fn carry_out(mut self, mut books: Books, console: &Console, stop: &Stop) -> Result<Exit, StartError> {
         let error = |error| StartError::Opslog { path: self.dir.path().to_owned(), error };
-        let mut opslog = OpslogWriter::create(self.dir, self.header(), self.started).map_err(error)?;
+        let header = self.header();
+        let mut opslog = OpslogWriter::create(self.dir, header.clone(), self.started).map_err(error)?;
+        books.begin(header);
         // From here on only the trees get new files, and those have modes of their own.
         self.options.umask = take_umask();
         let output = self.config.output;
@@ -209,7 +217,11 @@ impl<'a> Run<'a> {
         let (exit, error) = judge(&synced, stop);
         let message = error.clone().or_else(|| synced.withheld.as_ref().map(ToString::to_string));
         let sealed = opslog.finish_as(exit, &synced.counts, message.as_deref(), self.retired);
-        Ok(self.tell(console, &told, &synced, (exit, error), sealed))
+        let settled = sealed.map(|opslog| {
+            self.print_plan(console, error.is_some(), &opslog);
+            books.settle(opslog, exit == Exit::Done)
+        });
+        Ok(self.tell(console, &told, &synced, (exit, error), settled))
     }
 
     fn header(&self) -> Header {
@@ -273,11 +285,11 @@ impl<'a> Run<'a> {
         told: &Told,
         Synced { counts, withheld, .. }: &Synced,
         (exit, error): (Exit, Option<String>),
-        sealed: io::Result<PathBuf>,
+        settled: io::Result<Settled>,
     ) -> Exit {
-        let (opslog, unsealed) = match sealed {
-            Ok(path) => (Some(path), None),
-            Err(cause) => (None, Some(format!("the opslog could not be sealed: {cause}"))),
+        let (settled, unsealed) = match settled {
+            Ok(settled) => (settled, None),
+            Err(cause) => (Settled::default(), Some(format!("the opslog could not be sealed: {cause}"))),
         };
         let exit = if unsealed.is_some() { exit.or_fatal() } else { exit };
         let error = error.into_iter().chain(unsealed).reduce(|first, second| format!("{first}; {second}"));
@@ -293,7 +305,6 @@ impl<'a> Run<'a> {
             }
             return exit;
         }
-        self.print_plan(console, error.is_some(), opslog.as_deref());
         let ending = Ending {
             pair: &self.config.pair,
             direction: &self.config.direction,
@@ -306,7 +317,9 @@ impl<'a> Run<'a> {
             told,
             error: error.as_deref(),
             withheld: withheld.as_ref(),
-            opslog: opslog.as_deref(),
+            opslog: settled.opslog.as_deref(),
+            recorded: settled.recorded.as_deref(),
+            current_since: settled.current_since.as_deref(),
         };
         console.print(&match self.config.output.format {
             FormatArg::Text => ending.to_text(),
@@ -322,8 +335,11 @@ impl<'a> Run<'a> {
     }
 
     /// A dry run's operations, read back from its opslog; those of one that was cut short are no plan.
-    fn print_plan(&self, console: &Console, is_cut_short: bool, opslog: Option<&Path>) {
-        let Some(opslog) = opslog.filter(|_| self.config.dry_run && !is_cut_short) else { return };
+    fn print_plan(&self, console: &Console, is_cut_short: bool, opslog: &Path) {
+        let is_wanted = self.config.dry_run && self.config.output.detail != Detail::Quiet;
+        if !is_wanted || is_cut_short {
+            return;
+        }
         if let Err(damage) = print_plan(console, opslog, self.config.output.format) {
             tracing::error!("the plan cannot be read back from {}: {damage}", shown(opslog));
         }

@@ -14,6 +14,9 @@ fn main() -> ExitCode {
     match cli.command {
         Some(Command::Completions { shell }) => entry::completions(shell, &mut Cli::command()),
         Some(Command::Man) => entry::manual(Cli::command()),
+        Some(Command::Flush(args)) => entry::flush(&args),
+        Some(Command::History(args)) => entry::history(&args),
+        Some(Command::Prune(args)) => entry::prune(&args),
         None => entry::sync(&cli.sync),
     }
 }

@@ -15,10 +15,11 @@ pub(super) const FILE_MODE: u32 = 0o640;
 const TAG_TEXT: &str = "This directory holds the operation logs of ha-sync.\n\
                         A directory with this file in it is left out of every sync; do not remove it.\n";
 
-/// What an opslog is called while it is written, what when it is whole, and what when it is damaged.
+/// What the name of an opslog ends in while it is written, and what when it is damaged.
 pub(super) const PART: &str = ".jsonl.part";
-pub(super) const SEALED: &str = ".jsonl";
 pub(super) const CORRUPT: &str = ".jsonl.corrupt";
+/// What it ends in when it is whole.
+pub const SEALED: &str = ".jsonl";
 
 /// An existing, tagged log directory.
 #[derive(Clone, Debug)]

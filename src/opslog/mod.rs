@@ -11,7 +11,7 @@ mod recovery;
 mod writer;
 
 pub use format::{FORMAT, FailCause, Footer, Header, Kind, Line, Operation, Record, RunStatus, Status};
-pub use log_dir::LogDir;
+pub use log_dir::{LogDir, SEALED};
 pub use reader::{Damage, End, OpslogReader};
-pub use recovery::{Recovered, Tidied, recover, retire};
+pub use recovery::{Recovered, Tidied, recover, retire, set_aside};
 pub use writer::OpslogWriter;

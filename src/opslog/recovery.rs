@@ -98,7 +98,7 @@ fn recover_one(dir: &LogDir, path: &Path, pair: &str, direction: &str) -> io::Re
         Err(_) if age(path)? < ABANDONED => return Ok(None),
         // Killed before its header was whole, and so before it did anything.
         Err(Damage::NoHeader) => return fs::remove_file(path).map(|()| None),
-        Err(damage) => return set_aside(path, &damage).map(Some),
+        Err(damage) => return put_aside(path, &damage).map(Some),
     };
     // The names of pair and direction may hold dashes: only the header tells them apart.
     if header.pair != pair || header.direction != direction {
@@ -118,15 +118,20 @@ fn recover_one(dir: &LogDir, path: &Path, pair: &str, direction: &str) -> io::Re
             write_footer(&file, counts, operations)?;
         }
         Err(Damage::Io(error)) => return Err(error),
-        Err(damage) => return set_aside(path, &damage).map(Some),
+        Err(damage) => return put_aside(path, &damage).map(Some),
     }
     seal(dir, path, operations).map(Some)
 }
 
-fn set_aside(path: &Path, damage: &Damage) -> io::Result<Recovered> {
+fn put_aside(path: &Path, damage: &Damage) -> io::Result<Recovered> {
+    set_aside(path).map(|path| Recovered::SetAside { path, reason: damage.to_string() })
+}
+
+/// Keeps a damaged opslog for a person to look at, under a name that nobody takes up. Returns the name.
+pub fn set_aside(path: &Path) -> io::Result<PathBuf> {
     let aside = with_suffix(path, CORRUPT);
     fs::rename(path, &aside)?;
-    Ok(Recovered::SetAside { path: aside, reason: damage.to_string() })
+    Ok(aside)
 }
 
 fn write_footer(mut file: &File, counts: Summary, operations: u64) -> io::Result<()> {
@@ -163,5 +168,6 @@ fn age(path: &Path) -> io::Result<Duration> {
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    path.with_file_name(format!("{}{suffix}", name.strip_suffix(PART).unwrap_or(name)))
+    let stem = name.strip_suffix(PART).or_else(|| name.strip_suffix(SEALED)).unwrap_or(name);
+    path.with_file_name(format!("{stem}{suffix}"))
 }

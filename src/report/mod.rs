@@ -3,6 +3,7 @@
 //! The pipeline knows a [`Monitor`] and nothing else of this; the opslog knows nothing of it at all.
 
 mod console;
+mod history;
 mod live;
 mod logging;
 mod operations;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use crossbeam_channel::{SendTimeoutError, Sender, bounded};
 
 pub use console::Console;
+pub use history::history_table;
 pub use live::{InHand, Live, Snapshot};
 pub use logging::init as init_logging;
 pub use operations::{one_line, print_plan, spared_line};

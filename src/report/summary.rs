@@ -35,8 +35,12 @@ pub struct Ending<'a> {
     pub error: Option<&'a str>,
     /// Why nothing was deleted, where something would have been.
     pub withheld: Option<&'a Withheld>,
-    /// Where the opslog lies; nothing where it could not be sealed.
+    /// Where the opslog lies; nothing where it could not be sealed, or is in the database.
     pub opslog: Option<&'a std::path::Path>,
+    /// The database that the run is in.
+    pub recorded: Option<&'a str>,
+    /// A dry run's plan is that of an earlier one, which began then: nothing was recorded.
+    pub current_since: Option<&'a str>,
 }
 
 impl Ending<'_> {
@@ -64,6 +68,8 @@ impl Ending<'_> {
             })),
             "error_message": self.error.map(str::to_owned).or_else(|| self.withheld.map(ToString::to_string)),
             "opslog": self.opslog.map(|path| path.to_string_lossy()),
+            "database": self.recorded,
+            "dry_run_current_as_of": self.current_since,
         });
         format!("{summary}\n")
     }
@@ -80,6 +86,12 @@ impl Ending<'_> {
         text.push_str(&named(&self.told.spared, self.counts.spared, ""));
         if let Some(path) = self.opslog {
             text.push_str(&format!("  {:<12} {}\n", "opslog", Escaped(path.as_os_str().as_encoded_bytes())));
+        }
+        if let Some(database) = self.recorded {
+            text.push_str(&format!("  {:<12} in {database}\n", "recorded"));
+        }
+        if let Some(time) = self.current_since {
+            text.push_str(&format!("Dry-run already current as of {time}. Nothing has changed.\n"));
         }
         text
     }

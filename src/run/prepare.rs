@@ -14,7 +14,7 @@ use crate::stop::Stop;
 use crate::tree::Tree;
 
 /// Opens the log directory, the user's where the system's can't be used.
-pub(super) fn open_log_dir(choice: &LogDirChoice) -> Result<LogDir, StartError> {
+pub(crate) fn open_log_dir(choice: &LogDirChoice) -> Result<LogDir, StartError> {
     let open =
         |path: &Path| LogDir::open(path).map_err(|error| StartError::LogDir { path: path.to_owned(), error });
     match choice {

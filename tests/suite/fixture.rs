@@ -25,6 +25,8 @@ pub struct Fixture {
     pub a: PathBuf,
     pub b: PathBuf,
     pub logs: PathBuf,
+    /// `--db-dsn`.
+    pub dsn: String,
 }
 
 /// What a finished process said.
@@ -35,14 +37,14 @@ pub struct Ran {
 }
 
 impl Fixture {
-    /// Two empty trees.
+    /// Two empty trees. No database, so that the opslogs stay where a test can look at them.
     pub fn new() -> Self {
         let scratch = tempfile::Builder::new().prefix("ha-sync-").tempdir().unwrap();
         let path = |name| scratch.path().join(name);
         let (a, b, logs) = (path("a"), path("b"), path("logs"));
         fs::create_dir(&a).unwrap();
         fs::create_dir(&b).unwrap();
-        Self { scratch, a, b, logs }
+        Self { scratch, a, b, logs, dsn: "none".into() }
     }
 
     /// The command that syncs a to b, ready for more flags.
@@ -54,7 +56,7 @@ impl Fixture {
     pub fn command_between(&self, source: &Path, dest: &Path) -> Command {
         let mut command = binary();
         command.arg("--src").arg(source).arg("--dest").arg(dest).arg("--log-dir").arg(&self.logs);
-        command.args(["--pair", "test", "--progress", "none"]);
+        command.args(["--pair", "test", "--progress", "none", "--db-dsn", &self.dsn]);
         command
     }
 

@@ -1,0 +1,95 @@
+//! The database that was named, and how long rows are kept there.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Checked, LogDirChoice, wrong};
+use crate::ledger::Dsn;
+use crate::model::shown;
+
+const DAY: u64 = 24 * 3600;
+
+/// `--db-dsn`; nothing where none was given.
+pub fn database(dsn: Option<&str>) -> Checked<Option<Dsn>> {
+    match dsn.map(str::parse).transpose() {
+        Ok(dsn) => Ok(dsn),
+        Err(error) => wrong(format!("--db-dsn (or HA_SYNC_DB_DSN): {error}")),
+    }
+}
+
+/// A database in a tree would be carried over while it is written to, or be deleted as missing at the source.
+pub(super) fn check_database_apart(
+    dsn: Option<&Dsn>,
+    log_dir: &LogDirChoice,
+    roots: &[(&str, &Path)],
+) -> Checked<()> {
+    let Some(Dsn::Sqlite(file)) = dsn else { return Ok(()) };
+    let Some(folder) = resolved_folder(file) else { return Ok(()) };
+    // A log directory is left out of every sync.
+    let logs = match log_dir {
+        LogDirChoice::Given(path) => path.canonicalize().ok(),
+        LogDirChoice::Default { .. } => None,
+    };
+    if logs.is_some_and(|logs| folder.starts_with(logs)) {
+        return Ok(());
+    }
+    match roots.iter().find(|(_, root)| folder.starts_with(root)) {
+        Some((flag, _)) => wrong(format!(
+            "--db-dsn sqlite:{} lies inside {flag}: give a file outside of both trees, or in the log directory",
+            shown(file)
+        )),
+        None => Ok(()),
+    }
+}
+
+fn resolved_folder(file: &Path) -> Option<PathBuf> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    folder.canonicalize().ok()
+}
+
+/// `--db-retain-days`
+pub(super) fn retain_days(days: u32) -> Checked<Duration> {
+    match days {
+        0 => {
+            wrong("--db-retain-days 0 would keep nothing: give 1 or more, or leave it out to keep everything")
+        }
+        days => Ok(Duration::from_secs(u64::from(days) * DAY)),
+    }
+}
+
+/// `--older-than`: `90s`, `30m`, `12h`, `30d` or `4w`.
+pub fn parse_age(text: &str) -> Checked<Duration> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(split);
+    let seconds = match unit {
+        "s" => Some(1),
+        "m" => Some(60),
+        "h" => Some(3600),
+        "d" => Some(DAY),
+        "w" => Some(7 * DAY),
+        _ => None,
+    };
+    let age = digits.parse::<u64>().ok().zip(seconds).and_then(|(number, unit)| number.checked_mul(unit));
+    // Older than what a date can say is older than everything.
+    age.filter(|age| *age < 1000 * 365 * DAY)
+        .map(Duration::from_secs)
+        .ok_or(())
+        .or_else(|()| wrong(format!("--older-than {text:?}: give a number and s, m, h, d or w, such as 30d")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_has_a_number_and_a_unit() {
+        for (text, seconds) in
+            [("90s", 90), ("30m", 1800), ("12h", 43_200), ("30d", 30 * DAY), ("4w", 28 * DAY), ("0d", 0)]
+        {
+            assert_eq!(parse_age(text).unwrap().as_secs(), seconds, "{text}");
+        }
+        for bad in ["", "30", "d", "30 d", "-1d", "1.5d", "30days", "99999999999999999999d", "9999999999w"] {
+            assert!(parse_age(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The subcommands that are about the database: `flush`, `history`, `prune`.
+//!
+//! Who calls them waits for the database and wants to know, so that their bounds are wider than a run's,
+//! and a database that is down is a failure.
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::{fail, listen_to_signals};
+use crate::cli::{DatabaseArgs, FlushArgs, FormatArg, HistoryArgs, ProgressArg, PruneArgs};
+use crate::config::{ConfigError, Detail, Output, database, log_dir, parse_age};
+use crate::ledger::{Access, Dsn, Failure, Filter, Limits, flush_pending};
+use crate::opslog::LogDir;
+use crate::report::{Console, history_table, init_logging};
+use crate::run::ledger::dsn_or_default;
+use crate::run::prepare::open_log_dir;
+use crate::run::{Exit, StartError};
+use crate::stop::Stop;
+
+/// A day: what takes longer than this has another reason than the amount of work.
+const LONG: Duration = Duration::from_secs(24 * 3600);
+
+/// For a question.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// What ends a subcommand without success.
+enum Ended {
+    With(Exit, Box<dyn Error>),
+}
+
+impl From<ConfigError> for Ended {
+    fn from(error: ConfigError) -> Self {
+        Self::With(Exit::Usage, error.into())
+    }
+}
+
+impl From<StartError> for Ended {
+    fn from(error: StartError) -> Self {
+        Self::With(error.exit(), error.into())
+    }
+}
+
+impl From<std::io::Error> for Ended {
+    fn from(error: std::io::Error) -> Self {
+        Self::With(Exit::Fatal, error.into())
+    }
+}
+
+/// Where a subcommand works.
+struct Desk {
+    dir: LogDir,
+    access: Access,
+    stop: Stop,
+    console: Console,
+}
+
+impl Desk {
+    fn open(args: &DatabaseArgs, format: FormatArg) -> Result<Self, Ended> {
+        let dsn = database(args.db_dsn.as_deref())?;
+        let (console, stop) = (Console::new(false), Stop::new());
+        let output = Output {
+            format,
+            progress: ProgressArg::None,
+            log_format: args.log_format,
+            detail: Detail::Normal,
+        };
+        init_logging(&console, output).map_err(|error| Ended::With(Exit::Fatal, error.into()))?;
+        listen_to_signals(&stop)?;
+        let dir = open_log_dir(&log_dir(args.log_dir.as_deref()))?;
+        let dsn = dsn_or_default(dsn.as_ref(), &dir);
+        if dsn == Dsn::None {
+            return Err(Ended::With(Exit::Usage, "--db-dsn none is no database: give another one".into()));
+        }
+        let access = Access::new(dsn, &stop, Duration::ZERO);
+        Ok(Self { dir, access, stop, console })
+    }
+
+    fn ended(&self, failure: Failure) -> Ended {
+        match self.stop.signal() {
+            Some(signal) => Ended::With(Exit::Interrupted(signal), failure.into()),
+            None => Ended::With(Exit::Fatal, format!("the database {}: {failure}", self.access.dsn()).into()),
+        }
+    }
+
+    fn print(self, text: &str) -> Result<Exit, Ended> {
+        self.console.print(text);
+        self.console.failure().map_or(Ok(Exit::Done), |error| Err(std::io::Error::from(error.kind()).into()))
+    }
+}
+
+fn exit_code(result: Result<Exit, Ended>) -> ExitCode {
+    match result {
+        Ok(exit) => exit.code().into(),
+        Err(Ended::With(exit, error)) => fail(&*error, exit),
+    }
+}
+
+/// Puts what waits into the database. Exit code 1: some of it still waits, or was set aside as damaged.
+pub fn flush(args: &FlushArgs) -> ExitCode {
+    exit_code(flush_all(args))
+}
+
+fn flush_all(args: &FlushArgs) -> Result<Exit, Ended> {
+    let mut desk = Desk::open(&args.database, FormatArg::Text)?;
+    let passed = flush_pending(&mut desk.access, &desk.dir, Limits { each: LONG, total: LONG })?;
+    if let Some(signal) = desk.stop.signal() {
+        return Ok(Exit::Interrupted(signal));
+    }
+    let exit = match (passed.unreachable, passed.left + passed.set_aside) {
+        (true, _) => Exit::Fatal,
+        (false, 0) => Exit::Done,
+        (false, _) => Exit::Partial,
+    };
+    let dsn = desk.access.dsn().to_string();
+    let mut text = format!("flushed {} opslogs with {} operations to {dsn}", passed.flushed, passed.rows);
+    for (count, what) in [(passed.left, "still wait"), (passed.set_aside, "are damaged and were set aside")] {
+        if count > 0 {
+            text.push_str(&format!("; {count} {what}"));
+        }
+    }
+    text.push('\n');
+    desk.print(&text).map(|_| exit)
+}
+
+/// Shows the latest runs.
+pub fn history(args: &HistoryArgs) -> ExitCode {
+    exit_code(show_history(args))
+}
+
+fn show_history(args: &HistoryArgs) -> Result<Exit, Ended> {
+    let mut desk = Desk::open(&args.database, args.format)?;
+    let filter = Filter { pair: args.pair.clone(), limit: args.limit };
+    let runs =
+        desk.access.call(ANSWER, move |ledger| ledger.history(&filter)).map_err(|error| desk.ended(error))?;
+    let text = match args.format {
+        FormatArg::Text => history_table(&runs),
+        FormatArg::Json => {
+            runs.into_iter().map(|run| format!("{}\n", serde_json::Value::Object(run))).collect()
+        }
+    };
+    desk.print(&text)
+}
+
+/// Removes old operation rows.
+pub fn prune(args: &PruneArgs) -> ExitCode {
+    exit_code(remove_old_rows(args))
+}
+
+fn remove_old_rows(args: &PruneArgs) -> Result<Exit, Ended> {
+    let age = parse_age(&args.older_than)?;
+    let mut desk = Desk::open(&args.database, FormatArg::Text)?;
+    let before = SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
+    let pruned = desk.access.call(LONG, move |ledger| ledger.prune(before, Instant::now() + LONG));
+    let (rows, _) = pruned.map_err(|error| desk.ended(error))?;
+    let dsn = desk.access.dsn().to_string();
+    desk.print(&format!("removed {rows} operation rows from {dsn}\n"))
+}

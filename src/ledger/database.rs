@@ -1,0 +1,119 @@
+//! All that the ledger asks of a database. MySQL and SQLite answer, in [`super::mysql`] and
+//! [`super::sqlite`]; the SQL is the same for both, with `?` for a value.
+
+use super::value::Value;
+
+/// One row.
+pub(super) type Row = Vec<Value>;
+
+/// An open database.
+pub(super) trait Database: Send {
+    /// The language that it speaks.
+    fn dialect(&self) -> Dialect;
+
+    /// Runs a statement that gives no rows. Returns how many it changed.
+    fn execute(&mut self, sql: &str, values: &[Value]) -> Answer<u64>;
+
+    /// Runs a query, one row at a time in constant memory.
+    fn query(&mut self, sql: &str, values: &[Value], each: &mut dyn FnMut(Row)) -> Answer<()>;
+
+    /// Inserts rows, in as few statements as the database takes them.
+    fn insert(&mut self, table: &str, columns: &[&str], rows: &[Row]) -> Answer<()>;
+
+    /// The first row of a query.
+    fn first(&mut self, sql: &str, values: &[Value]) -> Answer<Option<Row>> {
+        let mut first = None;
+        self.query(sql, values, &mut |row| {
+            first.get_or_insert(row);
+        })?;
+        Ok(first)
+    }
+}
+
+/// The language that a database speaks, where the two differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    MySql,
+    Sqlite,
+}
+
+impl Dialect {
+    /// Begins a transaction that will write.
+    pub(super) fn begin(self) -> &'static str {
+        match self {
+            Self::MySql => "START TRANSACTION",
+            // Not `BEGIN`: one that reads first and then wants to write can be refused for good.
+            Self::Sqlite => "BEGIN IMMEDIATE",
+        }
+    }
+
+    /// After a `SELECT`: nobody else changes the rows until the transaction ends.
+    pub(super) fn for_update(self) -> &'static str {
+        match self {
+            Self::MySql => " FOR UPDATE",
+            Self::Sqlite => "", // Only one transaction writes at a time.
+        }
+    }
+}
+
+/// What a database said.
+pub(super) type Answer<T> = Result<T, DbError>;
+
+/// What a database said that is no answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct DbError {
+    pub(super) kind: ErrorKind,
+    pub(super) message: String,
+}
+
+/// What can be done about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ErrorKind {
+    /// Somebody was in the way (deadlock, lock wait timeout, the same row at the same time): the
+    /// transaction is undone, and may go better another time.
+    Contended,
+    /// The connection is of no use any more.
+    Lost,
+    /// It will go no better until somebody does something about it.
+    Refused,
+}
+
+impl DbError {
+    pub(super) fn refused(message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Refused, message: message.into() }
+    }
+
+    pub(super) fn lost(message: impl Into<String>) -> Self {
+        Self { kind: ErrorKind::Lost, message: message.into() }
+    }
+}
+
+/// Does all of `work` or, where it fails, nothing.
+///
+/// A transaction that somebody was in the way of is tried again. Where the answer to the commit is lost,
+/// nobody knows whether it was done: that is [`ErrorKind::Lost`], and whoever comes again has to look.
+pub(super) fn in_transaction<T>(
+    db: &mut dyn Database,
+    mut work: impl FnMut(&mut dyn Database) -> Answer<T>,
+) -> Answer<T> {
+    const TRIES: usize = 3;
+    let mut tried = 1;
+    loop {
+        match try_once(db, &mut work) {
+            Err(error) if error.kind == ErrorKind::Contended && tried < TRIES => tried += 1,
+            ended => return ended,
+        }
+    }
+}
+
+fn try_once<T>(db: &mut dyn Database, work: &mut impl FnMut(&mut dyn Database) -> Answer<T>) -> Answer<T> {
+    db.execute(db.dialect().begin(), &[])?;
+    let worked = work(db).and_then(|done| db.execute("COMMIT", &[]).map(|_| done));
+    worked.map_err(|error| match error.kind {
+        ErrorKind::Lost => error,
+        // The next transaction would begin inside of this one, and commit what it did.
+        _ if db.execute("ROLLBACK", &[]).is_err() => DbError { kind: ErrorKind::Lost, ..error },
+        _ => error,
+    })
+}

@@ -1,0 +1,51 @@
+//! What past runs did, as their rows say.
+
+use serde_json::{Map, Number, Value as Json};
+
+use super::database::{Answer, Database};
+use super::schema::{ITERATIONS, iteration_columns};
+use super::value::Value;
+
+/// Which runs are asked for.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    /// Those of one pair.
+    pub pair: Option<String>,
+    /// No more than this.
+    pub limit: u32,
+}
+
+/// One run: the columns of `sync_iterations` by name.
+pub type Iteration = Map<String, Json>;
+
+pub(super) fn history(db: &mut dyn Database, filter: &Filter) -> Answer<Vec<Iteration>> {
+    let columns = iteration_columns();
+    let (whose, mut values) = match &filter.pair {
+        Some(pair) => (" WHERE sync_pair = ?", vec![Value::text(pair)]),
+        None => ("", Vec::new()),
+    };
+    values.push(Value::Int(filter.limit.into()));
+    let query = format!(
+        "SELECT {} FROM {ITERATIONS}{whose} ORDER BY started_at DESC, id DESC LIMIT ?",
+        columns.join(", ")
+    );
+    let mut found = Vec::new();
+    db.query(&query, &values, &mut |row| {
+        let named = columns.iter().zip(&row).map(|(name, value)| ((*name).to_owned(), to_json(name, value)));
+        found.push(named.collect());
+    })?;
+    Ok(found)
+}
+
+/// As the column means it: the text protocol of MySQL gives everything as text.
+fn to_json(column: &str, value: &Value) -> Json {
+    let text = || value.as_text().map_or(Json::Null, Json::String);
+    match column {
+        "started_at" | "ended_at" => value.as_time().map_or(Json::Null, Json::String),
+        "dry_run" => Json::Bool(value.as_int() == Some(1)),
+        "counts" => value.as_text().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_else(text),
+        "sync_pair" | "direction" | "src" | "dest" | "status" | "error_message" | "run_id"
+        | "plan_digest" | "host" | "version" => text(),
+        _ => value.as_int().map_or(Json::Null, |number| Json::Number(Number::from(number))),
+    }
+}

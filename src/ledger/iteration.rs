@@ -1,0 +1,159 @@
+//! The row of a run: begun as `running`, with a count of the opslog's lines that are in, and in the end what
+//! the opslog's footer says.
+//!
+//! The run id makes the row unique. Whoever writes takes the row first ([`take`]), so that two who flush
+//! the same opslog do it one after the other.
+
+use std::time::SystemTime;
+
+use super::charset::{Charset, cut};
+use super::database::{Answer, Database, DbError, Row};
+use super::schema::ITERATIONS;
+use super::value::Value;
+use crate::model::Summary;
+use crate::opslog::{Footer, Header, RunStatus};
+use crate::time::to_rfc3339;
+
+/// Characters of `src` and `dest`.
+const ROOT: usize = 512;
+
+/// Characters of `host`, and of `version`.
+const HOST: usize = 255;
+const VERSION: usize = 32;
+
+/// Characters of `error_message`, a `TEXT` of 65,535 bytes.
+const MESSAGE: usize = 16_000;
+
+/// What the row says now.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) id: i64,
+    /// Lines of the opslog that are in.
+    pub(super) flushed: u64,
+    status: String,
+}
+
+/// How a run ended, as its row will say it.
+#[derive(Debug)]
+pub(super) struct Ending {
+    ended_at: String,
+    status: RunStatus,
+    /// Lines of the opslog.
+    pub(super) rows: u64,
+    counts: Summary,
+    retired: u64,
+    error_message: Option<String>,
+    pub(super) plan_digest: Option<String>,
+}
+
+impl Ending {
+    pub(super) fn of(footer: Footer) -> Self {
+        Self {
+            ended_at: footer.ended_at,
+            status: footer.status,
+            rows: footer.operations,
+            counts: footer.counts,
+            retired: footer.retired_unflushed,
+            error_message: footer.error_message,
+            plan_digest: None,
+        }
+    }
+
+    /// That of an opslog that does not tell.
+    pub(super) fn unknown(rows: u64, counts: Summary, reason: String) -> Self {
+        Self {
+            ended_at: to_rfc3339(SystemTime::now()),
+            status: RunStatus::Failed,
+            rows,
+            counts,
+            retired: 0,
+            error_message: Some(reason),
+            plan_digest: None,
+        }
+    }
+
+    /// A longer opslog knows more than a shorter one of the same run (which was taken for dead, recovered, and
+    /// then went on); of two that are equally long, the one that came to its end.
+    fn knows_more_than(&self, row: &Taken) -> bool {
+        let is_final = row.status != "running";
+        !is_final || row.flushed < self.rows || (row.flushed == self.rows && row.status == "failed")
+    }
+}
+
+/// Takes the row of a run until the transaction ends, and makes it where there is none.
+pub(super) fn take(db: &mut dyn Database, header: &Header, charset: Charset) -> Answer<Taken> {
+    if let Some(taken) = find(db, header)? {
+        return Ok(taken);
+    }
+    let text = |text: &str, chars: usize| Value::text(cut(&charset.fit(text), chars));
+    let columns = "run_id, sync_pair, direction, src, dest, started_at, status, dry_run, host, version";
+    db.execute(
+        &format!("INSERT INTO {ITERATIONS} ({columns}) VALUES (?, ?, ?, ?, ?, ?, 'running', ?, ?, ?)"),
+        &[
+            Value::text(&header.run_id),
+            Value::text(&header.pair),
+            Value::text(&header.direction),
+            text(&header.src, ROOT),
+            text(&header.dest, ROOT),
+            Value::time(&header.started_at),
+            header.dry_run.into(),
+            text(&header.host, HOST),
+            text(&header.version, VERSION),
+        ],
+    )?;
+    find(db, header)?
+        .ok_or_else(|| DbError::refused("the row of the run that was just inserted is not there"))
+}
+
+fn find(db: &mut dyn Database, header: &Header) -> Answer<Option<Taken>> {
+    let query = format!(
+        "SELECT id, flushed_rows, status FROM {ITERATIONS} WHERE run_id = ?{}",
+        db.dialect().for_update()
+    );
+    let row = db.first(&query, &[Value::text(&header.run_id)])?;
+    Ok(row.and_then(|row| {
+        let status = row[2].as_text().unwrap_or_default();
+        Some(Taken { id: row[0].as_int()?, flushed: row[1].as_count(), status })
+    }))
+}
+
+/// Says how many lines are in and, with an ending, how the run ended. For who has taken the row.
+pub(super) fn update(
+    db: &mut dyn Database,
+    row: &Taken,
+    flushed: u64,
+    ending: Option<&Ending>,
+    charset: Charset,
+) -> Answer<()> {
+    let ending = ending.filter(|ending| ending.knows_more_than(row));
+    let (set, mut values) =
+        ending.map_or_else(|| (String::new(), Row::new()), |ending| ended(ending, charset));
+    values.insert(0, Value::count(flushed));
+    values.push(Value::Int(row.id));
+    db.execute(&format!("UPDATE {ITERATIONS} SET flushed_rows = ?{set} WHERE id = ?"), &values).map(drop)
+}
+
+/// Columns and values of an ending.
+fn ended(ending: &Ending, charset: Charset) -> (String, Row) {
+    let counts = &ending.counts;
+    let mut all: serde_json::Map<String, serde_json::Value> =
+        counts.fields().map(|(name, value)| (name.to_owned(), value.into())).collect();
+    all.insert("retired_unflushed".into(), ending.retired.into());
+    let message = ending.error_message.as_deref().map(|text| cut(&charset.fit(text), MESSAGE).to_owned());
+    let columns: [(&str, Value); 12] = [
+        ("ended_at", Value::time(&ending.ended_at)),
+        ("status", Value::text(ending.status.name())),
+        ("files_created", Value::small_count(counts.created)),
+        ("files_updated", Value::small_count(counts.updated)),
+        ("files_deleted", Value::small_count(counts.deleted)),
+        ("files_skipped", Value::small_count(counts.skipped())),
+        ("files_failed", Value::small_count(counts.failed)),
+        ("total_bytes_transferred", Value::count(counts.copied_bytes)),
+        ("error_message", message.into()),
+        ("opslog_rows", Value::count(ending.rows)),
+        ("counts", Value::Text(serde_json::Value::Object(all).to_string())),
+        ("plan_digest", ending.plan_digest.clone().into()),
+    ];
+    let set = columns.iter().map(|(name, _)| format!(", {name} = ?")).collect();
+    (set, columns.into_iter().map(|(_, value)| value).collect())
+}

@@ -1,0 +1,101 @@
+//! The ledger: the audit trail as a database. Opslogs go in, each line exactly once ([`flush`]); what past
+//! runs did comes out ([`history`]).
+//!
+//! The opslog is the truth and the database its copy, so whatever fails here costs time and nothing else.
+//! MySQL and SQLite hold the same tables and get the same SQL ([`database`]). Their clients block, and a
+//! name server, a server that takes connections and never answers, or a file on a dead NFS server can
+//! block them for longer than any timeout of theirs. So everything is done on a thread that is waited for
+//! as long as agreed and then left to itself ([`access`]): exactly-once does not care who else is at it.
+//! That holds in every case, which an async runtime around the same blocking calls would not do better.
+
+mod access;
+mod charset;
+mod database;
+mod dsn;
+mod flush;
+mod history;
+mod iteration;
+mod mysql;
+mod operation;
+mod pending;
+mod plan;
+mod prune;
+mod schema;
+mod sqlite;
+mod value;
+
+use std::path::Path;
+use std::time::Instant;
+
+pub use self::access::{Access, CONNECT_LIMIT, Failure};
+use self::charset::Charset;
+pub use self::database::DbError;
+use self::database::{Answer, Database, in_transaction};
+pub use self::dsn::{Address, Dsn, DsnError, Secret, Server, Tls};
+pub use self::flush::{FlushError, Flushed};
+pub use self::history::{Filter, Iteration};
+pub use self::pending::{Limits, Passed, flush_one, flush_pending};
+use self::value::Value;
+use crate::opslog::{Damage, Header};
+
+/// An open database whose tables are in place.
+pub struct Ledger {
+    db: Box<dyn Database>,
+    charset: Charset,
+}
+
+impl Ledger {
+    /// Opens a database and makes sure of the tables. [`Dsn::None`] is none.
+    pub fn open(dsn: &Dsn) -> Answer<Self> {
+        let mut db: Box<dyn Database> = match dsn {
+            Dsn::None => return Err(DbError::refused("there is none")),
+            Dsn::Sqlite(path) => Box::new(sqlite::Sqlite::open(path)?),
+            Dsn::MySql(server) => Box::new(mysql::MySql::connect(server)?),
+        };
+        let charset = schema::ensure(&mut *db)?;
+        Ok(Self { db, charset })
+    }
+
+    /// Writes down that a run has begun.
+    pub fn begin(&mut self, header: &Header) -> Answer<()> {
+        let charset = self.charset;
+        in_transaction(&mut *self.db, |db| iteration::take(db, header, charset).map(drop))
+    }
+
+    /// Flushes a sealed opslog, until then at most, and deletes it when all of it is in.
+    pub fn flush(&mut self, opslog: &Path, until: Instant) -> Result<Flushed, FlushError> {
+        flush::flush(self, opslog, until)
+    }
+
+    /// When the last successful dry run of the pair and direction was begun, if its plan was that of this
+    /// opslog.
+    pub fn plan_current_since(
+        &mut self,
+        opslog: &Path,
+        header: &Header,
+    ) -> Result<Option<String>, FlushError> {
+        let digest = plan::PlanDigest::of_opslog(opslog).map_err(|damage| match damage {
+            Damage::Io(error) => error,
+            damage => std::io::Error::other(damage.to_string()),
+        })?;
+        Ok(plan::current_since(self, &header.pair, &header.direction, &digest)?)
+    }
+
+    /// The latest runs, the latest first.
+    pub fn history(&mut self, filter: &Filter) -> Answer<Vec<Iteration>> {
+        history::history(&mut *self.db, filter)
+    }
+
+    /// Removes the operation rows of runs that began before then. Returns how many; `false`: the time was
+    /// over before all were removed.
+    pub fn prune(&mut self, before: std::time::SystemTime, until: Instant) -> Answer<(u64, bool)> {
+        prune::prune(&mut *self.db, before, until)
+    }
+
+    /// Lines of a run's opslog that are in.
+    fn flushed_rows(&mut self, run_id: &str) -> Answer<u64> {
+        let query = format!("SELECT flushed_rows FROM {} WHERE run_id = ?", schema::ITERATIONS);
+        let row = self.db.first(&query, &[Value::text(run_id)])?;
+        Ok(row.map_or(0, |row| row[0].as_count()))
+    }
+}

@@ -1,0 +1,244 @@
+//! MySQL and MariaDB: the home of the crate `mysql`.
+//!
+//! The connection speaks utf8mb4, thinks in UTC and is strict, whatever the server's defaults are. Every
+//! wait for the server has an end: connecting, reading, writing, and waiting for somebody else's lock.
+
+use std::net::ToSocketAddrs as _;
+use std::time::Duration;
+
+use mysql::prelude::Queryable as _;
+use mysql::{Conn, DriverError, Error, Opts, OptsBuilder, SslOpts};
+
+use super::database::{Answer, Database, DbError, Dialect, ErrorKind, Row};
+use super::dsn::{Address, Server, Tls};
+use super::value::Value;
+
+/// A server that lets us wait longer for one answer than this is as good as down.
+const ANSWER: Duration = Duration::from_secs(20);
+
+/// One address of a server.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// `lock_wait_timeout` is for what changes a table, the other for what changes a row; both shorter than [`ANSWER`].
+const SETTINGS: &str = "SET time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
+                        autocommit = 1, innodb_lock_wait_timeout = 5, lock_wait_timeout = 5";
+
+/// One statement gets no longer than this, however much the server would take: its text is held in
+/// memory here and there, and beyond it nothing gets faster.
+const STATEMENT: usize = 1 << 20;
+
+/// What a packet holds beside the statement.
+const PACKET_HEAD: usize = 64;
+
+/// A connection.
+pub(super) struct MySql {
+    conn: Conn,
+    /// Bytes that a statement may have.
+    longest: usize,
+    max_allowed_packet: usize,
+}
+
+impl MySql {
+    pub(super) fn connect(server: &Server) -> Answer<Self> {
+        let mut conn = match open(server, server.tls != Tls::Off) {
+            Err(Error::DriverError(DriverError::TlsNotSupported)) if server.tls == Tls::Preferred => {
+                open(server, false)
+            }
+            opened => opened,
+        }
+        .map_err(db_error)?;
+        let packet: Option<u64> = conn.query_first("SELECT @@max_allowed_packet").map_err(db_error)?;
+        let max_allowed_packet = packet.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(STATEMENT);
+        let longest = max_allowed_packet.saturating_sub(PACKET_HEAD).min(STATEMENT);
+        Ok(Self { conn, longest, max_allowed_packet })
+    }
+}
+
+fn open(server: &Server, encrypted: bool) -> Result<Conn, Error> {
+    let options = OptsBuilder::new()
+        .user(Some(&server.user))
+        .pass(Some(&server.password.0))
+        .db_name(Some(&server.database))
+        .prefer_socket(false) // It would leave the encrypted connection for one that nobody asked for.
+        .tcp_connect_timeout(Some(CONNECT))
+        .read_timeout(Some(ANSWER))
+        .write_timeout(Some(ANSWER))
+        .init(vec![SETTINGS])
+        .ssl_opts(encrypted.then(|| ssl(server)));
+    match &server.address {
+        Address::Unix(path) => Conn::new(Opts::from(options.socket(Some(path)))),
+        // The certificate is checked against this name, so it has to be the one that was given.
+        Address::Tcp(host, port) if server.tls == Tls::Verified => {
+            Conn::new(Opts::from(options.ip_or_hostname(Some(bracketed(host))).tcp_port(*port)))
+        }
+        Address::Tcp(host, port) => open_any(&options, host, *port),
+    }
+}
+
+/// The crate gives up at a name's first address that does not answer, as `::1` of `localhost` may.
+fn open_any(options: &OptsBuilder, host: &str, port: u16) -> Result<Conn, Error> {
+    let cannot = |error: String| {
+        let reason = (format!("{host}:{port}"), error, std::io::ErrorKind::NotFound);
+        Error::DriverError(DriverError::CouldNotConnect(Some(reason)))
+    };
+    let addresses = (host, port).to_socket_addrs().map_err(|error| cannot(error.to_string()))?;
+    let mut last = cannot("the name has no address".into());
+    for address in addresses {
+        let ip = bracketed(&address.ip().to_string());
+        match Conn::new(Opts::from(options.clone().ip_or_hostname(Some(ip)).tcp_port(port))) {
+            Err(
+                error @ Error::DriverError(DriverError::CouldNotConnect(_) | DriverError::ConnectTimeout),
+            ) => last = error,
+            ended => return ended,
+        }
+    }
+    Err(last)
+}
+
+/// As the crate wants an IPv6 address.
+fn bracketed(host: &str) -> String {
+    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+}
+
+fn ssl(server: &Server) -> SslOpts {
+    let anybodys = server.tls != Tls::Verified;
+    SslOpts::default()
+        .with_root_cert_path(server.ca.clone())
+        .with_danger_accept_invalid_certs(anybodys)
+        .with_danger_skip_domain_validation(anybodys)
+}
+
+impl Database for MySql {
+    fn dialect(&self) -> Dialect {
+        Dialect::MySql
+    }
+
+    fn execute(&mut self, sql: &str, values: &[Value]) -> Answer<u64> {
+        self.conn.query_drop(filled_in(sql, values)).map_err(db_error)?;
+        Ok(self.conn.affected_rows())
+    }
+
+    fn query(&mut self, sql: &str, values: &[Value], each: &mut dyn FnMut(Row)) -> Answer<()> {
+        let rows = self.conn.query_iter(filled_in(sql, values)).map_err(db_error)?;
+        for row in rows {
+            each(row.map_err(db_error)?.unwrap().into_iter().map(from_mysql).collect());
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, table: &str, columns: &[&str], rows: &[Row]) -> Answer<()> {
+        let head = format!("INSERT INTO {table} ({}) VALUES ", columns.join(","));
+        let mut statement = head.clone();
+        let mut row_text = String::new();
+        for row in rows {
+            row_text.clear();
+            write_row(&mut row_text, row);
+            if statement.len() > head.len() && statement.len() + 1 + row_text.len() > self.longest {
+                self.conn.query_drop(&statement).map_err(db_error)?;
+                statement.truncate(head.len());
+            }
+            if statement.len() > head.len() {
+                statement.push(',');
+            }
+            statement.push_str(&row_text);
+            // Longer than we like is fine, longer than the server likes is not.
+            if statement.len() + PACKET_HEAD > self.max_allowed_packet {
+                return Err(DbError::refused(format!(
+                    "a row of {} bytes does not fit into the server's max_allowed_packet of {} bytes: raise that",
+                    row_text.len(),
+                    self.max_allowed_packet
+                )));
+            }
+        }
+        if statement.len() > head.len() {
+            self.conn.query_drop(&statement).map_err(db_error)?;
+        }
+        Ok(())
+    }
+}
+
+/// The statement with its values in place. Every `?` of ours stands for a value.
+fn filled_in(sql: &str, values: &[Value]) -> String {
+    let mut parts = sql.split('?');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for (value, part) in values.iter().zip(parts) {
+        write_value(&mut text, value);
+        text.push_str(part);
+    }
+    text
+}
+
+fn write_row(text: &mut String, row: &[Value]) {
+    for (index, value) in row.iter().enumerate() {
+        text.push(if index == 0 { '(' } else { ',' });
+        write_value(text, value);
+    }
+    text.push(')');
+}
+
+/// Backslashes escape: [`SETTINGS`] sees to that.
+fn write_value(text: &mut String, value: &Value) {
+    let literal = match value {
+        Value::Null => return text.push_str("NULL"),
+        Value::Int(number) => mysql::Value::Int(*number),
+        Value::Text(string) => mysql::Value::Bytes(string.as_bytes().to_vec()),
+        Value::Bytes(bytes) => mysql::Value::Bytes(bytes.clone()),
+    };
+    text.push_str(&literal.as_sql(false));
+}
+
+/// In the text protocol everything but NULL comes as bytes.
+fn from_mysql(value: mysql::Value) -> Value {
+    match value {
+        mysql::Value::NULL => Value::Null,
+        mysql::Value::Int(number) => Value::Int(number),
+        mysql::Value::UInt(number) => Value::count(number),
+        mysql::Value::Bytes(bytes) => {
+            String::from_utf8(bytes).map_or_else(|error| Value::Bytes(error.into_bytes()), Value::Text)
+        }
+        other => Value::Text(other.as_sql(false).trim_matches('\'').to_owned()),
+    }
+}
+
+fn db_error(error: Error) -> DbError {
+    /// Lock wait timeout, deadlock, duplicate key.
+    const CONTENDED: [u16; 3] = [1205, 1213, 1062];
+    /// The server shuts down, or was told to end the connection.
+    const LOST: [u16; 4] = [1053, 1152, 1158, 1927];
+    match error {
+        Error::MySqlError(error) => {
+            let kind = match error.code {
+                code if CONTENDED.contains(&code) => ErrorKind::Contended,
+                code if LOST.contains(&code) => ErrorKind::Lost,
+                _ => ErrorKind::Refused,
+            };
+            DbError { kind, message: format!("{} (error {})", error.message, error.code) }
+        }
+        Error::IoError(error) => match error.kind() {
+            std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => {
+                DbError::lost(format!("the server did not answer within {} s", ANSWER.as_secs()))
+            }
+            _ => DbError::lost(format!("the connection broke: {error}")),
+        },
+        Error::DriverError(DriverError::CouldNotConnect(Some((address, reason, _)))) => {
+            DbError::lost(format!("cannot connect to {address}: {reason}"))
+        }
+        Error::DriverError(error) => DbError::lost(error.to_string()),
+        Error::TlsError(error) => DbError::lost(format!("no encrypted connection: {error}")),
+        other => DbError::lost(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_stand_where_the_question_marks_were_and_are_read_as_nothing_else() {
+        let values = [Value::text("a'b\\c?\0"), Value::Int(-3), Value::Null, Value::Bytes(vec![0xff, 0])];
+        assert_eq!(
+            filled_in("x = ? AND y = ? OR z IS ? OR w = ?;", &values),
+            "x = 'a\\'b\\\\c?\\0' AND y = -3 OR z IS NULL OR w = 0xFF00;"
+        );
+    }
+}

@@ -1,0 +1,80 @@
+//! The row of one operation: a line of an opslog as the columns hold it.
+
+use serde::Serialize;
+
+use super::charset::{Charset, cut};
+use super::database::Row;
+use super::value::Value;
+use crate::opslog::Record;
+
+/// Columns in the order of [`row`]. The first is filled in when the iteration's id is known.
+pub(super) const COLUMNS: [&str; 17] = [
+    "iteration_id",
+    "dry_run",
+    "operation",
+    "filepath",
+    "size_before",
+    "size_after",
+    "md5_before",
+    "md5_after",
+    "started_at",
+    "ended_at",
+    "status",
+    "error_message",
+    "kind",
+    "bytes",
+    "cause",
+    "compares",
+    "filepath_raw",
+];
+
+/// Characters of `filepath` and of `error_message`.
+const PATH: usize = 4096;
+const MESSAGE: usize = 4096;
+
+pub(super) fn row(record: &Record<'_>, dry_run: bool, charset: Charset) -> Row {
+    let fitting = charset.fit(&record.filepath);
+    let shown = cut(&fitting, PATH);
+    // What the text does not tell exactly is kept as it is.
+    let is_exact = record.filepath_b64.is_none() && shown == record.filepath;
+    let raw = if is_exact { None } else { record.path_bytes() };
+    let message = record.error_message.as_deref().map(|text| cut(&charset.fit(text), MESSAGE).to_owned());
+    vec![
+        Value::Null,
+        dry_run.into(),
+        written(&record.operation),
+        Value::text(shown),
+        record.size_before.into(),
+        record.size_after.into(),
+        record.md5_before.clone().into(),
+        record.md5_after.clone().into(),
+        Value::time(&record.started_at),
+        Value::time(&record.ended_at),
+        written(&record.status),
+        message.into(),
+        written(&record.kind),
+        record.bytes.into(),
+        record.cause.as_ref().map(written).into(),
+        record.compares.into(),
+        raw.map(Value::Bytes).into(),
+    ]
+}
+
+/// A word as the opslog has it.
+pub(super) fn written<T: Serialize>(word: &T) -> Value {
+    match serde_json::to_value(word) {
+        Ok(serde_json::Value::String(word)) => Value::Text(word),
+        _ => Value::Null,
+    }
+}
+
+/// About how many bytes a row takes, in memory and in a statement.
+pub(super) fn size(row: &Row) -> usize {
+    row.iter()
+        .map(|value| match value {
+            Value::Null | Value::Int(_) => 8,
+            Value::Text(text) => text.len() + 8,
+            Value::Bytes(bytes) => 2 * bytes.len() + 8,
+        })
+        .sum()
+}

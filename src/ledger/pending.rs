@@ -1,0 +1,90 @@
+//! All opslogs that wait in a log directory, into the database: those of every pair, the oldest first.
+//!
+//! Each is given so much time and no more, and one that fails costs the others nothing. Where there is no
+//! way to the database they all stay.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::access::{Access, Failure};
+use super::flush::Flushed;
+use crate::model::shown;
+use crate::opslog::{LogDir, SEALED};
+
+/// How much time is given.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// To one opslog.
+    pub each: Duration,
+    /// To all of them.
+    pub total: Duration,
+}
+
+/// What waited, and what became of it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// Opslogs that are in.
+    pub flushed: u64,
+    /// Their operations.
+    pub rows: u64,
+    /// Opslogs that are damaged and were set aside.
+    pub set_aside: u64,
+    /// Opslogs that still wait.
+    pub left: u64,
+    /// There was no way to the database.
+    pub unreachable: bool,
+}
+
+/// A thread that is over its time learns of it by itself, before it is left alone.
+const SLACK: Duration = Duration::from_secs(2);
+
+/// Flushes what waits. What can't be done is told and stays.
+pub fn flush_pending(access: &mut Access, dir: &LogDir, limits: Limits) -> std::io::Result<Passed> {
+    let begun = Instant::now();
+    let mut passed = Passed::default();
+    for path in dir.opslogs(SEALED)? {
+        let limit = limits.each.min(limits.total.saturating_sub(begun.elapsed()));
+        if passed.unreachable || limit.is_zero() {
+            passed.left += 1;
+            continue;
+        }
+        match flush_one(access, &path, limit) {
+            Ok(Flushed::All { rows }) => {
+                passed.flushed += 1;
+                passed.rows += rows;
+            }
+            Ok(Flushed::SetAside { path, reason }) => {
+                passed.set_aside += 1;
+                tracing::warn!("an opslog is damaged ({reason}) and was set aside: {}", shown(&path));
+            }
+            Ok(Flushed::Gone) => {}
+            Err(failure) => {
+                passed.left += 1;
+                passed.unreachable = matches!(failure, Failure::Unreachable(_) | Failure::Interrupted);
+                tell(access, &path, &failure);
+            }
+        }
+    }
+    Ok(passed)
+}
+
+/// Flushes one opslog within the limit.
+pub fn flush_one(access: &mut Access, opslog: &Path, limit: Duration) -> Result<Flushed, Failure> {
+    let path: PathBuf = opslog.to_owned();
+    access.call(limit + SLACK, move |ledger| ledger.flush(&path, Instant::now() + limit))
+}
+
+fn tell(access: &Access, opslog: &Path, failure: &Failure) {
+    let dsn = access.dsn();
+    match failure {
+        Failure::Unreachable(reason) => {
+            tracing::warn!(
+                "no way to the database {dsn}: {reason}. Opslogs stay where they are until there is one"
+            );
+        }
+        failure => tracing::warn!(
+            "not in the database {dsn} yet: {}: {failure}. It stays and is flushed later",
+            shown(opslog)
+        ),
+    }
+}

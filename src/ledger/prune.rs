@@ -1,0 +1,52 @@
+//! Removing the operation rows of old runs. The runs' own rows stay, with their counts.
+//!
+//! What the last successful dry run of a pair and direction planned stays, since the next one is compared
+//! with it; so does what belongs to a run that is not over or not all in.
+
+use std::time::{Instant, SystemTime};
+
+use super::database::{Answer, Database};
+use super::schema::{ITERATIONS, OPERATIONS};
+use super::value::Value;
+use crate::time::to_rfc3339;
+
+/// Rows that one statement removes: what it locks stays small.
+const BATCH: u16 = 5000;
+
+/// Removes until it is done, or until then. Returns how many rows, and whether it is done.
+pub(super) fn prune(db: &mut dyn Database, before: SystemTime, until: Instant) -> Answer<(u64, bool)> {
+    let mut removed = 0;
+    for iteration in prunable(db, before)? {
+        loop {
+            if Instant::now() >= until {
+                return Ok((removed, false));
+            }
+            // MySQL wants the inner query to be a table of its own.
+            let batch = format!(
+                "DELETE FROM {OPERATIONS} WHERE id IN (SELECT id FROM (SELECT id FROM {OPERATIONS} \
+                 WHERE iteration_id = ? ORDER BY id LIMIT {BATCH}) AS batch)"
+            );
+            let rows = db.execute(&batch, &[Value::Int(iteration)])?;
+            removed += rows;
+            if rows < u64::from(BATCH) {
+                break;
+            }
+        }
+    }
+    Ok((removed, true))
+}
+
+fn prunable(db: &mut dyn Database, before: SystemTime) -> Answer<Vec<i64>> {
+    let query = format!(
+        "SELECT i.id FROM {ITERATIONS} i WHERE i.started_at < ? AND i.status <> 'running' \
+         AND EXISTS (SELECT 1 FROM {OPERATIONS} o WHERE o.iteration_id = i.id) \
+         AND NOT (i.dry_run = 1 AND i.status = 'success' AND NOT EXISTS (\
+           SELECT 1 FROM {ITERATIONS} later WHERE later.sync_pair = i.sync_pair AND later.direction = i.direction \
+           AND later.dry_run = 1 AND later.status = 'success' \
+           AND (later.started_at > i.started_at OR (later.started_at = i.started_at AND later.id > i.id)))) \
+         ORDER BY i.id"
+    );
+    let mut found = Vec::new();
+    db.query(&query, &[Value::time(&to_rfc3339(before))], &mut |row| found.extend(row[0].as_int()))?;
+    Ok(found)
+}

@@ -1,0 +1,260 @@
+//! The tables: made where they are missing, and brought up to date where an older release made them.
+//!
+//! What goes in is an open database, what comes out is what its text columns can hold. The columns of the
+//! first release stay as they are for ever; ours are added at the end, may be NULL or have a default, so
+//! that the server adds them without rewriting the table. Who finds everything in place changes nothing
+//! and needs no right to.
+
+use super::charset::Charset;
+use super::database::{Answer, Database, DbError, Dialect, ErrorKind, in_transaction};
+
+pub(super) const ITERATIONS: &str = "sync_iterations";
+pub(super) const OPERATIONS: &str = "sync_operations";
+
+struct Table {
+    name: &'static str,
+    mysql: &'static str,
+    sqlite: &'static str,
+    /// Columns that the first release had.
+    first: &'static [&'static str],
+    /// Columns of ours: name, type for MySQL, type for SQLite.
+    ours: &'static [(&'static str, &'static str, &'static str)],
+}
+
+const TABLES: [Table; 2] = [
+    Table {
+        name: ITERATIONS,
+        mysql: "id BIGINT AUTO_INCREMENT PRIMARY KEY, sync_pair VARCHAR(255) NOT NULL, direction VARCHAR(64) NOT NULL, \
+                src VARCHAR(512) NOT NULL, dest VARCHAR(512) NOT NULL, started_at DATETIME(3) NOT NULL, ended_at DATETIME(3), \
+                status ENUM('running','success','partial_failure','failed') NOT NULL DEFAULT 'running', \
+                dry_run TINYINT(1) NOT NULL DEFAULT 0, files_created INT DEFAULT 0, files_updated INT DEFAULT 0, \
+                files_deleted INT DEFAULT 0, files_skipped INT DEFAULT 0, files_failed INT DEFAULT 0, \
+                total_bytes_transferred BIGINT DEFAULT 0, error_message TEXT, \
+                INDEX idx_pair (sync_pair), INDEX idx_started (started_at), INDEX idx_dry_run (dry_run)",
+        sqlite: "id INTEGER PRIMARY KEY AUTOINCREMENT, sync_pair TEXT NOT NULL, direction TEXT NOT NULL, \
+                 src TEXT NOT NULL, dest TEXT NOT NULL, started_at TEXT NOT NULL, ended_at TEXT, \
+                 status TEXT NOT NULL DEFAULT 'running' CHECK (status IN ('running','success','partial_failure','failed')), \
+                 dry_run INTEGER NOT NULL DEFAULT 0, files_created INTEGER DEFAULT 0, files_updated INTEGER DEFAULT 0, \
+                 files_deleted INTEGER DEFAULT 0, files_skipped INTEGER DEFAULT 0, files_failed INTEGER DEFAULT 0, \
+                 total_bytes_transferred INTEGER DEFAULT 0, error_message TEXT",
+        first: &[
+            "id",
+            "sync_pair",
+            "direction",
+            "src",
+            "dest",
+            "started_at",
+            "ended_at",
+            "status",
+            "dry_run",
+            "files_created",
+            "files_updated",
+            "files_deleted",
+            "files_skipped",
+            "files_failed",
+            "total_bytes_transferred",
+            "error_message",
+        ],
+        ours: &[
+            ("run_id", "CHAR(36)", "TEXT"),
+            ("flushed_rows", "BIGINT NOT NULL DEFAULT 0", "INTEGER NOT NULL DEFAULT 0"),
+            ("opslog_rows", "BIGINT", "INTEGER"),
+            ("counts", "TEXT", "TEXT"),
+            ("plan_digest", "VARCHAR(128)", "TEXT"),
+            ("host", "VARCHAR(255)", "TEXT"),
+            ("version", "VARCHAR(32)", "TEXT"),
+        ],
+    },
+    Table {
+        name: OPERATIONS,
+        mysql: "id BIGINT AUTO_INCREMENT PRIMARY KEY, iteration_id BIGINT NOT NULL, dry_run TINYINT(1) NOT NULL DEFAULT 0, \
+                operation ENUM('create','update','delete') NOT NULL, filepath VARCHAR(4096) NOT NULL, size_before BIGINT, \
+                size_after BIGINT, md5_before VARCHAR(32), md5_after VARCHAR(32), started_at DATETIME(3) NOT NULL, \
+                ended_at DATETIME(3), status ENUM('success','fail') NOT NULL, error_message VARCHAR(4096), \
+                INDEX idx_iteration (iteration_id), \
+                CONSTRAINT fk_iteration FOREIGN KEY (iteration_id) REFERENCES sync_iterations(id)",
+        sqlite: "id INTEGER PRIMARY KEY AUTOINCREMENT, iteration_id INTEGER NOT NULL REFERENCES sync_iterations(id), \
+                 dry_run INTEGER NOT NULL DEFAULT 0, \
+                 operation TEXT NOT NULL CHECK (operation IN ('create','update','delete')), filepath TEXT NOT NULL, \
+                 size_before INTEGER, size_after INTEGER, md5_before TEXT, md5_after TEXT, started_at TEXT NOT NULL, \
+                 ended_at TEXT, status TEXT NOT NULL CHECK (status IN ('success','fail')), error_message TEXT",
+        first: &[
+            "id",
+            "iteration_id",
+            "dry_run",
+            "operation",
+            "filepath",
+            "size_before",
+            "size_after",
+            "md5_before",
+            "md5_after",
+            "started_at",
+            "ended_at",
+            "status",
+            "error_message",
+        ],
+        ours: &[
+            ("kind", "VARCHAR(16)", "TEXT"),
+            ("bytes", "BIGINT", "INTEGER"),
+            ("cause", "VARCHAR(16)", "TEXT"),
+            ("compares", "TINYINT(1)", "INTEGER"),
+            ("filepath_raw", "LONGBLOB", "BLOB"),
+        ],
+    },
+];
+
+/// What keeps a run from having two rows.
+const UNIQUE_RUN: &str = "uq_run_id";
+
+/// How long one who wants to change the tables waits for another who does.
+const PATIENCE_SECONDS: u8 = 4;
+
+/// Makes sure of the tables. Returns what their text columns can hold.
+pub(super) fn ensure(db: &mut dyn Database) -> Answer<Charset> {
+    let mut found = Found::look(db)?;
+    found.refuse_what_is_not_ours()?;
+    if !found.is_complete() {
+        change(db)?;
+        found = Found::look(db)?;
+        found.refuse_what_is_not_ours()?;
+    }
+    Ok(found.charset)
+}
+
+/// What stands in the database.
+#[derive(Debug)]
+struct Found {
+    /// Table and column.
+    columns: Vec<(String, String)>,
+    has_unique_run: bool,
+    /// A table that knows no transactions.
+    unsafe_engine: Option<String>,
+    charset: Charset,
+}
+
+impl Found {
+    fn look(db: &mut dyn Database) -> Answer<Self> {
+        let (columns, index) = match db.dialect() {
+            Dialect::MySql => (
+                "SELECT c.TABLE_NAME, c.COLUMN_NAME, c.CHARACTER_SET_NAME, t.ENGINE \
+                 FROM information_schema.COLUMNS c JOIN information_schema.TABLES t \
+                 ON t.TABLE_SCHEMA = c.TABLE_SCHEMA AND t.TABLE_NAME = c.TABLE_NAME \
+                 WHERE c.TABLE_SCHEMA = DATABASE() AND c.TABLE_NAME IN ('sync_iterations', 'sync_operations')",
+                "SELECT COUNT(*) FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE() \
+                 AND TABLE_NAME = 'sync_iterations' AND COLUMN_NAME = 'run_id' AND NON_UNIQUE = 0",
+            ),
+            Dialect::Sqlite => (
+                "SELECT 'sync_iterations', name, NULL, 'InnoDB' FROM pragma_table_info('sync_iterations') \
+                 UNION ALL SELECT 'sync_operations', name, NULL, 'InnoDB' FROM pragma_table_info('sync_operations')",
+                "SELECT COUNT(*) FROM sqlite_master WHERE type = 'index' AND name = 'uq_run_id'",
+            ),
+        };
+        let mut found = Self {
+            columns: Vec::new(),
+            has_unique_run: false,
+            unsafe_engine: None,
+            charset: Charset::Utf8mb4,
+        };
+        db.query(columns, &[], &mut |row| {
+            let mut texts = row.iter().map(|value| value.as_text().unwrap_or_default());
+            let mut next = || texts.next().unwrap_or_default();
+            let (table, column, charset, engine) = (next(), next(), next(), next());
+            if !engine.eq_ignore_ascii_case("InnoDB") {
+                found.unsafe_engine = Some(table.clone());
+            }
+            // The ENUMs of the first release hold ASCII in any set; the paths and messages are what counts.
+            found.charset = found.charset.min(Charset::named(&charset));
+            found.columns.push((table, column));
+        })?;
+        let count = db.first(index, &[])?;
+        found.has_unique_run = count.and_then(|row| row[0].as_int()).is_some_and(|count| count > 0);
+        Ok(found)
+    }
+
+    fn has(&self, table: &str, column: &str) -> bool {
+        self.columns.iter().any(|(in_table, name)| in_table == table && name.eq_ignore_ascii_case(column))
+    }
+
+    fn has_table(&self, table: &str) -> bool {
+        self.columns.iter().any(|(name, _)| name == table)
+    }
+
+    fn is_complete(&self) -> bool {
+        let has_all = |table: &Table| {
+            self.has_table(table.name) && table.ours.iter().all(|(column, ..)| self.has(table.name, column))
+        };
+        self.has_unique_run && TABLES.iter().all(has_all)
+    }
+
+    /// Tables of these names that somebody else made are left alone.
+    fn refuse_what_is_not_ours(&self) -> Answer<()> {
+        for table in TABLES.iter().filter(|table| self.has_table(table.name)) {
+            if let Some(missing) = table.first.iter().find(|column| !self.has(table.name, column)) {
+                return Err(DbError::refused(format!(
+                    "the table {} lacks the column {missing}: it is none of ha-sync's. Use another database",
+                    table.name
+                )));
+            }
+        }
+        self.unsafe_engine.as_ref().map_or(Ok(()), |table| {
+            Err(DbError::refused(format!(
+                "the table {table} knows no transactions: change it with ALTER TABLE {table} ENGINE=InnoDB"
+            )))
+        })
+    }
+}
+
+/// One at a time: whoever comes second finds everything done.
+fn change(db: &mut dyn Database) -> Answer<()> {
+    match db.dialect() {
+        Dialect::Sqlite => in_transaction(db, add_what_is_missing),
+        Dialect::MySql => {
+            let name = "LEFT(CONCAT('ha-sync.', DATABASE()), 64)";
+            let locked = db.first(&format!("SELECT GET_LOCK({name}, {PATIENCE_SECONDS})"), &[])?;
+            if locked.and_then(|row| row[0].as_int()) != Some(1) {
+                let message = "another process is changing the tables";
+                return Err(DbError { kind: ErrorKind::Contended, message: message.into() });
+            }
+            let changed = add_what_is_missing(db);
+            db.first(&format!("SELECT RELEASE_LOCK({name})"), &[])?;
+            changed
+        }
+    }
+}
+
+fn add_what_is_missing(db: &mut dyn Database) -> Answer<()> {
+    let dialect = db.dialect();
+    for table in &TABLES {
+        let (columns, tail) = match dialect {
+            Dialect::MySql => (table.mysql, " ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin"),
+            Dialect::Sqlite => (table.sqlite, ""),
+        };
+        db.execute(&format!("CREATE TABLE IF NOT EXISTS {} ({columns}){tail}", table.name), &[])?;
+        let found = Found::look(db)?;
+        for (column, mysql, sqlite) in table.ours.iter().filter(|(column, ..)| !found.has(table.name, column))
+        {
+            let of = if dialect == Dialect::MySql { mysql } else { sqlite };
+            db.execute(&format!("ALTER TABLE {} ADD COLUMN {column} {of}", table.name), &[])?;
+        }
+    }
+    if dialect == Dialect::Sqlite {
+        for (index, on) in [
+            ("idx_pair", "sync_iterations (sync_pair)"),
+            ("idx_started", "sync_iterations (started_at)"),
+            ("idx_dry_run", "sync_iterations (dry_run)"),
+            ("idx_iteration", "sync_operations (iteration_id)"),
+        ] {
+            db.execute(&format!("CREATE INDEX IF NOT EXISTS {index} ON {on}"), &[])?;
+        }
+    }
+    if !Found::look(db)?.has_unique_run {
+        db.execute(&format!("CREATE UNIQUE INDEX {UNIQUE_RUN} ON {ITERATIONS} (run_id)"), &[])?;
+    }
+    Ok(())
+}
+
+/// Every column of an iteration, in the order of the table.
+pub(super) fn iteration_columns() -> Vec<&'static str> {
+    let [iterations, _] = &TABLES;
+    iterations.first.iter().copied().chain(iterations.ours.iter().map(|(name, ..)| *name)).collect()
+}

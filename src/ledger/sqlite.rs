@@ -1,0 +1,114 @@
+//! SQLite: the home of the crate `rusqlite`.
+//!
+//! The file may lie on a network file system, where the write-ahead log of SQLite (which needs memory that
+//! all processes share) loses data; a rollback journal is right everywhere, and with few and large
+//! transactions no slower. A commit returns when it is on disk.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::types::{ToSqlOutput, Value as SqlValue, ValueRef};
+use rusqlite::{Connection, Error, ErrorCode, ToSql, params_from_iter};
+
+use super::database::{Answer, Database, DbError, Dialect, ErrorKind, Row};
+use super::value::Value;
+
+/// How long a transaction waits for another one.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// For the owner and the group only, as opslogs are: it names every path of the trees.
+const FILE_MODE: u32 = 0o640;
+
+/// An open file.
+pub(super) struct Sqlite(Connection);
+
+impl Sqlite {
+    pub(super) fn open(path: &Path) -> Answer<Self> {
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(FILE_MODE)
+            .open(path)
+            .map_err(|error| DbError::lost(format!("cannot open it: {error}")))?;
+        let connection = Connection::open(path)?;
+        connection.busy_timeout(PATIENCE)?;
+        let mode: String = connection.query_row("PRAGMA journal_mode = TRUNCATE", [], |row| row.get(0))?;
+        if mode != "truncate" {
+            let message = format!(
+                "another process keeps it in the journal mode {mode}, which loses data on network file systems"
+            );
+            return Err(DbError::refused(message));
+        }
+        connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
+        Ok(Self(connection))
+    }
+}
+
+impl Database for Sqlite {
+    fn dialect(&self) -> Dialect {
+        Dialect::Sqlite
+    }
+
+    fn execute(&mut self, sql: &str, values: &[Value]) -> Answer<u64> {
+        let changed = self.0.prepare_cached(sql)?.execute(params_from_iter(values))?;
+        Ok(changed as u64)
+    }
+
+    fn query(&mut self, sql: &str, values: &[Value], each: &mut dyn FnMut(Row)) -> Answer<()> {
+        let mut statement = self.0.prepare_cached(sql)?;
+        let columns = statement.column_count();
+        let mut rows = statement.query(params_from_iter(values))?;
+        while let Some(row) = rows.next()? {
+            let values: Result<Row, Error> =
+                (0..columns).map(|column| row.get_ref(column).map(from_sqlite)).collect();
+            each(values?);
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, table: &str, columns: &[&str], rows: &[Row]) -> Answer<()> {
+        let marks = vec!["?"; columns.len()].join(",");
+        let sql = format!("INSERT INTO {table} ({}) VALUES ({marks})", columns.join(","));
+        let mut statement = self.0.prepare_cached(&sql)?;
+        for row in rows {
+            statement.execute(params_from_iter(row))?;
+        }
+        Ok(())
+    }
+}
+
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self {
+            Self::Null => ToSqlOutput::Owned(SqlValue::Null),
+            Self::Int(number) => ToSqlOutput::Owned(SqlValue::Integer(*number)),
+            Self::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+            Self::Bytes(bytes) => ToSqlOutput::Borrowed(ValueRef::Blob(bytes)),
+        })
+    }
+}
+
+fn from_sqlite(value: ValueRef<'_>) -> Value {
+    match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(number) => Value::Int(number),
+        ValueRef::Real(number) => Value::Text(number.to_string()),
+        ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
+        ValueRef::Blob(bytes) => Value::Bytes(bytes.to_vec()),
+    }
+}
+
+impl From<Error> for DbError {
+    fn from(error: Error) -> Self {
+        let kind = match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::ConstraintViolation) => {
+                ErrorKind::Contended
+            }
+            _ => ErrorKind::Refused,
+        };
+        Self { kind, message: error.to_string() }
+    }
+}

@@ -1,0 +1,164 @@
+//! A run's dealings with the ledger: what waits is flushed before, the run is announced, and in the end its
+//! own opslog is flushed. None of it changes what the run does or how it exits, and each has its bound.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::config::Config;
+use crate::ledger::{Access, CONNECT_LIMIT, Dsn, Failure, Flushed, Limits, flush_one, flush_pending};
+use crate::model::shown;
+use crate::opslog::{Header, LogDir};
+use crate::stop::Stop;
+
+/// Before the run: what is left then is flushed by a later one.
+const BEFORE: Limits = Limits { each: Duration::from_secs(60), total: Duration::from_secs(300) };
+
+/// After the run, for its own opslog.
+const AFTER: Duration = Duration::from_secs(300);
+
+/// The same when a signal asked for the end: Kubernetes kills after 30 s, and the next run goes on.
+const AFTER_SIGNAL: Duration = Duration::from_secs(5);
+
+/// For `--db-retain-days`.
+const PRUNING: Duration = Duration::from_secs(60);
+
+/// The run's way to the ledger.
+pub(super) struct Books {
+    /// Nothing where no database is wanted.
+    access: Option<Access>,
+    /// What the run has to say in the end.
+    header: Option<Header>,
+    /// There was no way to the database a moment ago.
+    unreachable: bool,
+    retention: Option<Duration>,
+}
+
+/// What became of the run's opslog.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    /// It still lies there.
+    pub(super) opslog: Option<PathBuf>,
+    /// It is in this database.
+    pub(super) recorded: Option<String>,
+    /// A dry run's plan was that of one that began then: nothing was recorded.
+    pub(super) current_since: Option<String>,
+}
+
+/// The database of a log directory.
+pub(crate) fn dsn_or_default(dsn: Option<&Dsn>, dir: &LogDir) -> Dsn {
+    dsn.cloned().unwrap_or_else(|| Dsn::Sqlite(dir.path().join("ha-sync.sqlite")))
+}
+
+impl Books {
+    pub(super) fn open(config: &Config, dir: &LogDir, stop: &Stop) -> Self {
+        let dsn = dsn_or_default(config.database.as_ref(), dir);
+        // Until the run has done something a signal has nothing to wait for.
+        let access = (dsn != Dsn::None).then(|| Access::new(dsn, stop, Duration::ZERO));
+        let retention = config.database_retention.filter(|_| !config.dry_run);
+        Self { access, header: None, unreachable: false, retention }
+    }
+
+    /// Flushes the sealed opslogs of every pair.
+    pub(super) fn flush_pending(&mut self, dir: &LogDir) {
+        let Some(access) = &mut self.access else { return };
+        match flush_pending(access, dir, BEFORE) {
+            Ok(passed) => self.unreachable = passed.unreachable,
+            Err(error) => {
+                tracing::warn!("the log directory {} cannot be read: {error}", shown(dir.path()));
+            }
+        }
+    }
+
+    /// Announces the run as `running`, where the database answers at once. A dry run is not announced.
+    pub(super) fn begin(&mut self, header: Header) {
+        let announced = header.clone();
+        let header = self.header.insert(header);
+        let Some(access) = self.access.as_mut().filter(|_| !self.unreachable && !header.dry_run) else {
+            return;
+        };
+        if let Err(failure) = access.call(CONNECT_LIMIT, move |ledger| ledger.begin(&announced)) {
+            tracing::warn!("the run is not announced in the database {}: {failure}", access.dsn());
+        }
+    }
+
+    /// Flushes the run's own opslog, or finds that a dry run's plan is known.
+    ///
+    /// `is_success`: nothing failed, so that a dry run's plan is whole.
+    pub(super) fn settle(mut self, opslog: PathBuf, is_success: bool) -> Settled {
+        let Some(mut access) = self.access.take() else { return Settled::kept(opslog) };
+        access.set_after_signal(AFTER_SIGNAL);
+        if let Some(since) = self
+            .header
+            .filter(|header| header.dry_run && is_success)
+            .and_then(|header| known_plan(&mut access, &opslog, header))
+        {
+            return Settled { current_since: Some(since), ..forget(opslog) };
+        }
+        let settled = match flush_one(&mut access, &opslog, AFTER) {
+            Ok(Flushed::All { .. } | Flushed::Gone) => {
+                Settled { recorded: Some(access.dsn().to_string()), ..Settled::default() }
+            }
+            Ok(Flushed::SetAside { path, reason }) => {
+                tracing::warn!("the opslog is damaged ({reason}) and was set aside: {}", shown(&path));
+                Settled::kept(path)
+            }
+            Err(failure) => {
+                tracing::warn!(
+                    "the run is not in the database {} yet: {failure}. Its opslog stays and is flushed by the next run, or by \
+                     ha-sync flush",
+                    access.dsn()
+                );
+                return Settled::kept(opslog);
+            }
+        };
+        if let Some(keep) = self.retention {
+            access.set_after_signal(Duration::ZERO);
+            prune(&mut access, keep);
+        }
+        settled
+    }
+}
+
+impl Settled {
+    pub(super) fn kept(opslog: PathBuf) -> Self {
+        Self { opslog: Some(opslog), ..Self::default() }
+    }
+}
+
+fn known_plan(access: &mut Access, opslog: &Path, header: Header) -> Option<String> {
+    let path = opslog.to_owned();
+    let asked = access.call(AFTER, move |ledger| ledger.plan_current_since(&path, &header));
+    asked.unwrap_or_else(|failure| {
+        // An unreachable database is told of by the flush that follows.
+        if !matches!(failure, Failure::Unreachable(_)) {
+            tracing::warn!(
+                "the plan cannot be compared with the last one in the database {}: {failure}",
+                access.dsn()
+            );
+        }
+        None
+    })
+}
+
+/// The opslog of a plan that is recorded already.
+fn forget(opslog: PathBuf) -> Settled {
+    match std::fs::remove_file(&opslog) {
+        Ok(()) => Settled::default(),
+        Err(error) => {
+            tracing::warn!("the opslog {} cannot be removed: {error}", shown(&opslog));
+            Settled::kept(opslog)
+        }
+    }
+}
+
+fn prune(access: &mut Access, keep: Duration) {
+    let Some(before) = SystemTime::now().checked_sub(keep) else { return };
+    match access.call(PRUNING + CONNECT_LIMIT, move |ledger| ledger.prune(before, Instant::now() + PRUNING)) {
+        Ok((0, true)) | Err(Failure::Interrupted) => {}
+        Ok((rows, _)) => tracing::info!("removed {rows} old operation rows from the database"),
+        Err(failure) => tracing::warn!(
+            "old operation rows cannot be removed from the database {}: {failure}",
+            access.dsn()
+        ),
+    }
+}
