@@ -15,6 +15,7 @@ mod fixture;
 mod hostile;
 mod interrupted;
 mod killed;
+mod ledger;
 mod locking;
 mod model;
 mod opslog;

@@ -1,0 +1,83 @@
+//! Opslogs that a disk or a person damaged: what can be read of them is in, they are set aside and told of, and
+//! the others are not affected.
+
+use std::fs;
+
+use serde_json::json;
+
+use super::base::*;
+
+on_both! {
+    fn a_damaged_opslog_is_set_aside_and_the_others_are_flushed(base) {
+        let logs = base.pair.logs.clone();
+        let opslog = |number| Opslog::new(&logs, "test", number, 4);
+        let good = [opslog(1).lay_down(), opslog(9).lay_down()];
+        let torn = |opslog: Opslog| opslog.text()[..opslog.text().len() - 5].to_owned();
+        // What it is, what lies there, rows that get in, and what is said.
+        let cases: [(u32, String, &str, &str); 7] = [
+            (2, torn(opslog(2)), "4", "its last line is torn"),
+            (3, opslog(3).text().replacen("file 1", "file\n1", 1), "1", "line 3 is damaged"),
+            (4, String::new(), "none", "the file has no header"),
+            (5, opslog(5).text().replacen("\"format\":1", "\"format\":99", 1), "none", "the file has format 99"),
+            (6, opslog(6).with(|lines| drop(lines.remove(2))).text(), "3", "it holds 3 operations, its last line says 4"),
+            (7, "\0\0\0\0\n\0\n".into(), "none", "line 1 is damaged"),
+            (8, opslog(8).with(|lines| lines[4] = json!({ "type": "operation" })).text(), "3", "line 5 is damaged"),
+        ];
+        for (number, text, ..) in &cases {
+            fs::write(opslog(*number).path, text).unwrap();
+        }
+        let ran = base.flush();
+        assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+        assert!(ran.stdout.contains("flushed 2 opslogs with 8 operations") && ran.stdout.contains("7 are damaged"), "{}", ran.stdout);
+        base.assert_all_in(&good);
+        for (number, text, rows, words) in cases {
+            let opslog = opslog(number);
+            let aside = opslog.path.with_extension("jsonl.corrupt");
+            assert_eq!(fs::read_to_string(&aside).unwrap(), text, "it is kept as it was");
+            let told = ran.stderr.lines().find(|line| line.contains(aside.to_str().unwrap())).unwrap_or_else(|| panic!("{}", ran.stderr));
+            assert!(told.contains(words), "{words:?}: {told}");
+            let found = base.rows(&format!("SELECT flushed_rows, status, error_message FROM sync_iterations WHERE run_id = '{}'", opslog.run_id));
+            match found.first() {
+                None => assert_eq!(rows, "none", "{words}"),
+                Some(found) => {
+                    assert_eq!((found[0].as_str(), found[1].as_str()), (rows, "failed"), "{words}");
+                    assert!(found[2].contains(words), "{found:?}");
+                }
+            }
+        }
+        assert_eq!(base.flush().code, Some(0), "they are told of once");
+    }
+
+    fn a_damaged_opslog_that_somebody_repaired_gets_in_whole(base) {
+        let opslog = Opslog::new(&base.pair.logs, "test", 1, 4).lay_down();
+        fs::write(&opslog.path, opslog.text().replacen("file 2", "file\n2", 1)).unwrap();
+        assert_eq!(base.flush().code, Some(1));
+        let opslog = opslog.lay_down();
+        assert_eq!(base.flush().code, Some(0));
+        base.assert_all_in(&[opslog]);
+    }
+
+    fn whatever_stands_in_a_file_nothing_panics_and_a_run_goes_on(base) {
+        use proptest::prelude::*;
+        use proptest::test_runner::{Config, TestRunner};
+        let changes = proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6);
+        let number = std::cell::Cell::new(0);
+        let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(40) });
+        let result = runner.run(&changes, |changes| {
+            number.set(number.get() + 1);
+            let opslog = Opslog::new(&base.pair.logs, "test", number.get(), 3).lay_down();
+            let mut bytes = opslog.text().into_bytes();
+            for (at, byte) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            fs::write(&opslog.path, bytes).unwrap();
+            let ran = base.flush();
+            prop_assert!(matches!(ran.code, Some(0 | 1)), "{:?} {}", ran.code, ran.stderr);
+            prop_assert!(!opslog.path.exists() || ran.stderr.contains("It stays"), "{}", ran.stderr);
+            let _done_with_it = fs::remove_file(opslog.path);
+            Ok(())
+        });
+        result.unwrap();
+    }
+}

@@ -1,0 +1,94 @@
+//! Asking for past runs, and removing what is old.
+
+use super::base::*;
+use crate::fixture::*;
+
+/// Three runs of two pairs: one of long ago, a dry run of long ago, one of today.
+fn three_runs(base: &Base) {
+    let opslogs = [(1, "media", false, "2020"), (2, "media", true, "2020"), (3, "photos", false, "2026")];
+    for (number, pair, dry_run, year) in opslogs {
+        let opslog = Opslog::new(&base.pair.logs, pair, number, 12_000).with(|lines| {
+            lines[0]["dry_run"] = dry_run.into();
+            lines[0]["started_at"] = format!("{year}-11-2{number}T10:00:00.000Z").into();
+        });
+        opslog.lay_down();
+    }
+    assert_eq!(base.flush().code, Some(0));
+}
+
+fn rows_of(base: &Base, number: u32) -> String {
+    base.one(&format!(
+        "SELECT COUNT(*) FROM sync_operations o JOIN sync_iterations i ON i.id = o.iteration_id WHERE i.run_id LIKE '%{number}'"
+    ))
+}
+
+on_both! {
+    fn the_latest_runs_are_a_table_or_json(base) {
+        assert_eq!(base.ask(&["history"]).stdout, "no runs yet\n");
+        three_runs(base);
+        let table = base.ask(&["history"]).stdout;
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(lines.len(), 4, "{table}");
+        assert!(lines[0].starts_with("started (UTC)        pair"), "{table}");
+        assert!(lines[1].starts_with("2026-11-23 10:00:00  photos  fwd        success ") && lines[1].contains("12,000"), "{table}");
+        assert!(lines[2].contains("media   fwd        success (dry run)"), "{table}");
+
+        let runs = base.ask(&["history", "--format", "json"]).json();
+        assert_eq!(runs.len(), 3);
+        let columns = "SELECT * FROM sync_iterations WHERE sync_pair = 'photos'";
+        assert_eq!(runs[0].as_object().unwrap().len(), base.rows(columns)[0].len(), "every column is there");
+        let latest = &runs[0];
+        for (name, value) in [("sync_pair", "photos"), ("status", "success"), ("started_at", "2026-11-23T10:00:00.000Z")] {
+            assert_eq!(latest[name], value);
+        }
+        assert_eq!((&latest["files_created"], &latest["dry_run"], &latest["error_message"]), (&12_000.into(), &false.into(), &serde_json::Value::Null));
+        assert_eq!((&latest["counts"]["created"], &runs[1]["dry_run"]), (&12_000.into(), &true.into()));
+
+        assert_eq!(base.ask(&["history", "--pair", "media", "--format", "json"]).json().len(), 2);
+        assert_eq!(base.ask(&["history", "--limit", "1", "--format", "json"]).json(), runs[..1]);
+        assert_eq!(base.ask(&["history", "--limit", "0"]).code, Some(2));
+    }
+
+    fn old_operation_rows_are_removed_but_for_those_of_the_last_dry_run(base) {
+        three_runs(base);
+        let iterations = base.one("SELECT COUNT(*) FROM sync_iterations");
+        assert!(base.ask(&["prune", "--older-than", "9999w"]).stdout.contains("removed 0 operation rows"));
+        let ran = base.ask(&["prune", "--older-than", "30d"]);
+        assert!(ran.code == Some(0) && ran.stdout.contains("removed 12000 operation rows"), "{}{}", ran.stdout, ran.stderr);
+        assert_eq!([1, 2, 3].map(|number| rows_of(base, number)), ["0", "12000", "12000"]);
+        assert_eq!(base.one("SELECT COUNT(*) FROM sync_iterations"), iterations, "the runs stay");
+        base.execute(&["UPDATE sync_iterations SET status = 'running', started_at = '2020-01-01 00:00:00.000' WHERE sync_pair = 'photos'"]);
+        base.ask(&["prune", "--older-than", "30d"]);
+        assert_eq!(rows_of(base, 3), "12000", "a run that is not over keeps its rows");
+        assert_eq!(base.ask(&["prune", "--older-than", "soon"]).code, Some(2));
+        assert_eq!(base.ask(&["prune"]).code, Some(2));
+    }
+
+    fn a_run_removes_old_rows_when_asked_and_a_dry_run_does_not(base) {
+        three_runs(base);
+        assert_eq!(base.pair.sync(&["--dry-run", "--db-retain-days=30"]).code, Some(0));
+        assert_eq!(rows_of(base, 1), "12000");
+        let ran = base.pair.sync(&["--db-retain-days=30"]);
+        assert!(ran.code == Some(0) && ran.stderr.contains("removed 12000 old operation rows"), "{}", ran.stderr);
+        assert_eq!([1, 2, 3].map(|number| rows_of(base, number)), ["0", "12000", "12000"]);
+        assert_eq!(base.pair.sync(&["--db-retain-days=0"]).code, Some(2));
+    }
+}
+
+#[test]
+fn a_database_that_is_down_is_a_failure_for_who_asks_it() {
+    let pair = Fixture::new();
+    for words in [&["history"][..], &["prune", "--older-than", "1d"], &["flush"]] {
+        Opslog::new(&pair.logs, "test", 1, 1).lay_down();
+        let ran = run(binary()
+            .args(words)
+            .args(["--db-dsn", "ha:s3cret@tcp(127.0.0.1:1)/x", "--log-dir"])
+            .arg(&pair.logs));
+        assert_eq!(ran.code, Some(5), "{words:?}: {}", ran.stderr);
+        assert!(
+            ran.stderr.contains("cannot connect to 127.0.0.1:1") && !ran.stderr.contains("s3cret"),
+            "{}",
+            ran.stderr
+        );
+    }
+}

@@ -1,0 +1,14 @@
+//! The audit trail in a database: every line of an opslog is a row, once, whatever happens on the way.
+//!
+//! What does not depend on the database is tested on both.
+
+mod base;
+mod damage;
+mod dry_run;
+mod failures;
+mod history;
+mod mariadb;
+mod proxy;
+mod recorded;
+mod server;
+mod tables;
