@@ -70,21 +70,26 @@ impl Base {
     }
 
     /// Keeps everybody else from writing until the guard goes.
-    pub fn in_the_way(&self) -> InTheWay {
+    pub fn in_the_way(&self) -> Box<dyn std::any::Any> {
         match &self.home {
             Home::Sqlite(file) => {
                 let connection = rusqlite::Connection::open(file).unwrap();
                 connection.execute_batch("BEGIN IMMEDIATE").unwrap();
-                InTheWay::Sqlite(connection)
+                Box::new(connection)
             }
             Home::MariaDb { server, name } => {
                 let mut connection = server.root();
                 connection.query_drop(format!("USE {name}")).unwrap();
                 connection.query_drop("BEGIN").unwrap();
                 connection.query_drop("SELECT * FROM sync_iterations FOR UPDATE").unwrap();
-                InTheWay::MariaDb(connection)
+                Box::new(connection)
             }
         }
+    }
+
+    /// Has the tables made.
+    pub fn make_tables(&self) {
+        assert_eq!(self.ask(&["history"]).stdout, "no runs yet\n");
     }
 
     /// `ha-sync flush`.
@@ -121,12 +126,6 @@ impl Base {
             assert_eq!(self.rows(&query), [expected], "{run_id}");
         }
     }
-}
-
-/// Somebody who holds what a flush needs.
-pub enum InTheWay {
-    Sqlite(rusqlite::Connection),
-    MariaDb(mysql::Conn),
 }
 
 pub fn new_name() -> String {

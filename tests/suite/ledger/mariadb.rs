@@ -138,11 +138,11 @@ impl Server {
     /// Makes a database and returns its DSN.
     pub fn database(&self, name: &str) -> String {
         self.root().query_drop(format!("CREATE DATABASE {name}")).unwrap();
-        self.dsn(self.port, name)
+        Self::dsn(self.port, name)
     }
 
     /// The DSN with another port, as of a proxy.
-    pub fn dsn(&self, port: u16, name: &str) -> String {
+    pub fn dsn(port: u16, name: &str) -> String {
         format!("ha:{PASSWORD}@tcp(127.0.0.1:{port})/{name}?parseTime=true")
     }
 }
