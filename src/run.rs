@@ -21,7 +21,7 @@ use crate::cli::{FormatArg, FsyncArg, ProgressArg};
 use crate::config::{Config, Detail, IfLocked};
 use crate::lock::{self, FileLock, Holder};
 use crate::model::{Escaped, Summary, shown};
-use crate::opslog::{FORMAT, Footer, Header, LogDir, OpslogWriter, RunStatus};
+use crate::opslog::{FORMAT, Footer, Header, LogDir, OpslogWriter, RunStatus, SealedOpslog};
 use crate::pipeline::{self, Checksum, Fsync, MaxDelete, MinAge, Options, Rules, Synced, Trees};
 use crate::report::{Console, Ending, Progress, Reporter, Told, print_plan};
 use crate::stop::Stop;
@@ -130,9 +130,10 @@ pub fn run(config: &Config, console: &Console, stop: &Stop) -> Result<Exit, Star
         Lock::Ours(lock) => lock,
         Lock::Taken(holder) => return Ok(leave_to(holder.as_ref(), config, console, stop)),
     };
-    let retired = tidy(config, &dir);
-    let exit =
-        Run::begin(config, &dir, lock.is_some(), retired).and_then(|run| run.carry_out(books, console, stop));
+    let found = tidy(config, &dir);
+    books.set_recovered(found.recovered);
+    let exit = Run::begin(config, &dir, lock.is_some(), found.retired)
+        .and_then(|run| run.carry_out(books, console, stop));
     if let Some(Err(error)) = lock.map(FileLock::release) {
         tracing::warn!(
             "the lock file could not be released ({error}); it is free when this process has ended"
@@ -218,7 +219,7 @@ impl<'a> Run<'a> {
         let message = error.clone().or_else(|| synced.withheld.as_ref().map(ToString::to_string));
         let sealed = opslog.finish_as(exit, &synced.counts, message.as_deref(), self.retired);
         let settled = sealed.map(|opslog| {
-            self.print_plan(console, error.is_some(), &opslog);
+            self.print_plan(console, error.is_some(), &opslog.path);
             books.settle(opslog, exit == Exit::Done)
         });
         Ok(self.tell(console, &told, &synced, (exit, error), settled))
@@ -405,7 +406,7 @@ impl OpslogWriter {
         counts: &Summary,
         error: Option<&str>,
         retired: u64,
-    ) -> io::Result<PathBuf> {
+    ) -> io::Result<SealedOpslog> {
         let footer = Footer {
             ended_at: to_rfc3339(SystemTime::now()),
             status: exit.status(),

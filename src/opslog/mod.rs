@@ -14,4 +14,4 @@ pub use format::{FORMAT, FailCause, Footer, Header, Kind, Line, Operation, Recor
 pub use log_dir::{LogDir, SEALED};
 pub use reader::{Damage, End, OpslogReader};
 pub use recovery::{Recovered, Tidied, recover, retire, set_aside};
-pub use writer::OpslogWriter;
+pub use writer::{OpslogWriter, SealedOpslog, is_in_hand};

@@ -5,11 +5,15 @@
 //! whoever finds a `.part` that nobody locks has found a dead run's. Lines reach the kernel at
 //! least every second, so a run that is killed lacks the lines of its last second at most; a power
 //! cut can take what the kernel had not written yet.
+//!
+//! A process that slept for long may wake up and find that another one took it for dead and sealed its
+//! file, or flushed it already. Then it writes everything once more under another name: the run id is the
+//! same, so that whoever reads both knows.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, BufRead as _, BufReader, BufWriter, Seek as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::format::{Footer, Header, Line, Record};
@@ -23,6 +27,20 @@ const BUFFER: usize = 128 * 1024;
 
 /// Lines wait no longer than this for more.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
+
+/// An opslog that its run has written and is not done with: as long as this lives, no other run flushes it.
+#[derive(Debug)]
+pub struct SealedOpslog {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// The writer's, still.
+    _lock: File,
+}
+
+/// Whether the run that wrote a sealed opslog is not done with it.
+pub fn is_in_hand(path: &Path) -> io::Result<bool> {
+    Ok(matches!(File::open(path)?.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
 
 /// An opslog that is being written.
 #[derive(Debug)]
@@ -42,9 +60,7 @@ impl OpslogWriter {
             header.run_id.rsplit('-').next().map_or("", |last| &last[last.len().saturating_sub(8)..]);
         let stem =
             format!("opslog-{}-{}-{}-{short_id}", header.pair, header.direction, to_file_stamp(started));
-        let path = dir.path().join(format!("{stem}{PART}"));
-        let file = OpenOptions::new().append(true).create_new(true).mode(FILE_MODE).open(path)?;
-        file.lock()?;
+        let file = begin(dir, &stem)?;
         let (file, line) = (BufWriter::with_capacity(BUFFER, file), Vec::new());
         let mut writer = Self { dir: dir.clone(), stem, file, line, operations: 0, flushed: Instant::now() };
         writer.write(&Line::Header(header))?;
@@ -59,15 +75,47 @@ impl OpslogWriter {
         self.operations
     }
 
-    /// Ends the opslog: from now on it is whole. Returns where it lies.
-    pub fn finish(mut self, footer: Footer) -> io::Result<PathBuf> {
+    /// Ends the opslog: from now on it is whole.
+    pub fn finish(mut self, footer: Footer) -> io::Result<SealedOpslog> {
+        self.flush()?;
+        if !self.is_in_place()? {
+            self.write_again()?;
+        }
         self.write(&Line::Footer(footer))?;
         self.flush()?;
         self.file.get_ref().sync_all()?;
         let sealed = self.dir.path().join(format!("{}{SEALED}", self.stem));
         fs::rename(self.dir.path().join(format!("{}{PART}", self.stem)), &sealed)?;
         self.dir.sync()?;
-        Ok(sealed)
+        Ok(SealedOpslog { path: sealed, _lock: self.file.into_inner()? })
+    }
+
+    /// Whether the name still means this file.
+    fn is_in_place(&self) -> io::Result<bool> {
+        let ours = self.file.get_ref().metadata()?;
+        match fs::metadata(self.dir.path().join(format!("{}{PART}", self.stem))) {
+            Ok(found) => Ok((found.dev(), found.ino()) == (ours.dev(), ours.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Copies what was written, without the footer of whoever sealed it meanwhile. Not under the old name:
+    /// one who flushes that file deletes it in the end.
+    fn write_again(&mut self) -> io::Result<()> {
+        self.stem.push_str("-again");
+        let again = BufWriter::with_capacity(BUFFER, begin(&self.dir, &self.stem)?);
+        let mut written = BufReader::new(std::mem::replace(&mut self.file, again).into_inner()?);
+        written.rewind()?;
+        self.line.clear();
+        while written.read_until(b'\n', &mut self.line)? > 0 {
+            match serde_json::from_slice(&self.line)? {
+                Line::Header(_) | Line::Operation(_) => self.file.write_all(&self.line)?,
+                Line::Footer(_) => {}
+            }
+            self.line.clear();
+        }
+        Ok(())
     }
 
     fn write(&mut self, line: &Line<'_>) -> io::Result<()> {
@@ -81,6 +129,14 @@ impl OpslogWriter {
         self.flushed = Instant::now();
         self.file.flush()
     }
+}
+
+/// A new file that nobody takes for a dead run's.
+fn begin(dir: &LogDir, stem: &str) -> io::Result<File> {
+    let path = dir.path().join(format!("{stem}{PART}"));
+    let file = OpenOptions::new().read(true).append(true).create_new(true).mode(FILE_MODE).open(path)?;
+    file.lock()?;
+    Ok(file)
 }
 
 impl Recorder for OpslogWriter {

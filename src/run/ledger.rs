@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::config::Config;
 use crate::ledger::{Access, CONNECT_LIMIT, Dsn, Failure, Flushed, Limits, flush_one, flush_pending};
 use crate::model::shown;
-use crate::opslog::{Header, LogDir};
+use crate::opslog::{Header, LogDir, SealedOpslog};
 use crate::stop::Stop;
 
 /// Before the run: what is left then is flushed by a later one.
@@ -28,6 +28,7 @@ pub(super) struct Books {
     access: Option<Access>,
     /// What the run has to say in the end.
     header: Option<Header>,
+    recovered: Vec<PathBuf>,
     /// There was no way to the database a moment ago.
     unreachable: bool,
     retention: Option<Duration>,
@@ -55,7 +56,7 @@ impl Books {
         // Until the run has done something a signal has nothing to wait for.
         let access = (dsn != Dsn::None).then(|| Access::new(dsn, stop, Duration::ZERO));
         let retention = config.database_retention.filter(|_| !config.dry_run);
-        Self { access, header: None, unreachable: false, retention }
+        Self { access, header: None, recovered: Vec::new(), unreachable: false, retention }
     }
 
     /// Flushes the sealed opslogs of every pair.
@@ -81,20 +82,24 @@ impl Books {
         }
     }
 
+    /// Opslogs of killed runs, to be flushed with the run's own.
+    pub(super) fn set_recovered(&mut self, recovered: Vec<PathBuf>) {
+        self.recovered = recovered;
+    }
+
     /// Flushes the run's own opslog, or finds that a dry run's plan is known.
     ///
     /// `is_success`: nothing failed, so that a dry run's plan is whole.
-    pub(super) fn settle(mut self, opslog: PathBuf, is_success: bool) -> Settled {
-        let Some(mut access) = self.access.take() else { return Settled::kept(opslog) };
+    pub(super) fn settle(self, opslog: SealedOpslog, is_success: bool) -> Settled {
+        let Some(mut access) = self.access else { return Settled::kept(opslog.path) };
         access.set_after_signal(AFTER_SIGNAL);
-        if let Some(since) = self
-            .header
-            .filter(|header| header.dry_run && is_success)
-            .and_then(|header| known_plan(&mut access, &opslog, header))
-        {
-            return Settled { current_since: Some(since), ..forget(opslog) };
+        let plan = self.header.filter(|header| header.dry_run && is_success);
+        if let Some(since) = plan.and_then(|header| known_plan(&mut access, &opslog.path, header)) {
+            return Settled { current_since: Some(since), ..forget(opslog.path) };
         }
-        let settled = match flush_one(&mut access, &opslog, AFTER) {
+        let path = opslog.path.clone();
+        drop(opslog); // Whoever gets to it first may flush it.
+        let settled = match flush_one(&mut access, &path, AFTER) {
             Ok(Flushed::All { .. } | Flushed::Gone) => {
                 Settled { recorded: Some(access.dsn().to_string()), ..Settled::default() }
             }
@@ -108,11 +113,15 @@ impl Books {
                      ha-sync flush",
                     access.dsn()
                 );
-                return Settled::kept(opslog);
+                return Settled::kept(path);
             }
         };
+        access.set_after_signal(Duration::ZERO);
+        for recovered in self.recovered {
+            // The next run tries again, and tells.
+            let _tried = flush_one(&mut access, &recovered, BEFORE.each);
+        }
         if let Some(keep) = self.retention {
-            access.set_after_signal(Duration::ZERO);
             prune(&mut access, keep);
         }
         settled

@@ -1,7 +1,7 @@
 //! What comes before a run: the log directory, the lock, and what earlier runs left behind.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::StartError;
@@ -81,19 +81,28 @@ pub(super) fn take_lock(config: &Config, dir: &LogDir, stop: &Stop) -> Result<Lo
     }
 }
 
-/// Puts the log directory in order; what can't be done there is told and stops nobody. Returns how many
-/// opslogs were deleted by age.
-pub(super) fn tidy(config: &Config, dir: &LogDir) -> u64 {
+/// What was found in the log directory and put in order.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Opslogs of killed runs that are sealed now.
+    pub(super) recovered: Vec<PathBuf>,
+    /// Opslogs that were deleted by age.
+    pub(super) retired: u64,
+}
+
+/// Puts the log directory in order; what can't be done there is told and stops nobody.
+pub(super) fn tidy(config: &Config, dir: &LogDir) -> Found {
     // Without a lock a `.part` may be a living run's whose lock does not show (another NFS client).
     let min_age = if config.lock { Duration::ZERO } else { Duration::from_secs(3600) };
     let recovered = recover(dir, &config.pair, &config.direction, min_age);
-    told(recovered, "recovered").iter().for_each(tell_recovered);
-    let Some(keep) = config.log_retention else { return 0 };
+    let recovered: Vec<PathBuf> =
+        told(recovered, "recovered").into_iter().filter_map(tell_recovered).collect();
+    let Some(keep) = config.log_retention else { return Found { recovered, retired: 0 } };
     let retired = told(retire(dir, keep), "deleted by age");
     for path in &retired {
         tracing::warn!("deleted an opslog that never reached a database, by age: {}", shown(path));
     }
-    retired.len() as u64
+    Found { recovered, retired: retired.len() as u64 }
 }
 
 /// What was done; what failed is told.
@@ -112,16 +121,19 @@ fn told<T>(tidied: io::Result<Tidied<T>>, what: &str) -> Vec<T> {
     }
 }
 
-fn tell_recovered(recovered: &Recovered) {
+/// Tells of one, and returns where it lies if it is whole now.
+fn tell_recovered(recovered: Recovered) -> Option<PathBuf> {
     match recovered {
         Recovered::Sealed { path, operations } => {
             tracing::info!(
                 "sealed the opslog of a run that was killed, {operations} operations: {}",
-                shown(path)
+                shown(&path)
             );
+            Some(path)
         }
         Recovered::SetAside { path, reason } => {
-            tracing::warn!("an opslog is damaged ({reason}) and was set aside: {}", shown(path));
+            tracing::warn!("an opslog is damaged ({reason}) and was set aside: {}", shown(&path));
+            None
         }
     }
 }
