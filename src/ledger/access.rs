@@ -7,7 +7,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::database::{DbError, ErrorKind};
 use super::flush::FlushError;
@@ -28,6 +28,14 @@ pub struct Access {
     stop: Stop,
     /// How long a call goes on when a signal asked for the end.
     after_signal: Duration,
+}
+
+/// Something that is being done while its caller does something else.
+pub struct Background {
+    /// Dropped when it is not wanted any more.
+    wanted: Sender<()>,
+    done: Receiver<Option<Ledger>>,
+    begun: Instant,
 }
 
 /// Why a call has no result.
@@ -98,6 +106,36 @@ impl Access {
         })?;
         self.ledger = ledger;
         result.map_err(|reason| Failure::Refused(reason.to_string()))
+    }
+
+    /// Begins work that nobody waits for, after a while. What fails is told as `what`.
+    pub fn begin(
+        &mut self,
+        what: &'static str,
+        after: Duration,
+        work: impl FnOnce(&mut Ledger) -> Result<(), DbError> + Send + 'static,
+    ) -> Option<Background> {
+        let (dsn, ledger) = (self.dsn.clone(), self.ledger.take());
+        let ((wanted, unwanted), (tell, done)) = (bounded::<()>(0), bounded(1));
+        let thread = thread::Builder::new().name("ledger".into()).spawn(move || {
+            let ledger = if unwanted.recv_timeout(after) == Err(RecvTimeoutError::Timeout) {
+                let opened = ledger.map_or_else(|| Ledger::open(&dsn), Ok);
+                let worked = opened.and_then(|mut ledger| work(&mut ledger).map(|()| ledger));
+                worked.inspect_err(|error| tracing::warn!("{what} in the database {dsn}: {error}")).ok()
+            } else {
+                ledger
+            };
+            // Nobody may wait any more.
+            let _heard = tell.send(ledger);
+        });
+        thread.ok().map(|_| Background { wanted, done, begun: Instant::now() })
+    }
+
+    /// Does without the work if it has not begun; else waits until it is done, in all no longer than a connection may take.
+    pub fn end(&mut self, Background { wanted, done, begun }: Background) {
+        drop(wanted);
+        // Whoever takes longer keeps the connection; the next call makes one.
+        self.ledger = self.wait_for(&done, CONNECT_LIMIT.saturating_sub(begun.elapsed())).ok().flatten();
     }
 
     fn connect(&self) -> Result<Ledger, Failure> {

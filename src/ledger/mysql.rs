@@ -25,7 +25,7 @@ const SETTINGS: &str = "SET time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,
 
 /// One statement gets no longer than this, however much the server would take: its text is held in
 /// memory here and there, and beyond it nothing gets faster.
-const STATEMENT: usize = 1 << 20;
+const STATEMENT: usize = 256 << 10;
 
 /// What a packet holds beside the statement.
 const PACKET_HEAD: usize = 64;

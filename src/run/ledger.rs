@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::config::Config;
-use crate::ledger::{Access, CONNECT_LIMIT, Dsn, Failure, Flushed, Limits, flush_one, flush_pending};
+use crate::ledger::{
+    Access, Background, CONNECT_LIMIT, Dsn, Failure, Flushed, Limits, flush_one, flush_pending,
+};
 use crate::model::shown;
 use crate::opslog::{Header, LogDir, SealedOpslog};
 use crate::stop::Stop;
@@ -19,6 +21,9 @@ const AFTER: Duration = Duration::from_secs(300);
 /// The same when a signal asked for the end: Kubernetes kills after 30 s, and the next run goes on.
 const AFTER_SIGNAL: Duration = Duration::from_secs(5);
 
+/// A run that takes no longer than this is not announced: an idle pair waits for its disk half as often.
+const ANNOUNCE_AFTER: Duration = Duration::from_millis(100);
+
 /// For `--db-retain-days`.
 const PRUNING: Duration = Duration::from_secs(60);
 
@@ -26,8 +31,8 @@ const PRUNING: Duration = Duration::from_secs(60);
 pub(super) struct Books {
     /// Nothing where no database is wanted.
     access: Option<Access>,
-    /// What the run has to say in the end.
     header: Option<Header>,
+    announcement: Option<Background>,
     recovered: Vec<PathBuf>,
     /// There was no way to the database a moment ago.
     unreachable: bool,
@@ -56,7 +61,14 @@ impl Books {
         // Until the run has done something a signal has nothing to wait for.
         let access = (dsn != Dsn::None).then(|| Access::new(dsn, stop, Duration::ZERO));
         let retention = config.database_retention.filter(|_| !config.dry_run);
-        Self { access, header: None, recovered: Vec::new(), unreachable: false, retention }
+        Self {
+            access,
+            header: None,
+            announcement: None,
+            recovered: Vec::new(),
+            unreachable: false,
+            retention,
+        }
     }
 
     /// Flushes the sealed opslogs of every pair.
@@ -70,16 +82,15 @@ impl Books {
         }
     }
 
-    /// Announces the run as `running`, where the database answers at once. A dry run is not announced.
+    /// Announces the run as `running`, beside what follows. A dry run is not announced.
     pub(super) fn begin(&mut self, header: Header) {
         let announced = header.clone();
         let header = self.header.insert(header);
         let Some(access) = self.access.as_mut().filter(|_| !self.unreachable && !header.dry_run) else {
             return;
         };
-        if let Err(failure) = access.call(CONNECT_LIMIT, move |ledger| ledger.begin(&announced)) {
-            tracing::warn!("the run is not announced in the database {}: {failure}", access.dsn());
-        }
+        self.announcement =
+            access.begin("the run is not announced", ANNOUNCE_AFTER, move |ledger| ledger.begin(&announced));
     }
 
     /// Opslogs of killed runs, to be flushed with the run's own.
@@ -93,6 +104,9 @@ impl Books {
     pub(super) fn settle(self, opslog: SealedOpslog, is_success: bool) -> Settled {
         let Some(mut access) = self.access else { return Settled::kept(opslog.path) };
         access.set_after_signal(AFTER_SIGNAL);
+        if let Some(announcement) = self.announcement {
+            access.end(announcement);
+        }
         let plan = self.header.filter(|header| header.dry_run && is_success);
         if let Some(since) = plan.and_then(|header| known_plan(&mut access, &opslog.path, header)) {
             return Settled { current_since: Some(since), ..forget(opslog.path) };

@@ -64,13 +64,14 @@ on_both! {
     }
 
     fn a_run_is_announced_while_it_lasts_and_ends_as_failed_when_it_is_interrupted_or_killed(base) {
+        base.make_tables();
         let pair = &base.pair;
         write(&pair.a, "large", vec![1; 32 << 20], T0);
         for (signal, words) in [(Signal::TERM, "interrupted by signal 15"), (Signal::KILL, "killed")] {
             let mut child = slowed(&pair.command(), 30, &[]).stdout(Stdio::null()).spawn().unwrap();
             wait_until("a temporary appears", || !temporaries(&pair.b).is_empty());
             let newest = "SELECT status FROM sync_iterations WHERE id = (SELECT MAX(id) FROM sync_iterations)";
-            assert_eq!(base.one(newest), "running");
+            wait_until("the run is announced", || !base.rows(newest).is_empty() && base.one(newest) == "running");
             kill_process(traced(&child), signal).unwrap();
             child.wait().unwrap();
             if signal == Signal::TERM {

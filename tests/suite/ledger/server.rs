@@ -117,13 +117,15 @@ fn a_lost_answer_to_a_commit_makes_no_row_twice() {
 #[test]
 fn a_lost_answer_at_any_point_of_a_run_changes_nothing_of_it() {
     let own = Own::start(&[]);
-    for commit in [&[1][..], &[2], &[1, 2]] {
+    // The announcement's, the last one's, both.
+    for lost in [&[1][..], &[2], &[1, 2]] {
         let mut pair = Fixture::new();
-        let proxy = Proxy::losing_the_answers_to_commits(own.server.port, commit);
+        let proxy = Proxy::losing_the_answers_to_commits(own.server.port, lost);
         pair.dsn = Server::dsn(proxy.port, "own");
-        write(&pair.a, "file", "x", T0);
-        let ran = pair.sync(&[]);
-        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        write(&pair.a, "file", vec![1; 4 << 20], T0);
+        let output = slowed(&pair.command(), 30, &[]).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(proxy.lost(), lost.len() as u32);
         assert_eq!(pair.sync(&[]).code, Some(0));
         assert_eq!(pair.log_files(".jsonl").len(), 0);
     }
