@@ -4,8 +4,9 @@
 //! # The story of one run
 //!
 //! [`entry`] turns what was typed ([`cli`]) into what is meant ([`config`]) and calls
-//! [`run::run`]. That takes the pair's lock ([`lock`]), recovers what a killed run left, writes the
-//! header of the opslog ([`opslog`]) and lets the [`pipeline`] go over both trees ([`tree`]):
+//! [`run::run`]. That flushes what earlier runs left to the database ([`ledger`]), takes the pair's
+//! lock ([`lock`]), recovers what a killed run left, writes the header of the opslog ([`opslog`]) and
+//! lets the [`pipeline`] go over both trees ([`tree`]):
 //!
 //! ```text
 //!  list(source dir) ─┐
@@ -16,8 +17,8 @@
 //! When every copy has its result, what only the destination has may be deleted, if that is wanted and
 //! the evidence is good enough.
 //!
-//! What people see of it is [`report`]'s business. In the end the opslog is sealed, the lock given
-//! back, and the exit code tells how it went.
+//! What people see of it is [`report`]'s business. In the end the opslog is sealed and
+//! flushed, the lock given back, and the exit code tells how it went.
 //!
 //! # Who knows whom
 //!

@@ -92,3 +92,15 @@ fn a_database_that_is_down_is_a_failure_for_who_asks_it() {
         );
     }
 }
+
+#[test]
+fn a_flag_of_the_sync_before_a_subcommand_is_refused_and_its_variable_is_not_in_the_way() {
+    let pair = Fixture::new();
+    let refused = run(binary().args(["--db-dsn", "sqlite:x", "history"]));
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("cannot be used with"), "{}", refused.stderr);
+    let mut command = binary();
+    command.env("HA_SYNC_SRC", &pair.a).env("HA_SYNC_DEST", &pair.b).env("HA_SYNC_DELETE_MISSING", "true");
+    command.env("HA_SYNC_LOG_DIR", &pair.logs).env("HA_SYNC_PAIR", "test");
+    assert_eq!(run(command.arg("history")).stdout, "no runs yet\n");
+}
