@@ -216,8 +216,8 @@ fn change(db: &mut dyn Database) -> Answer<()> {
                 return Err(DbError { kind: ErrorKind::Contended, message: message.into() });
             }
             let changed = add_what_is_missing(db);
-            db.first(&format!("SELECT RELEASE_LOCK({name})"), &[])?;
-            changed
+            let released = db.first(&format!("SELECT RELEASE_LOCK({name})"), &[]);
+            changed.and(released.map(drop))
         }
     }
 }

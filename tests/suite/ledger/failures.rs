@@ -3,6 +3,9 @@
 
 use std::fs;
 use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use ha_sync::ledger::{FlushError, Flushed, Ledger};
 
 use super::base::*;
 use crate::fixture::*;
@@ -116,6 +119,28 @@ on_both! {
         assert_eq!(base.one("SELECT COUNT(*) FROM sync_iterations"), "4");
         assert_eq!(base.one("SELECT COUNT(*) FROM sync_operations"), "2");
     }
+}
+
+/// As the database would have taken longer than the bound.
+#[test]
+fn an_opslog_whose_time_is_over_goes_on_from_there() {
+    let base = Base::sqlite();
+    let opslog = Opslog::new(&base.pair.logs, "test", 1, 20_000).lay_down();
+    let mut ledger = Ledger::open(&base.pair.dsn.parse().unwrap()).unwrap();
+    let rows = || base.one("SELECT COUNT(*) FROM sync_operations").parse::<usize>().unwrap();
+    let mut before = 0;
+    let last = loop {
+        match ledger.flush(&opslog.path, Instant::now()) {
+            Err(FlushError::OutOfTime(flushed)) => assert_eq!(flushed as usize, rows()),
+            ended => break ended.unwrap(),
+        }
+        assert!(rows() > before && opslog.path.exists(), "each time some get in");
+        before = rows();
+        assert_eq!(base.one("SELECT status FROM sync_iterations"), "running");
+    };
+    assert_eq!(last, Flushed::All { rows: 20_000 });
+    assert!(before > 0);
+    base.assert_all_in(&[opslog]);
 }
 
 #[test]
