@@ -81,6 +81,10 @@ impl Server {
         command.args(&words[1..]).args(["mariadbd", "--no-defaults", "--user=root", "--skip-log-bin"]);
         command.arg(format!("--datadir={}", data.display())).arg(format!("--socket={}", self.socket()));
         command.arg(format!("--pid-file={}", self.folder.join("pid").display()));
+        // A server that starts removes the temporary tables of all others there.
+        let temporary = self.folder.join("tmp");
+        fs::create_dir_all(&temporary).unwrap();
+        command.arg(format!("--tmpdir={}", temporary.display()));
         command.args([
             "--bind-address=127.0.0.1",
             "--skip-name-resolve",
