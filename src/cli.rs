@@ -258,7 +258,7 @@ pub struct SyncArgs {
     )]
     pub log_retain_days: u32,
     /// Where opslogs are flushed to: user:pass@tcp(host:3306)/db, mysql://…, sqlite:PATH or none
-    /// [default: sqlite:<log-dir>/ha-sync.sqlite]
+    /// [default: ha-sync.sqlite in the log directory]
     #[arg(long, value_name = "DSN", env = "HA_SYNC_DB_DSN", help_heading = "Log", hide_env_values = true)]
     pub db_dsn: Option<String>,
     /// After the run, remove operation rows that are older than this many days [default: never]

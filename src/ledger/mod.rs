@@ -1,11 +1,11 @@
-//! The ledger: the audit trail as a database. Opslogs go in, each line exactly once ([`flush`]); what past
-//! runs did comes out ([`history`]).
+//! The ledger: the audit trail as a database. Opslogs go in, each line exactly once (`flush.rs`); what past
+//! runs did comes out (`history.rs`).
 //!
 //! The opslog is the truth and the database its copy, so whatever fails here costs time and nothing else.
-//! MySQL and SQLite hold the same tables and get the same SQL ([`database`]). Their clients block, and a
+//! MySQL and SQLite hold the same tables and get the same SQL (`database.rs`). Their clients block, and a
 //! name server, a server that takes connections and never answers, or a file on a dead NFS server can
 //! block them for longer than any timeout of theirs. So everything is done on a thread that is waited for
-//! as long as agreed and then left to itself ([`access`]): exactly-once does not care who else is at it.
+//! as long as agreed and then left to itself (`access.rs`): exactly-once does not care who else is at it.
 //! That holds in every case, which an async runtime around the same blocking calls would not do better.
 
 mod access;
