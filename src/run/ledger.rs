@@ -113,23 +113,10 @@ impl Books {
         }
         let path = opslog.path.clone();
         drop(opslog); // Whoever gets to it first may flush it.
-        let settled = match flush_one(&mut access, &path, AFTER) {
-            Ok(Flushed::All { .. } | Flushed::Gone) => {
-                Settled { recorded: Some(access.dsn().to_string()), ..Settled::default() }
-            }
-            Ok(Flushed::SetAside { path, reason }) => {
-                tracing::warn!("the opslog is damaged ({reason}) and was set aside: {}", shown(&path));
-                Settled::kept(path)
-            }
-            Err(failure) => {
-                tracing::warn!(
-                    "the run is not in the database {} yet: {failure}. Its opslog stays and is flushed by the next run, or by \
-                     ha-sync flush",
-                    access.dsn()
-                );
-                return Settled::kept(path);
-            }
-        };
+        let settled = record(&mut access, path);
+        if settled.recorded.is_none() {
+            return settled;
+        }
         access.set_after_signal(Duration::ZERO);
         for recovered in self.recovered {
             // The next run tries again, and tells.
@@ -145,6 +132,27 @@ impl Books {
 impl Settled {
     pub(super) fn kept(opslog: PathBuf) -> Self {
         Self { opslog: Some(opslog), ..Self::default() }
+    }
+}
+
+/// Flushes the run's own opslog.
+fn record(access: &mut Access, opslog: PathBuf) -> Settled {
+    match flush_one(access, &opslog, AFTER) {
+        Ok(Flushed::All { .. } | Flushed::Gone) => {
+            Settled { recorded: Some(access.dsn().to_string()), ..Settled::default() }
+        }
+        Ok(Flushed::SetAside { path, reason }) => {
+            tracing::warn!("the opslog is damaged ({reason}) and was set aside: {}", shown(&path));
+            Settled::kept(path)
+        }
+        Err(failure) => {
+            tracing::warn!(
+                "the run is not in the database {} yet: {failure}. Its opslog stays and is flushed by the next run, or by \
+                 ha-sync flush",
+                access.dsn()
+            );
+            Settled::kept(opslog)
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use mysql::prelude::Queryable as _;
+use rustix::process::{Signal, kill_process};
 
 use super::base::*;
 use super::mariadb::{PASSWORD, Server};
@@ -158,6 +159,22 @@ fn a_server_that_takes_connections_and_answers_nothing_delays_a_run_by_its_bound
     own.server.thaw();
     assert_eq!(own.flush().code, Some(0));
     assert_eq!(own.rows(), 1);
+}
+
+#[test]
+fn a_signal_ends_a_run_whose_server_answers_nothing_too() {
+    let own = Own::start(&[]);
+    write(&own.pair.a, "large", vec![1; 64 << 20], T0);
+    own.server.freeze();
+    let mut child = slowed(&own.pair.command(), 50, &[]).stdout(Stdio::null()).spawn().unwrap();
+    wait_until("a temporary appears", || !temporaries(&own.pair.b).is_empty());
+    kill_process(traced(&child), Signal::TERM).unwrap();
+    wait_until("it ends", || child.try_wait().unwrap().is_some());
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    assert_eq!(own.pair.log_files(".jsonl").len(), 1, "sealed, and it waits");
+    own.server.thaw();
+    assert_eq!(own.flush().code, Some(0));
+    assert_eq!(server_rows(&own.server, "own", "SELECT status FROM sync_iterations"), [["failed"]]);
 }
 
 #[test]
