@@ -94,20 +94,21 @@ on_both! {
             write(&pair.a, format!("file-{index}"), vec![1; 8 << 20], T0);
         }
         let mut child = slowed(pair.command().args(["--workers", "1"]), 30, &[]).stdout(Stdio::null()).spawn().unwrap();
-        let part = || pair.log_files(".part").pop().filter(|part| operations_in(part) > 0);
-        wait_until("something is done and written down", || part().is_some());
-        // What another machine does that does not see this process's lock.
-        let part = part().unwrap();
-        let mut text = fs::read_to_string(&part).unwrap();
-        let operations = text.lines().count() - 1;
-        text = format!("{{\"type\":\"footer\",\"ended_at\":\"2026-11-23T23:09:45.000Z\",\"status\":\"failed\",\"operations\":{operations},\"counts\":{{}}}}\n");
-        fs::File::options().append(true).open(&part).unwrap().write_all(text.as_bytes()).unwrap();
-        fs::rename(&part, part.with_extension("")).unwrap();
+        let part = || pair.log_files(".part").pop();
+        let written = || part().map_or_else(String::new, |part| fs::read_to_string(part).unwrap());
+        wait_until("something is done and written down", || written().contains("\"type\":\"operation\""));
+        // What another machine does that does not see this process's lock. It flushes a copy, since this one sees it.
+        let (part, written) = (part().unwrap(), written());
+        let operations = written.lines().count() - 1;
+        let footer = serde_json::json!({
+            "type": "footer", "ended_at": "2026-11-23T23:09:45.000Z", "status": "failed", "operations": operations,
+            "counts": {},
+        });
+        writeln!(fs::File::options().append(true).open(&part).unwrap(), "{footer}").unwrap();
+        fs::remove_file(&part).unwrap();
         let flushed = base.pair.scratch.path().join("elsewhere");
         fs::create_dir(&flushed).unwrap();
-        // A copy, since this machine sees the lock.
-        fs::copy(part.with_extension(""), flushed.join(part.with_extension("").file_name().unwrap())).unwrap();
-        fs::remove_file(part.with_extension("")).unwrap();
+        fs::write(flushed.join(part.with_extension("").file_name().unwrap()), format!("{written}{footer}\n")).unwrap();
         let ran = run(binary().args(["flush", "--db-dsn", &pair.dsn, "--log-dir"]).arg(&flushed));
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
         assert_eq!(base.one("SELECT status FROM sync_iterations"), "failed");
