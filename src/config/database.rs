@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{Checked, LogDirChoice, wrong};
 use crate::ledger::Dsn;
 use crate::model::shown;
+use crate::time::parse_duration;
 
 const DAY: u64 = 24 * 3600;
 
@@ -57,23 +58,12 @@ pub(super) fn retain_days(days: u32) -> Checked<Duration> {
     }
 }
 
-/// `--older-than`: `90s`, `30m`, `12h`, `30d` or `4w`.
+/// `--older-than`: `90s`, `30m`, `12h`, `30d` or `4w`; a bare number might be meant in days and is refused.
 pub fn parse_age(text: &str) -> Checked<Duration> {
-    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (digits, unit) = text.split_at(split);
-    let seconds = match unit {
-        "s" => Some(1),
-        "m" => Some(60),
-        "h" => Some(3600),
-        "d" => Some(DAY),
-        "w" => Some(7 * DAY),
-        _ => None,
-    };
-    let age = digits.parse::<u64>().ok().zip(seconds).and_then(|(number, unit)| number.checked_mul(unit));
+    let has_unit = text.contains(|c: char| c.is_ascii_alphabetic());
     // Older than what a date can say is older than everything.
-    age.filter(|age| *age < 1000 * 365 * DAY)
-        .map(Duration::from_secs)
-        .ok_or(())
+    let age = parse_duration(text).filter(|age| has_unit && age.as_secs() < 1000 * 365 * DAY);
+    age.ok_or(())
         .or_else(|()| wrong(format!("--older-than {text:?}: give a number and s, m, h, d or w, such as 30d")))
 }
 
@@ -83,12 +73,18 @@ mod tests {
 
     #[test]
     fn an_age_has_a_number_and_a_unit() {
-        for (text, seconds) in
-            [("90s", 90), ("30m", 1800), ("12h", 43_200), ("30d", 30 * DAY), ("4w", 28 * DAY), ("0d", 0)]
-        {
+        for (text, seconds) in [
+            ("90s", 90),
+            ("30m", 1800),
+            ("12h", 43_200),
+            ("30d", 30 * DAY),
+            ("30 days", 30 * DAY),
+            ("4w", 28 * DAY),
+            ("0d", 0),
+        ] {
             assert_eq!(parse_age(text).unwrap().as_secs(), seconds, "{text}");
         }
-        for bad in ["", "30", "d", "30 d", "-1d", "1.5d", "30days", "99999999999999999999d", "9999999999w"] {
+        for bad in ["", "30", "d", "-1d", "1.5d", "1month", "99999999999999999999d", "9999999999w"] {
             assert!(parse_age(bad).is_err(), "{bad:?}");
         }
     }
