@@ -7,6 +7,9 @@ use std::path::Path;
 
 use super::Holder;
 
+/// For the owner and the group only: whoever may read it could hold the lock, and keep every run from beginning.
+const FILE_MODE: u32 = 0o640;
+
 /// A lock that is held as long as this lives.
 #[derive(Debug)]
 pub struct FileLock {
@@ -25,8 +28,13 @@ pub enum Asked {
 impl FileLock {
     /// Asks once.
     pub fn try_acquire(path: &Path, holder: &Holder) -> io::Result<Asked> {
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o644).open(path)?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(FILE_MODE)
+            .open(path)?;
         match file.try_lock() {
             Ok(()) => {
                 file.set_len(0)?;

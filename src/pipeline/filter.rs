@@ -1,6 +1,6 @@
 //! Filter: which names the user's globs leave out. What is left out is neither carried nor deleted.
 //!
-//! In come patterns in the language of gitignore, in the order given; out goes yes or no for a
+//! In come patterns in the language of gitignore (and `{a,b}` for either), in the order given; out goes yes or no for a
 //! path relative to the roots. The last pattern that matches decides. A directory that is left
 //! out is not entered, so nothing below it can be taken in again. All patterns are compiled into
 //! one matcher, so that fifty cost little more than one. The home of the crate `ignore`.
@@ -69,6 +69,11 @@ impl FilterBuilder {
             Some(glob) => ("!", glob),
             None => (negation, glob),
         };
+        if glob.starts_with("./") || glob.starts_with("../") {
+            return Err(BadPattern(
+                "it never matches, since paths begin at the roots: write /name for a name in them".into(),
+            ));
+        }
         let escape = if negation.is_empty() && glob.starts_with('#') { "\\" } else { "" };
         let trimmed = glob.trim_end_matches(' ');
         let blanks = "\\ ".repeat(glob.len() - trimmed.len());
@@ -176,7 +181,6 @@ mod tests {
             ("#hash", &["#hash"], &["hash"]),
             ("\\!bang", &["!bang"], &["bang"]),
             ("line?break", &["line\nbreak"], &["linebreak"]),
-            ("./a", &[], &["a"]),
         ];
         for (glob, left_out, taken) in cases {
             let filter = filter(&[(glob, true)]);
@@ -220,7 +224,7 @@ mod tests {
 
     #[test]
     fn what_is_no_pattern_is_refused() {
-        for bad in ["", "!", "/", "!/", "[a", "{a", "a\\"] {
+        for bad in ["", "!", "/", "!/", "[a", "{a", "a\\", "./a", "../a"] {
             let added = Filter::builder().add_glob(bad, true);
             assert!(added.is_err(), "{bad:?}");
         }

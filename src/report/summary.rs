@@ -82,7 +82,8 @@ impl Ending<'_> {
         }
         text.push_str(&self.withheld());
         let failed = self.counts.failed + self.counts.conflicts + self.counts.deferred;
-        text.push_str(&named(&self.told.failures, failed, " in the opslog"));
+        let place = if self.opslog.is_some() { " in the opslog" } else { " in the database" };
+        text.push_str(&named(&self.told.failures, failed, place));
         text.push_str(&named(&self.told.spared, self.counts.spared, ""));
         if let Some(path) = self.opslog {
             text.push_str(&format!("  {:<12} {}\n", "opslog", Escaped(path.as_os_str().as_encoded_bytes())));

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use super::Done;
 use super::dress::Wear;
 use super::step::{Doing, Halt, Step};
-use crate::model::{Change, Effect, Entry, EntryKind, Failure, Outcome, Subject};
+use crate::model::{Change, Effect, Entry, EntryKind, Failure, Outcome, Subject, Verdict};
 use crate::pipeline::pair::{Made, Pair, Stands};
 use crate::pipeline::stage::Stage;
 use crate::tree::{Dir, Freshness, Opened, set_mtime};
@@ -19,7 +19,7 @@ impl Stage<'_> {
     /// Carries the directory itself.
     pub(super) fn make_directory(&self, pair: &Pair) -> Step<Done> {
         self.need_directory(pair)?;
-        Ok(Done::Changed(Effect::new(Change::Create, Subject::Directory)))
+        Ok(Done::Recorded)
     }
 
     /// The pair's directory at the destination, made if need be and opened.
@@ -53,18 +53,25 @@ impl Stage<'_> {
         }
     }
 
+    /// Whoever makes it writes that down: the run may end before the directory's own turn comes.
     fn make(&self, pair: &Pair) -> Result<Made, Failure> {
+        let started = SystemTime::now();
         if let Some(above) = &pair.above {
             above.touch();
         }
         pair.touch();
-        self.make_and_dress(pair).map_err(|halt| match halt {
+        let made = self.make_and_dress(pair).map_err(|halt| match halt {
             Halt::Failed(failure) => Failure {
                 reason: format!("making the directory {}: {}", pair.path(), failure.reason),
                 ..failure
             },
             _ => Failure::deferred("the run is ending"),
-        })
+        })?;
+        if made != Made::Found {
+            let (path, effect) = (pair.path(), Effect::new(Change::Create, Subject::Directory));
+            self.record(Outcome { path, effect, started, ended: SystemTime::now(), verdict: Verdict::Done });
+        }
+        Ok(made)
     }
 
     /// Owner and mode are set at once, but for the bits that let us in: a run that is killed hours

@@ -48,6 +48,8 @@ const LARGE: u64 = 64 * 1024 * 1024;
 enum Done {
     /// The destination was changed.
     Changed(Effect),
+    /// The destination was changed, and whoever did it has recorded that.
+    Recorded,
     /// Both sides turned out to hold the same.
     InSync { close: bool },
     /// The destination turned out to hold the newer version.
@@ -143,7 +145,7 @@ impl<'a> Stage<'a> {
             Done::TooYoung => Summary { too_young: 1, ..none },
             Done::NotEntered => Summary { not_entered: 1, ..none },
             Done::Swept => Summary { swept: 1, ..none },
-            Done::NothingLeft => none,
+            Done::NothingLeft | Done::Recorded => none,
             Done::Changed(effect) => {
                 let verdict = match self.options.dry_run {
                     true => Verdict::Planned { compares: operation.compares() },

@@ -158,3 +158,19 @@ fn a_directory_that_is_renamed_away_while_it_is_scanned_loses_nothing() {
         }
     }
 }
+
+/// Its own turn in the queue may come late, or never.
+#[test]
+fn a_directory_that_was_made_is_written_down_also_where_the_run_ends_at_once() {
+    let pair = Fixture::new();
+    write(&pair.a, "dir/file", "x", T0);
+    let held = Held::behind(&pair, &pair.command(), Reach::Anywhere, "mkdirat", 1);
+    rustix::process::kill_process(held.process(), rustix::process::Signal::TERM).unwrap();
+    let ran = held.go_on();
+    assert_eq!(ran.code, Some(143), "{}{}", ran.stdout, ran.stderr);
+    assert!(pair.b.join("dir").is_dir());
+    let rows = pair.opslogs().pop().unwrap();
+    let row = rows.iter().find(|row| row["filepath"] == "dir").expect("the directory's line");
+    assert_eq!((&row["operation"], &row["status"]), (&"create".into(), &"success".into()), "{row}");
+    assert_eq!(rows.last().unwrap()["counts"]["created_directories"], 1);
+}
