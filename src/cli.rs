@@ -150,9 +150,9 @@ pub struct SyncArgs {
     /// Carry the permission bits
     #[arg(long, env = "HA_SYNC_MODE", help_heading = "What is carried", default_value_t = true, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub mode: bool,
-    /// Not yet: carry extended attributes and ACLs
-    #[arg(long, env = "HA_SYNC_XATTRS", help_heading = "What is carried", num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
-    pub xattrs: Option<bool>,
+    /// Carry extended attributes (user.*) and, with the permission bits, POSIX ACLs
+    #[arg(long, env = "HA_SYNC_XATTRS", help_heading = "What is carried", default_value_t = true, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub xattrs: bool,
     /// Leave out what matches this glob, in the language of gitignore: never copied, never deleted. Of all
     /// --exclude, --include and --exclude-from, the last match in the order given wins. In the
     /// environment, one a line; they come first

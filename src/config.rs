@@ -58,6 +58,8 @@ pub struct Config {
     pub carry_owner: bool,
     /// Carry permission bits.
     pub carry_mode: bool,
+    /// Carry extended attributes and ACLs.
+    pub carry_xattrs: bool,
     /// When files are written through to disk.
     pub fsync: FsyncArg,
     /// Whether the pair is locked.
@@ -178,6 +180,7 @@ impl Config {
             hash_copies: args.hash_copies,
             carry_owner: args.owner,
             carry_mode: args.mode,
+            carry_xattrs: args.xattrs,
             fsync: args.fsync,
             lock: locks(args.lock)?,
             if_locked: if_locked(&args.if_locked)?,
@@ -204,7 +207,6 @@ fn refuse_what_is_not_there_yet(args: &SyncArgs) -> Checked<()> {
         ),
         ("--lock-ttl", args.lock_ttl.is_some(), "a lock file needs none"),
         ("--namespace", args.namespace.is_some(), "a lock file needs none"),
-        ("--xattrs", args.xattrs == Some(true), "extended attributes and ACLs are not carried"),
         ("--bwlimit", args.bwlimit.is_some(), "fewer --workers use less of the network"),
     ];
     match given.iter().find(|(_, given, _)| *given) {

@@ -184,6 +184,7 @@ impl<'a> Run<'a> {
             hash_copies: config.hash_copies,
             carry_owner: config.carry_owner,
             carry_mode: config.carry_mode,
+            carry_xattrs: config.carry_xattrs,
             fsync: match config.fsync {
                 FsyncArg::Auto if dest.is_on_network() => Fsync::EachFile,
                 FsyncArg::Auto => Fsync::AtEnd,
@@ -274,6 +275,7 @@ impl<'a> Run<'a> {
             "hash_copies": options.hash_copies,
             "owner": options.carry_owner,
             "mode": options.carry_mode,
+            "xattrs": options.carry_xattrs,
             "fsync": fsync,
         });
         all.as_object().cloned().unwrap_or_default()

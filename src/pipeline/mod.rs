@@ -88,6 +88,8 @@ pub struct Options {
     pub carry_owner: bool,
     /// Carry the permission bits.
     pub carry_mode: bool,
+    /// Carry extended attributes and, with the permission bits, ACLs.
+    pub carry_xattrs: bool,
     /// When files are written through to disk.
     pub fsync: Fsync,
     /// Remove temporaries of earlier runs: only for who holds the lock, everybody else's may be in use.

@@ -15,8 +15,8 @@ use crate::tree::Place;
 /// A directory that had to be made is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Made {
-    /// This run has made it, with that inode number.
-    ByUs { inode: u64 },
+    /// This run has made it, with that inode number; in the end it shall have that mode.
+    ByUs { inode: u64, mode: u32 },
     /// Somebody else was faster.
     Found,
 }
@@ -41,6 +41,8 @@ pub(super) struct Pair {
     pub(super) above: Option<Arc<Pair>>,
     /// Whether it could be made, once somebody needed it.
     pub(super) made: OnceLock<Result<Made, Failure>>,
+    /// Whether what is made in it at the destination gets an ACL by itself, once somebody asked.
+    pub(super) hands_down_acl: OnceLock<bool>,
     unfinished: AtomicUsize,
     changed: AtomicBool,
     /// Something in it stays.
@@ -81,6 +83,7 @@ impl Pair {
             stands,
             above,
             made: OnceLock::new(),
+            hands_down_acl: OnceLock::new(),
             unfinished: AtomicUsize::new(1),
             changed: AtomicBool::new(false),
             kept: AtomicBool::new(false),

@@ -9,6 +9,8 @@ use rustix::io::Errno;
 /// path counts as of the whole.
 pub fn concerns_whole_tree(errno: Option<i32>) -> bool {
     let of_one_path = [
+        Errno::TOOBIG, // An extended attribute that is too large here, and the same with RANGE.
+        Errno::RANGE,
         Errno::ACCESS,
         Errno::AGAIN,
         Errno::BUSY,
@@ -56,7 +58,7 @@ mod tests {
         {
             assert!(concerns_whole_tree(Some(whole.raw_os_error())), "{whole}");
         }
-        for one in [Errno::ACCESS, Errno::NAMETOOLONG, Errno::PERM] {
+        for one in [Errno::ACCESS, Errno::RANGE, Errno::TOOBIG, Errno::NAMETOOLONG, Errno::PERM] {
             assert!(!concerns_whole_tree(Some(one.raw_os_error())), "{one}");
         }
         assert!(concerns_whole_tree(None), "a write of nothing");

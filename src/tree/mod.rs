@@ -5,6 +5,7 @@
 //! to open directory handles, one name at a time, never following a symlink. A tree knows nothing
 //! of the other one.
 
+mod attributes;
 mod close;
 mod dir;
 mod errno;
@@ -19,6 +20,7 @@ mod reserved;
 mod temporary;
 mod trail;
 
+pub use attributes::{AttributeKind, Attributes, hands_down_acl, remove_attribute, set_attribute};
 pub use dir::{Dir, Freshness, Publish};
 pub use errno::{concerns_whole_tree, is_elsewhere};
 pub use file::{Extent, File, Layout};

@@ -72,7 +72,7 @@ fn wrong_input_is_refused_at_once_with_what_to_do() {
 #[test]
 fn what_does_not_work_yet_is_refused_and_never_ignored() {
     let pair = Fixture::new();
-    let flags = ["--lock=lease", "--lock-ttl=60", "--namespace=x", "--xattrs", "--bwlimit=50M"];
+    let flags = ["--lock=lease", "--lock-ttl=60", "--namespace=x", "--bwlimit=50M"];
     for flag in flags {
         let ran = pair.sync(&[flag]);
         let name = flag.split('=').next().unwrap();
@@ -81,10 +81,7 @@ fn what_does_not_work_yet_is_refused_and_never_ignored() {
     }
     let ran = run(pair.command().env("KUBERNETES_SERVICE_HOST", "10.0.0.1"));
     assert!(ran.code == Some(2) && ran.stderr.contains("--lock=file"), "{}", ran.stderr);
-    assert_eq!(
-        pair.sync(&["--delete-missing=false", "--xattrs=false", "--require-mount=false"]).code,
-        Some(0)
-    );
+    assert_eq!(pair.sync(&["--delete-missing=false", "--require-mount=false"]).code, Some(0));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 #![allow(unreachable_pub, missing_docs)] // Nothing outside this binary sees it.
 
 mod attack;
+mod attributes;
 mod carried;
 mod command_line;
 mod deletion;

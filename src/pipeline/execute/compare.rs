@@ -8,12 +8,13 @@ use super::{Done, Work};
 use crate::model::{Change, Effect, Entry, Md5, Side, Subject};
 use crate::pipeline::Fsync;
 use crate::pipeline::classify::break_tie;
-use crate::tree::{File, Freshness, set_mtime};
+use crate::tree::{Attributes, File, Freshness, set_mtime};
 
-/// The two digests, and the open destination that one of them is of.
+/// The two digests, what else the source has, and the open destination.
 struct Compared {
     source: Md5,
     dest: Md5,
+    source_attributes: Attributes,
     dest_file: File,
 }
 
@@ -47,6 +48,7 @@ impl Work<'_, '_> {
         let (source, dest) = (self.open_file(&source, Side::Source)?, self.open_file(&dest, Side::Dest)?);
         let source_md5 = self.mover.digest(&source, Side::Source, len)?;
         let dest_md5 = self.mover.digest(&dest, Side::Dest, len)?;
+        let source_attributes = self.stage.attributes_at_source(&source)?;
         // What was hashed must be what was classified, before and after: a digest of something that
         // changed in between says nothing.
         let source_now = source.look(Freshness::Server).at_source("looking at the source again")?;
@@ -57,7 +59,7 @@ impl Work<'_, '_> {
         if !self.carry.dest.as_ref().is_some_and(|scanned| dest_now.is_same_version_as(scanned)) {
             return Err(Halt::Overtaken);
         }
-        Ok(Compared { source: source_md5, dest: dest_md5, dest_file: dest })
+        Ok(Compared { source: source_md5, dest: dest_md5, source_attributes, dest_file: dest })
     }
 
     /// Whether metadata may be set on the destination in place.
@@ -80,7 +82,9 @@ impl Work<'_, '_> {
 
     fn carry_metadata(&self, compared: &Compared, dest: &Entry, len: u64) -> Step<Done> {
         let (source, file) = (&self.carry.source, &compared.dest_file);
-        self.stage.dress(file, Wear::of(dest), Wear::wanted(self.stage.options, source, Some(dest)))?;
+        let has = Wear::of(dest).with(self.stage.attributes_at_dest(file)?);
+        let wanted = Wear::wanted(self.stage.options, source, Some(dest));
+        self.stage.dress(file, has, &wanted.with(compared.source_attributes.clone()))?;
         // Last: until the mtime is the source's, the next run comes back to this file.
         set_mtime(file, source.mtime).at_dest("setting the mtime")?;
         if self.stage.options.fsync == Fsync::EachFile {

@@ -14,13 +14,14 @@ use super::step::{Doing, Halt, Step};
 use super::{Done, Work};
 use crate::model::{Change, Effect, Entry, Failure, Md5, Side, Subject};
 use crate::pipeline::Fsync;
-use crate::tree::{Dir, File, Freshness, Layout, Publish, Temporary, set_mtime};
+use crate::tree::{Attributes, Dir, File, Freshness, Layout, Publish, Temporary, set_mtime};
 
 /// A source that is open and still what was decided on.
 struct Source {
     file: File,
     seen: Entry,
     layout: Layout,
+    attributes: Attributes,
 }
 
 impl Work<'_, '_> {
@@ -28,13 +29,15 @@ impl Work<'_, '_> {
     pub(super) fn copy_file(&mut self, md5_before: Option<Md5>) -> Step<Done> {
         let source = self.open_source()?;
         let dest_dir = self.open_dest_dir()?;
-        let wanted = Wear::wanted(self.stage.options, &source.seen, self.carry.dest.as_ref());
+        let inherits = self.stage.hands_down_acl(self.pair, &dest_dir)?;
+        let wanted = Wear::wanted(self.stage.options, &source.seen, self.carry.dest.as_ref())
+            .with(source.attributes.clone());
         self.pair.touch();
         let before = SystemTime::now();
-        let first_mode = wanted.mode_at_first(self.stage.options);
+        let first_mode = wanted.mode_at_first(self.stage.options, inherits);
         let (temporary, file) = Temporary::create_file(&dest_dir, &self.stage.temporaries, first_mode)
             .at_dest("creating a temporary")?;
-        let moved = match self.fill(&source, file, wanted, before) {
+        let moved = match self.fill(&source, file, (&wanted, inherits), before) {
             Ok(moved) => moved,
             Err(halt) => return give_up(temporary, halt),
         };
@@ -56,12 +59,19 @@ impl Work<'_, '_> {
         if !seen.is_same_version_as(&self.carry.source) {
             return Err(Halt::Overtaken);
         }
-        Ok(Source { file, seen, layout })
+        let attributes = self.stage.attributes_at_source(&file)?;
+        Ok(Source { file, seen, layout, attributes })
     }
 
     /// Makes the temporary the complete new version, closed.
-    fn fill(&mut self, source: &Source, file: File, wanted: Wear, before: SystemTime) -> Step<Moved> {
-        let Source { file: source, seen, layout } = source;
+    fn fill(
+        &mut self,
+        source: &Source,
+        file: File,
+        (wanted, inherits): (&Wear, bool),
+        before: SystemTime,
+    ) -> Step<Moved> {
+        let Source { file: source, seen, layout, .. } = source;
         let born = file.look(Freshness::Cached).at_dest("looking at the temporary")?;
         self.stage.compare_clocks(before, born.ctime);
         let len = seen.file_len().ok_or(Halt::Overtaken)?;
@@ -70,7 +80,8 @@ impl Work<'_, '_> {
         if !after.is_same_version_as(seen) {
             return Err(Halt::SourceChanged);
         }
-        self.stage.dress(&file, Wear::of(&born), wanted)?;
+        let inherited = if inherits { self.stage.attributes_at_dest(&file)? } else { Attributes::default() };
+        self.stage.dress(&file, Wear::of(&born).with(inherited), wanted)?;
         set_mtime(&file, seen.mtime).at_dest("setting the mtime")?;
         if self.stage.options.fsync == Fsync::EachFile {
             file.sync().at_dest("writing to disk")?;

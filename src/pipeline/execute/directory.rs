@@ -10,7 +10,7 @@ use super::step::{Doing, Halt, Step};
 use crate::model::{Change, Effect, Entry, EntryKind, Failure, Outcome, Subject, Verdict};
 use crate::pipeline::pair::{Made, Pair, Stands};
 use crate::pipeline::stage::Stage;
-use crate::tree::{Dir, Freshness, Opened, set_mtime};
+use crate::tree::{Attributes, Dir, Freshness, Opened, set_mtime};
 
 /// While it is being filled we must be able to get in, whatever mode it will have.
 const OURS: u32 = 0o700;
@@ -81,8 +81,13 @@ impl Stage<'_> {
             return Ok(Made::Found);
         };
         let parent = above.open().at_dest("opening the directory above")?;
-        let wanted = Wear::wanted(self.options, source, None);
-        match parent.create_dir(name, wanted.mode_at_first(self.options) | OURS) {
+        let source_dir = pair.source.open().at_source("opening the source directory")?;
+        let wanted = Wear::wanted(self.options, source, None).with(self.attributes_at_source(&*source_dir)?);
+        let inherits = match &pair.above {
+            Some(above) => self.hands_down_acl(above, &parent)?,
+            None => false,
+        };
+        match parent.create_dir(name, wanted.mode_at_first(self.options, inherits) | OURS) {
             // Made by somebody else since the scan. What it holds is looked at when it is met.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let found = parent.look(name, Freshness::Server).at_dest("looking at what is there")?;
@@ -92,22 +97,26 @@ impl Stage<'_> {
             }
             created => created.at_dest("creating it")?,
         }
-        match self.dress_made(&parent, name, wanted) {
-            Ok((dir, inode)) => {
+        match self.dress_made(&parent, name, wanted, inherits) {
+            Ok((dir, made)) => {
                 pair.dest.keep(dir);
-                Ok(Made::ByUs { inode })
+                Ok(made)
             }
             Err(halt) => Err(unmake(&parent, name, halt)),
         }
     }
 
-    fn dress_made(&self, parent: &Dir, name: &[u8], wanted: Wear) -> Step<(Dir, u64)> {
+    fn dress_made(&self, parent: &Dir, name: &[u8], wanted: Wear, inherits: bool) -> Step<(Dir, Made)> {
         let dir = parent.open_dir(name).at_dest("opening it")?;
         let has = dir.look_at_self(Freshness::Cached).at_dest("looking at it")?;
+        let mut mode = wanted.attributes.mode_without_acl(wanted.mode);
         if has.uid == self.options.process_owner.0 {
-            self.dress(&dir, Wear::of(&has), Wear { mode: wanted.mode | OURS, ..wanted })?;
+            let inherited = if inherits { self.attributes_at_dest(&dir)? } else { Attributes::default() };
+            let not_ours = OURS & !wanted.mode;
+            let ours = Wear { mode: wanted.mode | OURS, ..wanted };
+            mode = self.dress(&dir, Wear::of(&has).with(inherited), &ours)? & !not_ours;
         }
-        Ok((dir, has.inode))
+        Ok((dir, Made::ByUs { inode: has.inode, mode }))
     }
 
     /// Everything in the directory is done: gives it its final mode and its mtime, where it was changed.
@@ -129,19 +138,20 @@ impl Stage<'_> {
                 let set = set_mtime(&*open()?, pair.mtime());
                 self.tolerate_directory_time(set).at_dest("setting the directory's mtime")
             }
-            (Stands::AtSource(source), Some(Ok(Made::ByUs { inode }))) => {
-                self.finish_made(&*open()?, source, *inode)
+            (Stands::AtSource(source), Some(Ok(Made::ByUs { inode, mode }))) => {
+                self.finish_made(&*open()?, source, (*inode, *mode))
             }
             (Stands::AtSource(_), Some(Ok(Made::Found) | Err(_)) | None) => Ok(()),
         }
     }
 
-    fn finish_made(&self, dir: &Dir, source: &Entry, inode: u64) -> Step<()> {
+    fn finish_made(&self, dir: &Dir, source: &Entry, (inode, mode): (u64, u32)) -> Step<()> {
         let has = dir.look_at_self(Freshness::Cached).at_dest("looking at the directory")?;
         if has.inode != inode {
             return Ok(()); // Not the one that we made: somebody has put theirs in its place.
         }
-        self.dress(dir, Wear::of(&has), Wear::wanted(self.options, source, None))?;
+        // Its attributes it has since it was made; an ACL keeps its say, with the mode's group bits as the mask.
+        self.dress(dir, Wear::of(&has), &Wear { mode, ..Wear::of(source) })?;
         set_mtime(dir, source.mtime).at_dest("setting the directory's mtime")
     }
 }

@@ -1,15 +1,16 @@
-//! Owner and mode of what is carried, under what this process may set.
+//! Owner, mode and attributes of what is carried, under what this process may set.
 
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
+use super::attributes::Unsupported;
 use super::step::{Doing, Step};
 use crate::model::{Entry, EntryKind, Timestamp};
 use crate::pipeline::Options;
 use crate::pipeline::stage::Stage;
-use crate::tree::{set_mode, set_owner};
+use crate::tree::{Attributes, set_mode, set_owner};
 
 /// How far two clocks may be apart before the user is told.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
@@ -21,14 +22,16 @@ pub(in crate::pipeline) struct Notices {
     group_refused: AtomicBool,
     clock_compared: AtomicBool,
     directory_time_refused: AtomicBool,
+    pub(super) unsupported: Unsupported,
 }
 
-/// Permission bits, and whose they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Permission bits, whose they are, and what else says who is let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wear {
     pub(super) uid: u32,
     pub(super) gid: u32,
     pub(super) mode: u32,
+    pub(super) attributes: Attributes,
 }
 
 /// What came of setting an owner.
@@ -42,7 +45,11 @@ struct Owned {
 
 impl Wear {
     pub(super) fn of(entry: &Entry) -> Self {
-        Self { uid: entry.uid, gid: entry.gid, mode: entry.mode }
+        Self { uid: entry.uid, gid: entry.gid, mode: entry.mode, attributes: Attributes::default() }
+    }
+
+    pub(super) fn with(self, attributes: Attributes) -> Self {
+        Self { attributes, ..self }
     }
 
     /// What the finished entry shall wear; `replaced` is what stands there.
@@ -52,14 +59,18 @@ impl Wear {
             Some(Entry { mode, kind: EntryKind::File { .. }, .. }) => *mode,
             _ => source.mode & 0o777 & !options.umask,
         };
-        Self { uid: source.uid, gid: source.gid, mode }
+        Self { mode, ..Self::of(source) }
     }
 
     /// Permission bits for the moment of creation: never more people than the finished entry lets in.
     ///
     /// Until the owner is set, the entry is ours. Whoever will be its group is "others" until then
-    /// and the reverse, so all three get only what all three will have; set-id bits come last.
-    pub(super) fn mode_at_first(self, options: &Options) -> u32 {
+    /// and the reverse, so all three get only what all three will have; set-id bits come last. Where an ACL will
+    /// have a say, or is handed down by the directory (`inherits`), it is the owner's alone at first.
+    pub(super) fn mode_at_first(&self, options: &Options, inherits: bool) -> u32 {
+        if inherits || !self.attributes.is_empty() {
+            return self.mode & 0o700 | 0o600;
+        }
         let (owner, group, others) = (self.mode >> 6 & 7, self.mode >> 3 & 7, self.mode & 7);
         if !options.carry_owner || (self.uid, self.gid) == options.process_owner {
             return self.mode & 0o777;
@@ -70,15 +81,19 @@ impl Wear {
 }
 
 impl Stage<'_> {
-    /// Gives what the handle refers to its owner and mode; `has` is what it wears now.
-    pub(super) fn dress(&self, fd: impl AsFd, has: Wear, wanted: Wear) -> Step<()> {
-        let owned = self.own(has, wanted, |uid, gid| set_owner(&fd, uid, gid))?;
+    /// Gives what the handle refers to its owner, mode and attributes; `has` is what it wears now. Returns
+    /// the mode that was wanted in the end, which is less where an ACL could not be had.
+    pub(super) fn dress(&self, fd: impl AsFd, mut has: Wear, wanted: &Wear) -> Step<u32> {
+        self.set_user_attributes(&fd, &mut has, wanted)?;
+        let owned = self.own(&has, wanted, |uid, gid| set_owner(&fd, uid, gid))?;
+        let wanted_mode = self.set_acls(&fd, &mut has, wanted)?;
         // Set-id bits lend the owner's rights: on a file that is not the owner's they would lend another's.
-        let mode = if owned.as_wanted { wanted.mode } else { wanted.mode & 0o1777 };
-        if mode != has.mode || (owned.changed && mode & 0o6000 != 0) {
+        let mode = if owned.as_wanted { wanted_mode } else { wanted_mode & 0o1777 };
+        let is_set_anew = has.attributes.restrict_access() || wanted.attributes.restrict_access();
+        if mode != has.mode || is_set_anew || (owned.changed && mode & 0o6000 != 0) {
             set_mode(&fd, mode).at_dest("setting the mode")?;
         }
-        Ok(())
+        Ok(wanted_mode)
     }
 
     /// Sets the owner and group of a symlink, which has no mode.
@@ -88,16 +103,16 @@ impl Stage<'_> {
         source: &Entry,
         set: impl Fn(Option<u32>, Option<u32>) -> io::Result<()>,
     ) -> Step<()> {
-        let has = Wear { uid: has.0, gid: has.1, mode: source.mode };
-        self.own(has, Wear::of(source), set).map(|_| ())
+        let has = Wear { uid: has.0, gid: has.1, ..Wear::of(source) };
+        self.own(&has, &Wear::of(source), set).map(|_| ())
     }
 
     /// `set` gets only what differs. What was refused once is not tried again: on an export that
     /// squashes root it never works. A group may be one of ours where the user is not.
     fn own(
         &self,
-        has: Wear,
-        wanted: Wear,
+        has: &Wear,
+        wanted: &Wear,
         set: impl Fn(Option<u32>, Option<u32>) -> io::Result<()>,
     ) -> Step<Owned> {
         let as_wanted = (has.uid, has.gid) == (wanted.uid, wanted.gid);
@@ -191,15 +206,18 @@ mod tests {
             hash_copies: true,
             carry_owner: true,
             carry_mode: true,
+            carry_xattrs: true,
             fsync: Fsync::Never,
             sweep: false,
             process_owner: (0, 0),
             umask: 0,
         };
         for mode in 0..=0o7777 {
-            let ours = Wear { uid: 0, gid: 0, mode }.mode_at_first(&options);
+            let wear = |id| Wear { uid: id, gid: id, mode, attributes: Attributes::default() };
+            let ours = wear(0).mode_at_first(&options, false);
             assert_eq!(ours, mode & 0o777, "{mode:o}: nothing to wait for but set-id bits");
-            let theirs = Wear { uid: 7, gid: 7, mode }.mode_at_first(&options);
+            assert_eq!(wear(0).mode_at_first(&options, true) & 0o077, 0, "{mode:o}: an ACL is handed down");
+            let theirs = wear(7).mode_at_first(&options, false);
             let (group, others) = (mode >> 3 & 7, mode & 7);
             // The future group may be among the others of the moment, and the reverse.
             for people in [theirs >> 3 & 7, theirs & 7] {

@@ -7,6 +7,7 @@
 //! Every step is safe if another process is changing both trees at the same time, and also if
 //! that process is this very tool.
 
+mod attributes;
 mod compare;
 mod copy;
 mod data;
