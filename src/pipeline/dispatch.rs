@@ -1,10 +1,13 @@
-//! Dispatch: the way of operations from the scan to the workers, in bundles, through a bounded queue.
+//! Dispatch: the way of operations from the scan to the workers, in bundles, through bounded queues.
+//!
+//! Large files have a queue of their own, and one worker leaves it alone as long as there may be others: however
+//! many large ones there are, small ones are never held up by them.
 
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::{Sender, TrySendError};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
 
 use super::operation::{Bundle, Operation, Task};
 use super::pair::Pair;
@@ -19,15 +22,47 @@ const LONGEST_NAP: Duration = Duration::from_millis(16);
 const BUNDLE: usize = 64;
 const SMALL: u64 = 256 * 1024;
 
-/// The sending end of the queue. The queue is closed when this is dropped.
+/// A file of this size keeps a worker for a second and longer.
+const LARGE: u64 = 64 * 1024 * 1024;
+
+/// The worker that takes no large files before everything else is done, if it is not the only one.
+const FOR_SMALL: usize = 0;
+
+/// The receiving end of the queues.
+#[derive(Clone)]
+pub(super) struct Waiting {
+    bundles: Receiver<Bundle>,
+    large: Receiver<Bundle>,
+    workers: usize,
+}
+
+impl Waiting {
+    /// Waits for a bundle. Nothing: the queues are closed and empty.
+    pub(super) fn next(&self, worker: usize) -> Option<Bundle> {
+        if worker == FOR_SMALL && self.workers > 1 {
+            return self.bundles.recv().or_else(|_| self.large.recv()).ok();
+        }
+        select! {
+            recv(self.bundles) -> bundle => bundle.or_else(|_| self.large.recv()).ok(),
+            recv(self.large) -> bundle => bundle.or_else(|_| self.bundles.recv()).ok(),
+        }
+    }
+}
+
+/// The sending end of the queues. They are closed when this is dropped.
 pub(super) struct Dispatch<'a> {
     stage: &'a Stage<'a>,
     bundles: Sender<Bundle>,
+    large: Sender<Bundle>,
 }
 
 impl<'a> Dispatch<'a> {
-    pub(super) fn new(stage: &'a Stage<'a>, bundles: Sender<Bundle>) -> Self {
-        Self { stage, bundles }
+    /// Queues in each of which so many bundles wait at most.
+    pub(super) fn new(stage: &'a Stage<'a>, waiting: usize) -> (Self, Waiting) {
+        let (bundles, waiting_bundles) = bounded(waiting);
+        let (large, waiting_large) = bounded(waiting);
+        let workers = stage.options.workers;
+        (Self { stage, bundles, large }, Waiting { bundles: waiting_bundles, large: waiting_large, workers })
     }
 
     /// Puts an operation into the directory's bundle, and sends the bundle when it is full.
@@ -37,8 +72,8 @@ impl<'a> Dispatch<'a> {
         self.stage.monitor.planned(1, operation.len());
         // A file that takes its time must not keep others waiting behind it.
         if operation.len() > SMALL {
-            self.send(vec![operation]);
-            return;
+            let queue = if operation.len() > LARGE { &self.large } else { &self.bundles };
+            return self.send(queue, vec![operation]);
         }
         bundle.push(operation);
         if bundle.len() == BUNDLE {
@@ -53,9 +88,9 @@ impl<'a> Dispatch<'a> {
     pub(super) fn send_bundle(&self, bundle: Bundle) {
         let is_plenty = self.bundles.len() > 2 * self.stage.options.workers;
         if is_plenty {
-            self.send(bundle);
+            self.send(&self.bundles, bundle);
         } else {
-            bundle.into_iter().for_each(|operation| self.send(vec![operation]));
+            bundle.into_iter().for_each(|operation| self.send(&self.bundles, vec![operation]));
         }
     }
 
@@ -63,16 +98,16 @@ impl<'a> Dispatch<'a> {
     ///
     /// A sender that finds the queue full naps until a good part of it is free, instead of being
     /// woken for every single place: that switch of threads would cost as much as the copy of a small file.
-    fn send(&self, bundle: Bundle) {
+    fn send(&self, queue: &Sender<Bundle>, bundle: Bundle) {
         if bundle.is_empty() {
             return;
         }
-        let mut sent = self.bundles.try_send(bundle);
+        let mut sent = queue.try_send(bundle);
         let mut nap = SHORTEST_NAP;
         while let Err(TrySendError::Full(bundle)) = sent {
             thread::sleep(nap);
             nap = (nap * 2).min(LONGEST_NAP);
-            sent = self.bundles.try_send(bundle);
+            sent = queue.try_send(bundle);
         }
         if let Err(TrySendError::Disconnected(bundle)) = sent {
             // The workers are gone, which only happens when the run is ending.

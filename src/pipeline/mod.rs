@@ -35,6 +35,7 @@ use std::thread;
 use crossbeam_channel::bounded;
 
 pub use self::classify::{Checksum, MinAge, Rules, classify};
+use self::dispatch::Dispatch;
 pub use self::filter::{BadPattern, Filter, FilterBuilder};
 pub use self::guard::{MaxDelete, Withheld, missing_file};
 pub use self::join::{Sorted, join};
@@ -98,6 +99,31 @@ pub struct Options {
     pub process_owner: (u32, u32),
     /// Permission bits that new files lack where the mode is not carried.
     pub umask: u32,
+}
+
+#[cfg(test)]
+impl Options {
+    /// One worker of root, everything carried, nothing else asked.
+    fn for_tests() -> Self {
+        Self {
+            run: 0,
+            dry_run: false,
+            rules: Rules { mtime_threshold: Duration::ZERO, checksum: Checksum::Mismatch, min_age: None },
+            filter: Filter::builder().build().expect("no patterns are good patterns"),
+            delete_missing: None,
+            require_file: None,
+            workers: 1,
+            scan_threads: 1,
+            hash_copies: true,
+            carry_owner: true,
+            carry_mode: true,
+            carry_xattrs: true,
+            fsync: Fsync::Never,
+            sweep: false,
+            process_owner: (0, 0),
+            umask: 0,
+        }
+    }
 }
 
 /// When files are written through to disk.
@@ -230,7 +256,7 @@ fn both_phases(
 /// The first phase: returns when everything was listed and every operation has ended.
 fn carry_over(stage: &Stage<'_>, trees: &Trees, root: Arc<Pair>) -> Result<(), Error> {
     let options = stage.options;
-    let (bundles, waiting) = bounded(BUNDLES_WAITING);
+    let (dispatch, waiting) = Dispatch::new(stage, BUNDLES_WAITING);
     thread::scope(|threads| {
         for worker in 0..options.workers {
             let waiting = waiting.clone();
@@ -238,8 +264,8 @@ fn carry_over(stage: &Stage<'_>, trees: &Trees, root: Arc<Pair>) -> Result<(), E
                 .spawn_scoped(threads, move || execute::work(stage, worker, &waiting))?;
         }
         drop(waiting); // Only the workers receive: without them, nobody sends in vain.
-        // Dropped at the end of this block, which closes the queue, and the workers end with it.
-        let scan = Scan::new(stage, trees, bundles)?;
+        // Dropped at the end of this block, which closes the queues, and the workers end with it.
+        let scan = Scan::new(stage, trees, dispatch)?;
         let scanned = catch_unwind(AssertUnwindSafe(|| scan.run(options.scan_threads, root)));
         stage.monitor.scanned();
         scanned.unwrap_or(Err(Error::Panicked))

@@ -12,7 +12,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crossbeam_channel::Sender;
 use rayon::Scope;
 
 use super::candidates::Candidate;
@@ -61,7 +60,7 @@ struct Found {
 
 impl<'a> Scan<'a> {
     /// Fails where a root cannot be told from the other tree's directories.
-    pub(super) fn new(stage: &'a Stage<'a>, trees: &Trees, bundles: Sender<Bundle>) -> Result<Self, Error> {
+    pub(super) fn new(stage: &'a Stage<'a>, trees: &Trees, dispatch: Dispatch<'a>) -> Result<Self, Error> {
         let sweep = stage.options.sweep && !stage.options.dry_run;
         let identity = |tree: &Tree| {
             tree.root().identity().map_err(|error| Error::Root { path: tree.path().to_owned(), error })
@@ -69,7 +68,7 @@ impl<'a> Scan<'a> {
         let (source, dest) = (identity(&trees.source)?, identity(&trees.dest)?);
         let on_one = (source.0, source.1) == (dest.0, dest.1);
         let roots = Roots { source: source.2, dest: dest.2, on_one };
-        Ok(Self { stage, rules: stage.options.rules, sweep, dispatch: Dispatch::new(stage, bundles), roots })
+        Ok(Self { stage, rules: stage.options.rules, sweep, dispatch, roots })
     }
 
     /// Scans everything below `root`; returns when all of it was listed and sent on.

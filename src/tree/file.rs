@@ -1,9 +1,10 @@
 //! An open regular file: its bytes and its holes.
 
 use std::io;
+use std::num::NonZero;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::SeekFrom;
+use rustix::fs::{Advice, SeekFrom};
 use rustix::io::Errno;
 
 use super::close::close;
@@ -110,6 +111,35 @@ impl File {
     /// Sets the size, which makes a hole at the end where the file grows.
     pub fn set_len(&self, len: u64) -> io::Result<()> {
         Ok(rustix::fs::ftruncate(&self.fd, len)?)
+    }
+
+    /// Makes an empty file share all blocks of this one. `false`: that cannot be done here.
+    pub fn share_with(&self, dest: &Self) -> io::Result<bool> {
+        match rustix::fs::ioctl_ficlone(&dest.fd, &self.fd) {
+            Ok(()) => Ok(true),
+            Err(
+                Errno::XDEV
+                | Errno::INVAL
+                | Errno::OPNOTSUPP
+                | Errno::NOTTY
+                | Errno::NOSYS
+                | Errno::PERM
+                | Errno::TXTBSY,
+            ) => Ok(false),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Writes the data to disk (on NFS: to the server's), and of the metadata what is needed to find it there.
+    pub fn sync_data(&self) -> io::Result<()> {
+        Ok(rustix::fs::fdatasync(&self.fd)?)
+    }
+
+    /// Tells the kernel that nobody will read this soon.
+    pub fn forget(&self, extent: Extent) {
+        let len = NonZero::new(extent.end - extent.start);
+        // Advice that is not taken costs memory and nothing else.
+        let _not_taken = rustix::fs::fadvise(&self.fd, extent.start, len, Advice::DontNeed);
     }
 
     /// Writes data and metadata to disk (on NFS: to the server's).

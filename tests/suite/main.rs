@@ -16,6 +16,7 @@ mod fixture;
 mod hostile;
 mod interrupted;
 mod killed;
+mod large;
 mod ledger;
 mod locking;
 mod model;

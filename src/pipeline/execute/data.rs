@@ -1,22 +1,29 @@
 //! Moving bytes: from one open file into another, and into a digest.
+//!
+//! A small file is moved by its worker alone. A large one gets threads beside it, one that hashes and one that
+//! writes to disk, so that reading, hashing and writing do not wait for each other; or its blocks are shared,
+//! where the file system can, and nothing is moved at all.
 
-use md5::{Digest, Md5 as Hasher};
+use std::thread;
 
+use super::behind::{Behind, window};
+use super::digester::{CHUNK, Digester};
 use super::step::{Doing, Halt, Step};
 use crate::model::{Md5, Side};
+use crate::pipeline::Options;
 use crate::stop::Stop;
-use crate::tree::{Extent, File, Layout};
+use crate::tree::{Extent, File, Freshness, Layout};
 
-/// Bytes moved between two looks at the flag to stop. Larger gains nothing: it fits the second-level cache.
-const CHUNK: usize = 256 * 1024;
-
-/// A block of a hole, for the digest.
-static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+/// Files of this many bytes get threads beside them: starting one is nothing against hashing so much.
+const LARGE: u64 = 8 * 1024 * 1024;
 
 /// What one worker moves bytes with.
 pub(super) struct Mover<'a> {
-    buffer: Vec<u8>,
+    /// A buffer to use again.
+    spare: Vec<u8>,
     hash_copies: bool,
+    /// Bytes after which a large file is written to disk; nothing: that is left to the kernel.
+    window: Option<u64>,
     stop: &'a Stop,
     moved: &'a (dyn Fn(u64) + 'a),
 }
@@ -30,83 +37,123 @@ pub(super) struct Moved {
     pub(super) md5: Option<Md5>,
 }
 
+/// One file on its way into another.
+struct Move<'m, 's> {
+    source: &'m File,
+    dest: &'m File,
+    digester: Digester<'s>,
+    behind: Behind,
+}
+
 impl<'a> Mover<'a> {
     /// `moved` hears of progress, in bytes.
-    pub(super) fn new(hash_copies: bool, stop: &'a Stop, moved: &'a (dyn Fn(u64) + 'a)) -> Self {
-        Self { buffer: vec![0; CHUNK], hash_copies, stop, moved }
+    pub(super) fn new(options: &Options, stop: &'a Stop, moved: &'a (dyn Fn(u64) + 'a)) -> Self {
+        let (hash_copies, window) = (options.hash_copies, window(options));
+        Self { spare: Vec::new(), hash_copies, window, stop, moved }
     }
 
     /// Copies `len` bytes into an empty file. Holes stay holes, where there are some.
     ///
-    /// Without a digest the kernel copies by itself where it can. The size is set last and only
-    /// where the end is a hole: a file that had its full size at once would, cut short, look complete.
+    /// The size is set last and only where the end is a hole: a file that had its full size at once
+    /// would, cut short, look complete.
     pub(super) fn copy(&mut self, source: &File, dest: &File, len: u64, layout: Layout) -> Step<Moved> {
-        let mut hasher = self.hash_copies.then(Hasher::new);
-        let (mut bytes, mut position) = (0, 0);
-        while position < len {
-            let data = if layout == Layout::Sparse {
-                source.next_data(position, len).at_source("looking for holes in the source")?
-            } else {
-                Some(Extent { start: position, end: len })
-            };
-            let data = data.unwrap_or(Extent { start: len, end: len });
-            if let Some(hasher) = &mut hasher {
-                self.digest_hole(data.start - position, hasher)?;
-            }
-            self.copy_extent(source, dest, data, hasher.as_mut())?;
-            bytes += data.end - data.start;
-            position = data.end;
-            if data.start == data.end {
-                dest.set_len(len).at_dest("setting the size")?;
-            }
+        let (hash, spare) = (self.hash_copies, std::mem::take(&mut self.spare));
+        if len < LARGE {
+            let (digester, behind) = (Digester::here(hash, spare), Behind::none());
+            return self.move_all(Move { source, dest, digester, behind }, len, layout);
         }
-        Ok(Moved { bytes, md5: hasher.map(finish) })
+        if let Some(shared) = self.share(source, dest, len, layout)? {
+            return Ok(shared);
+        }
+        thread::scope(|threads| {
+            let digester = Digester::beside(hash, spare, threads);
+            let behind = match self.window {
+                Some(window) => Behind::start(dest, 0, window, threads),
+                None => Behind::none(),
+            };
+            self.move_all(Move { source, dest, digester, behind }, len, layout)
+        })
     }
 
     /// The digest of a file on that side that has `len` bytes.
     pub(super) fn digest(&mut self, file: &File, side: Side, len: u64) -> Step<Md5> {
-        let mut hasher = Hasher::new();
-        let mut position = 0;
-        while position < len {
-            let read = self.read(file, side, Extent { start: position, end: len })?;
-            hasher.update(&self.buffer[..read]);
-            position += read as u64;
+        let spare = std::mem::take(&mut self.spare);
+        if len < LARGE {
+            return self.digest_all(file, side, len, Digester::here(true, spare));
         }
-        Ok(finish(hasher))
+        thread::scope(|threads| self.digest_all(file, side, len, Digester::beside(true, spare, threads)))
     }
 
-    fn copy_extent(
-        &mut self,
-        source: &File,
-        dest: &File,
-        data: Extent,
-        mut hasher: Option<&mut Hasher>,
-    ) -> Step<()> {
+    /// Has both files share their blocks; nothing: that cannot be done here. The digest is that of what arrived.
+    fn share(&mut self, source: &File, dest: &File, len: u64, layout: Layout) -> Step<Option<Moved>> {
+        // A sparse one goes the other way, to count its data.
+        if layout == Layout::Sparse || !source.share_with(dest).at_dest("sharing the data")? {
+            return Ok(None);
+        }
+        if dest.look(Freshness::Cached).at_dest("looking at the temporary")?.file_len() != Some(len) {
+            return Err(Halt::SourceChanged);
+        }
+        let md5 = match self.hash_copies {
+            true => Some(self.digest(dest, Side::Dest, len)?),
+            false => {
+                (self.moved)(len);
+                None
+            }
+        };
+        Ok(Some(Moved { bytes: len, md5 }))
+    }
+
+    fn move_all(&mut self, mut work: Move<'_, '_>, len: u64, layout: Layout) -> Step<Moved> {
+        let (mut bytes, mut position) = (0, 0);
+        while position < len {
+            let data = if layout == Layout::Sparse {
+                work.source.next_data(position, len).at_source("looking for holes in the source")?
+            } else {
+                Some(Extent { start: position, end: len })
+            };
+            let data = data.unwrap_or(Extent { start: len, end: len });
+            self.digest_hole(data.start - position, &mut work.digester)?;
+            self.move_extent(&mut work, data)?;
+            bytes += data.end - data.start;
+            position = data.end;
+            if data.start == data.end {
+                work.dest.set_len(len).at_dest("setting the size")?;
+            }
+        }
+        work.behind.finish()?;
+        let (md5, spare) = work.digester.finish();
+        self.spare = spare;
+        Ok(Moved { bytes, md5 })
+    }
+
+    fn move_extent(&self, work: &mut Move<'_, '_>, data: Extent) -> Step<()> {
         let mut position = data.start;
-        if hasher.is_none() {
-            position = self.copy_in_kernel(source, dest, data)?;
+        if !self.hash_copies {
+            position = self.move_in_kernel(work, data)?;
         }
         while position < data.end {
-            let read = self.read(source, Side::Source, Extent { start: position, end: data.end })?;
-            let bytes = &self.buffer[..read];
-            if let Some(hasher) = &mut hasher {
-                hasher.update(bytes);
-            }
-            dest.write_all_at(bytes, position).at_dest("writing the data")?;
+            let mut buffer = work.digester.buffer();
+            let rest = Extent { start: position, end: data.end };
+            let read = self.read(work.source, Side::Source, rest, &mut buffer)?;
+            work.dest.write_all_at(&buffer[..read], position).at_dest("writing the data")?;
+            work.digester.digest(buffer, read);
             position += read as u64;
+            work.behind.copied(position)?;
         }
         Ok(())
     }
 
     /// Returns how far it came: the rest has to be read and written.
-    fn copy_in_kernel(&self, source: &File, dest: &File, data: Extent) -> Step<u64> {
+    fn move_in_kernel(&self, work: &mut Move<'_, '_>, data: Extent) -> Step<u64> {
         let mut position = data.start;
         while position < data.end {
             self.go_on()?;
-            match source.copy_range_to(dest, position, data.end - position).at_dest("copying the data")? {
+            let copied = work.source.copy_range_to(work.dest, position, data.end - position);
+            match copied.at_dest("copying the data")? {
                 Some(copied) => {
                     position += copied;
                     (self.moved)(copied);
+                    work.behind.copied(position)?;
                 }
                 None => break,
             }
@@ -114,11 +161,25 @@ impl<'a> Mover<'a> {
         Ok(position)
     }
 
+    fn digest_all(&mut self, file: &File, side: Side, len: u64, mut digester: Digester<'_>) -> Step<Md5> {
+        let mut position = 0;
+        while position < len {
+            let mut buffer = digester.buffer();
+            let read = self.read(file, side, Extent { start: position, end: len }, &mut buffer)?;
+            digester.digest(buffer, read);
+            position += read as u64;
+        }
+        let (md5, spare) = digester.finish();
+        self.spare = spare;
+        // A digest was asked for.
+        md5.ok_or(Halt::SourceChanged)
+    }
+
     /// Fills the buffer once, from somewhere in `extent`. A file that ends early was cut while it was read.
-    fn read(&mut self, file: &File, side: Side, extent: Extent) -> Step<usize> {
+    fn read(&self, file: &File, side: Side, extent: Extent, buffer: &mut [u8]) -> Step<usize> {
         self.go_on()?;
         let wanted = usize::try_from(extent.end - extent.start).unwrap_or(CHUNK).min(CHUNK);
-        let read = file.read_at(&mut self.buffer[..wanted], extent.start).on(side, "reading the data")?;
+        let read = file.read_at(&mut buffer[..wanted], extent.start).on(side, "reading the data")?;
         if read == 0 {
             return Err(Halt::SourceChanged);
         }
@@ -126,12 +187,10 @@ impl<'a> Mover<'a> {
         Ok(read)
     }
 
-    fn digest_hole(&self, mut len: u64, hasher: &mut Hasher) -> Step<()> {
+    fn digest_hole(&self, mut len: u64, digester: &mut Digester<'_>) -> Step<()> {
         while len > 0 {
             self.go_on()?;
-            let block = len.min(ZEROS.len() as u64);
-            hasher.update(&ZEROS[..block as usize]);
-            len -= block;
+            len -= digester.digest_zeros(len);
         }
         Ok(())
     }
@@ -139,8 +198,4 @@ impl<'a> Mover<'a> {
     fn go_on(&self) -> Step<()> {
         if self.stop.is_requested() { Err(Halt::Stopped) } else { Ok(()) }
     }
-}
-
-fn finish(hasher: Hasher) -> Md5 {
-    Md5(hasher.finalize().into())
 }

@@ -189,29 +189,10 @@ impl Stage<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::{Checksum, Filter, Fsync, Rules};
 
     #[test]
     fn a_new_file_never_lets_in_more_people_than_the_finished_one() {
-        let rules = Rules { mtime_threshold: Duration::ZERO, checksum: Checksum::Mismatch, min_age: None };
-        let options = Options {
-            run: 0,
-            dry_run: false,
-            rules,
-            filter: Filter::builder().build().unwrap(),
-            delete_missing: None,
-            require_file: None,
-            workers: 1,
-            scan_threads: 1,
-            hash_copies: true,
-            carry_owner: true,
-            carry_mode: true,
-            carry_xattrs: true,
-            fsync: Fsync::Never,
-            sweep: false,
-            process_owner: (0, 0),
-            umask: 0,
-        };
+        let options = Options::for_tests();
         for mode in 0..=0o7777 {
             let wear = |id| Wear { uid: id, gid: id, mode, attributes: Attributes::default() };
             let ours = wear(0).mode_at_first(&options, false);

@@ -8,10 +8,12 @@
 //! that process is this very tool.
 
 mod attributes;
+mod behind;
 mod compare;
 mod copy;
 mod data;
 mod delete;
+mod digester;
 mod directory;
 mod dress;
 mod step;
@@ -23,15 +25,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crossbeam_channel::Receiver;
-
 use self::data::Mover;
 pub(super) use self::delete::delete;
 pub(super) use self::dress::Notices;
 use self::step::{Doing, Halt, Step};
 use super::Error;
 use super::classify::classify;
-use super::operation::{Bundle, Carry, Operation, Task};
+use super::dispatch::Waiting;
+use super::operation::{Carry, Operation, Task};
 use super::pair::Pair;
 use super::stage::Stage;
 use crate::model::{
@@ -69,13 +70,13 @@ enum Done {
     Swept,
 }
 
-/// One worker's life: until the queue is closed and empty.
+/// One worker's life: until the queues are closed and empty.
 ///
 /// Once the run is to stop, operations are only counted as ended, so that the scan never waits for room in the queue.
-pub(super) fn work(stage: &Stage<'_>, worker: usize, bundles: &Receiver<Bundle>) {
+pub(super) fn work(stage: &Stage<'_>, worker: usize, waiting: &Waiting) {
     let moved = |bytes| stage.monitor.copied(worker, bytes);
-    let mut mover = Mover::new(stage.options.hash_copies, stage.stop, &moved);
-    for operation in bundles.iter().flatten() {
+    let mut mover = Mover::new(stage.options, stage.stop, &moved);
+    for operation in std::iter::from_fn(|| waiting.next(worker)).flatten() {
         // A worker outlives every bug: were it gone, the scan could wait for room in the queue for ever.
         let handled = catch_unwind(AssertUnwindSafe(|| stage.handle(worker, operation, &mut mover)));
         if handled.is_err() {
