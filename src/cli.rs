@@ -215,7 +215,8 @@ pub struct SyncArgs {
     /// Write files through to disk: auto is each file on a network file system, all at the end on a local one
     #[arg(long, value_name = "WHEN", env = "HA_SYNC_FSYNC", help_heading = "Speed", default_value = "auto")]
     pub fsync: FsyncArg,
-    /// Not yet: bytes per second over all workers, such as 50M
+    /// Read no more bytes a second than this, all workers together, to copy or to compare: such as 50M (K, M, G
+    /// are powers of 1024)
     #[arg(long, value_name = "RATE", env = "HA_SYNC_BWLIMIT", help_heading = "Speed")]
     pub bwlimit: Option<String>,
 

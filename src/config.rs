@@ -52,6 +52,8 @@ pub struct Config {
     pub workers: usize,
     /// Threads that list; nothing: by file system.
     pub scan_threads: Option<usize>,
+    /// Bytes a second over all workers.
+    pub bwlimit: Option<u64>,
     /// MD5 of what is copied.
     pub hash_copies: bool,
     /// Carry owners.
@@ -177,6 +179,7 @@ impl Config {
             require_mount: args.require_mount,
             workers: args.workers.into(),
             scan_threads: args.scan_threads.map(usize::from),
+            bwlimit: args.bwlimit.as_deref().map(parse_size).transpose()?,
             hash_copies: args.hash_copies,
             carry_owner: args.owner,
             carry_mode: args.mode,
@@ -196,9 +199,6 @@ impl Config {
 
 /// A flag whose engine does not exist must not look as if it did something.
 fn refuse_what_is_not_there_yet(args: &SyncArgs) -> Checked<()> {
-    if let Some(rate) = &args.bwlimit {
-        parse_size(rate)?;
-    }
     let given = [
         (
             "--lock=lease",
@@ -207,7 +207,6 @@ fn refuse_what_is_not_there_yet(args: &SyncArgs) -> Checked<()> {
         ),
         ("--lock-ttl", args.lock_ttl.is_some(), "a lock file needs none"),
         ("--namespace", args.namespace.is_some(), "a lock file needs none"),
-        ("--bwlimit", args.bwlimit.is_some(), "fewer --workers use less of the network"),
     ];
     match given.iter().find(|(_, given, _)| *given) {
         Some((flag, _, instead)) => wrong(format!(

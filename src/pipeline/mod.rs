@@ -22,6 +22,7 @@ mod gather;
 mod guard;
 mod join;
 mod operation;
+mod pace;
 mod pair;
 mod recording;
 mod scan;
@@ -83,6 +84,8 @@ pub struct Options {
     pub workers: usize,
     /// Threads that list directories.
     pub scan_threads: usize,
+    /// Bytes that are read in a second at most, by all workers together; nothing: no limit.
+    pub bwlimit: Option<u64>,
     /// Compute the MD5 of everything that is copied.
     pub hash_copies: bool,
     /// Carry owner and group.
@@ -114,6 +117,7 @@ impl Options {
             require_file: None,
             workers: 1,
             scan_threads: 1,
+            bwlimit: None,
             hash_copies: true,
             carry_owner: true,
             carry_mode: true,

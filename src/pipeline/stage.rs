@@ -7,6 +7,7 @@ use crossbeam_channel::Sender;
 
 use super::candidates::Candidates;
 use super::evidence::Evidence;
+use super::pace::Pace;
 use super::pair::Pair;
 use super::{Error, Monitor, Options, execute};
 use crate::model::{Outcome, Summary, Verdict};
@@ -22,6 +23,7 @@ pub(super) struct Stage<'a> {
     pub(super) notices: execute::Notices,
     pub(super) candidates: Candidates,
     pub(super) evidence: Evidence,
+    pub(super) pace: Pace,
     counts: &'a Counts,
     outcomes: Sender<Outcome>,
     /// Whether something was changed at the destination.
@@ -51,6 +53,7 @@ impl<'a> Stage<'a> {
             notices: execute::Notices::default(),
             candidates: Candidates::default(),
             evidence: Evidence::default(),
+            pace: Pace::new(options.bwlimit),
             counts,
             outcomes,
             changed: AtomicBool::new(false),

@@ -29,9 +29,6 @@ pub enum Layout {
     Sparse,
 }
 
-/// Bytes that the kernel copies in one call at most, so that nobody waits long for it to return.
-const IN_ONE_CALL: usize = 16 * 1024 * 1024;
-
 /// An open file. Offsets are always given: the handle's own position is never used for data.
 #[derive(Debug)]
 pub struct File {
@@ -77,7 +74,7 @@ impl File {
     /// blocks where the file system can. Nothing: it cannot here, and the bytes must be read and written.
     pub fn copy_range_to(&self, dest: &Self, offset: u64, len: u64) -> io::Result<Option<u64>> {
         let (mut from, mut to) = (offset, offset);
-        let len = usize::try_from(len).unwrap_or(IN_ONE_CALL).min(IN_ONE_CALL);
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
         match rustix::fs::copy_file_range(&self.fd, Some(&mut from), &dest.fd, Some(&mut to), len) {
             // Old kernels answer 0 where they can't (procfs, some FUSE), so 0 is no end of file.
             Ok(0) | Err(Errno::XDEV | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS | Errno::PERM) => {

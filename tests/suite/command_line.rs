@@ -72,7 +72,7 @@ fn wrong_input_is_refused_at_once_with_what_to_do() {
 #[test]
 fn what_does_not_work_yet_is_refused_and_never_ignored() {
     let pair = Fixture::new();
-    let flags = ["--lock=lease", "--lock-ttl=60", "--namespace=x", "--bwlimit=50M"];
+    let flags = ["--lock=lease", "--lock-ttl=60", "--namespace=x"];
     for flag in flags {
         let ran = pair.sync(&[flag]);
         let name = flag.split('=').next().unwrap();

@@ -22,4 +22,5 @@ mod locking;
 mod model;
 mod opslog;
 mod oracle;
+mod pace;
 mod progress;

@@ -7,15 +7,19 @@
 use std::thread;
 
 use super::behind::{Behind, window};
-use super::digester::{CHUNK, Digester};
+use super::digester::Digester;
 use super::step::{Doing, Halt, Step};
 use crate::model::{Md5, Side};
-use crate::pipeline::Options;
+use crate::pipeline::pace::Pace;
+use crate::pipeline::stage::Stage;
 use crate::stop::Stop;
 use crate::tree::{Extent, File, Freshness, Layout};
 
 /// Files of this many bytes get threads beside them: starting one is nothing against hashing so much.
 const LARGE: u64 = 8 * 1024 * 1024;
+
+/// Bytes that the kernel copies in one call at most, so that nobody waits long for it to return.
+const IN_ONE_CALL: u64 = 16 * 1024 * 1024;
 
 /// What one worker moves bytes with.
 pub(super) struct Mover<'a> {
@@ -24,6 +28,7 @@ pub(super) struct Mover<'a> {
     hash_copies: bool,
     /// Bytes after which a large file is written to disk; nothing: that is left to the kernel.
     window: Option<u64>,
+    pace: &'a Pace,
     stop: &'a Stop,
     moved: &'a (dyn Fn(u64) + 'a),
 }
@@ -47,9 +52,9 @@ struct Move<'m, 's> {
 
 impl<'a> Mover<'a> {
     /// `moved` hears of progress, in bytes.
-    pub(super) fn new(options: &Options, stop: &'a Stop, moved: &'a (dyn Fn(u64) + 'a)) -> Self {
-        let (hash_copies, window) = (options.hash_copies, window(options));
-        Self { spare: Vec::new(), hash_copies, window, stop, moved }
+    pub(super) fn new(stage: &'a Stage<'a>, moved: &'a (dyn Fn(u64) + 'a)) -> Self {
+        let (hash_copies, window) = (stage.options.hash_copies, window(stage.options));
+        Self { spare: Vec::new(), hash_copies, window, pace: &stage.pace, stop: stage.stop, moved }
     }
 
     /// Copies `len` bytes into an empty file. Holes stay holes, where there are some.
@@ -147,9 +152,10 @@ impl<'a> Mover<'a> {
     fn move_in_kernel(&self, work: &mut Move<'_, '_>, data: Extent) -> Step<u64> {
         let mut position = data.start;
         while position < data.end {
-            self.go_on()?;
-            let copied = work.source.copy_range_to(work.dest, position, data.end - position);
-            match copied.at_dest("copying the data")? {
+            let step = self.take_step(data.end - position, IN_ONE_CALL)?;
+            let copied = work.source.copy_range_to(work.dest, position, step).at_dest("copying the data")?;
+            self.pace.give_back(step.saturating_sub(copied.unwrap_or(0)));
+            match copied {
                 Some(copied) => {
                     position += copied;
                     (self.moved)(copied);
@@ -177,12 +183,12 @@ impl<'a> Mover<'a> {
 
     /// Fills the buffer once, from somewhere in `extent`. A file that ends early was cut while it was read.
     fn read(&self, file: &File, side: Side, extent: Extent, buffer: &mut [u8]) -> Step<usize> {
-        self.go_on()?;
-        let wanted = usize::try_from(extent.end - extent.start).unwrap_or(CHUNK).min(CHUNK);
-        let read = file.read_at(&mut buffer[..wanted], extent.start).on(side, "reading the data")?;
+        let wanted = self.take_step(extent.end - extent.start, buffer.len() as u64)?;
+        let read = file.read_at(&mut buffer[..wanted as usize], extent.start).on(side, "reading the data")?;
         if read == 0 {
             return Err(Halt::SourceChanged);
         }
+        self.pace.give_back(wanted - read as u64);
         (self.moved)(read as u64);
         Ok(read)
     }
@@ -193,6 +199,12 @@ impl<'a> Mover<'a> {
             len -= digester.digest_zeros(len);
         }
         Ok(())
+    }
+
+    /// How many bytes to move now, `most` at most, once the pace allows it.
+    fn take_step(&self, len: u64, most: u64) -> Step<u64> {
+        let step = self.pace.step(len.min(most));
+        if self.pace.pay(step, self.stop) { Ok(step) } else { Err(Halt::Stopped) }
     }
 
     fn go_on(&self) -> Step<()> {

@@ -75,7 +75,7 @@ enum Done {
 /// Once the run is to stop, operations are only counted as ended, so that the scan never waits for room in the queue.
 pub(super) fn work(stage: &Stage<'_>, worker: usize, waiting: &Waiting) {
     let moved = |bytes| stage.monitor.copied(worker, bytes);
-    let mut mover = Mover::new(stage.options, stage.stop, &moved);
+    let mut mover = Mover::new(stage, &moved);
     for operation in std::iter::from_fn(|| waiting.next(worker)).flatten() {
         // A worker outlives every bug: were it gone, the scan could wait for room in the queue for ever.
         let handled = catch_unwind(AssertUnwindSafe(|| stage.handle(worker, operation, &mut mover)));
