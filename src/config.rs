@@ -165,6 +165,7 @@ impl Config {
             dry_run: args.dry_run,
             rules: Rules {
                 mtime_threshold: threshold(&args.mtime_threshold)?,
+                granularity: Duration::ZERO, // Found out when the trees are open.
                 checksum: match args.checksum {
                     ChecksumArg::Mismatch => Checksum::Mismatch,
                     ChecksumArg::Always => Checksum::Always,

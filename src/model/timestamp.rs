@@ -16,6 +16,20 @@ pub struct Timestamp {
 }
 
 impl Timestamp {
+    /// The time as a clock shows it that ticks in such steps since 1970, never later than it is.
+    pub fn truncated(self, step: Duration) -> Self {
+        if step <= Duration::from_nanos(1) {
+            return self;
+        }
+        let step = i128::try_from(step.as_nanos()).unwrap_or(i128::MAX);
+        let nanoseconds = i128::from(self.seconds) * 1_000_000_000 + i128::from(self.nanoseconds);
+        let shown = nanoseconds - nanoseconds.rem_euclid(step);
+        Self {
+            seconds: i64::try_from(shown.div_euclid(1_000_000_000)).unwrap_or(i64::MIN),
+            nanoseconds: u32::try_from(shown.rem_euclid(1_000_000_000)).unwrap_or(0),
+        }
+    }
+
     /// How far apart two times are, whichever is later.
     pub fn distance(self, other: Self) -> Duration {
         let (early, late) = if self <= other { (self, other) } else { (other, self) };
@@ -43,6 +57,22 @@ mod tests {
 
     fn at(seconds: i64, nanoseconds: u32) -> Timestamp {
         Timestamp { seconds, nanoseconds }
+    }
+
+    #[test]
+    fn a_coarser_clock_never_runs_ahead() {
+        let cases = [
+            (at(5, 999_999_999), 1, at(5, 999_999_999)),
+            (at(5, 999_999_999), 100, at(5, 999_999_900)),
+            (at(5, 999_999_999), 1_000_000_000, at(5, 0)),
+            (at(5, 999_999_999), 2_000_000_000, at(4, 0)),
+            (at(-1, 500_000_000), 1_000_000_000, at(-1, 0)),
+            (at(i64::MIN, 7), 2_000_000_000, at(i64::MIN, 0)),
+            (at(5, 7), 0, at(5, 7)),
+        ];
+        for (time, step, shown) in cases {
+            assert_eq!(time.truncated(Duration::from_nanos(step)), shown, "{time:?} in steps of {step}");
+        }
     }
 
     #[test]

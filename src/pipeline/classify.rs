@@ -15,10 +15,19 @@ use crate::model::{Action, Decision, Entry, EntryKind, Joined, Md5, Side, Timest
 pub struct Rules {
     /// Two mtimes no further apart than this are equal.
     pub mtime_threshold: Duration,
+    /// Steps in which the coarser side keeps mtimes: those that show alike there are equal, too.
+    pub granularity: Duration,
     /// When contents are compared.
     pub checksum: Checksum,
     /// How old a file has to be; nothing: any age will do.
     pub min_age: Option<MinAge>,
+}
+
+impl Rules {
+    /// Whether two mtimes are the same as far as both sides can tell.
+    pub(super) fn are_alike(&self, one: Timestamp, other: Timestamp) -> bool {
+        one.truncated(self.granularity) == other.truncated(self.granularity)
+    }
 }
 
 /// The age from which on files, and directories that would be deleted, are touched: what is younger may still be
@@ -111,13 +120,14 @@ enum Ruling {
 
 fn rule(source: &Entry, dest: &Entry, rules: &Rules) -> Ruling {
     use EntryKind::{Directory, File, Symlink};
-    let close = source.mtime.distance(dest.mtime) <= rules.mtime_threshold;
+    let alike = rules.are_alike(source.mtime, dest.mtime);
+    let close = alike || source.mtime.distance(dest.mtime) <= rules.mtime_threshold;
     match (&source.kind, &dest.kind) {
         (Directory, Directory) => Ruling::Descend,
         (Directory, _) | (_, Directory) => Ruling::Conflict,
         (File { len }, File { len: other }) if len == other => match rules.checksum {
             Checksum::Always if close => Ruling::TieUnlessEqual { len: *len },
-            _ if close => Ruling::Equal { close: source.mtime != dest.mtime },
+            _ if close => Ruling::Equal { close: !alike },
             checksum => wins(source.mtime.cmp(&dest.mtime), checksum != Checksum::Never),
         },
         // Within the threshold the exact mtime still decides, then the larger: a truncated copy loses.

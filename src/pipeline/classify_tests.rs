@@ -39,7 +39,7 @@ fn unreadable() -> Entry {
 }
 
 fn rules(checksum: Checksum) -> Rules {
-    Rules { mtime_threshold: Duration::from_secs(2), checksum, min_age: None }
+    Rules { mtime_threshold: Duration::from_secs(2), granularity: Duration::ZERO, checksum, min_age: None }
 }
 
 fn copy(len: u64) -> Decision {
@@ -172,6 +172,26 @@ fn a_threshold_of_nothing_tells_a_nanosecond() {
     new.mtime.nanoseconds += 1;
     assert_eq!(classify(Joined::Both(&new, &old), &exact), compare(5));
     assert_eq!(classify(Joined::Both(&old, &new), &exact), Decision::KeepDest);
+}
+
+#[test]
+fn what_the_coarser_side_cannot_tell_apart_is_equal() {
+    let rules = |seconds| Rules {
+        mtime_threshold: Duration::ZERO,
+        granularity: Duration::from_secs(seconds),
+        ..rules(Checksum::Mismatch)
+    };
+    let decide =
+        |source: &Entry, dest: &Entry, seconds| classify(Joined::Both(source, dest), &rules(seconds));
+    let (whole, later, next, far) = (file(5, 0), file(5, 999), file(5, 1000), file(5, 2000));
+    for (source, dest) in [(&whole, &later), (&later, &whole)] {
+        assert_eq!(decide(source, dest, 1), in_sync());
+        assert_eq!(decide(source, dest, 2), in_sync());
+    }
+    assert_eq!(decide(&next, &later, 1), compare(5), "a millisecond that crosses a second");
+    assert_eq!(decide(&next, &whole, 2), in_sync());
+    assert_eq!(decide(&far, &next, 2), compare(5));
+    assert_eq!(decide(&file(6, 999), &whole, 1), copy(6), "another size is another content");
 }
 
 fn any_entry() -> impl Strategy<Value = Entry> {

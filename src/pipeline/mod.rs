@@ -19,6 +19,7 @@ mod evidence;
 mod execute;
 mod filter;
 mod gather;
+mod granularity;
 mod guard;
 mod join;
 mod operation;
@@ -111,7 +112,12 @@ impl Options {
         Self {
             run: 0,
             dry_run: false,
-            rules: Rules { mtime_threshold: Duration::ZERO, checksum: Checksum::Mismatch, min_age: None },
+            rules: Rules {
+                mtime_threshold: Duration::ZERO,
+                granularity: Duration::ZERO,
+                checksum: Checksum::Mismatch,
+                min_age: None,
+            },
             filter: Filter::builder().build().expect("no patterns are good patterns"),
             delete_missing: None,
             require_file: None,
@@ -237,6 +243,9 @@ fn both_phases(
     (counts, withheld): (&Counts, &mut Option<Withheld>),
 ) -> Result<(), Error> {
     let root = root_pair(trees)?;
+    let granularity = granularity::of_both(trees, options)
+        .map_err(|error| Error::Root { path: trees.dest.path().to_owned(), error })?;
+    let options = &Options { rules: Rules { granularity, ..options.rules }, ..options.clone() };
     let (outcomes, finished) = bounded(OUTCOMES_WAITING);
     thread::scope(|threads| {
         let recording = named("opslog").spawn_scoped(threads, move || {

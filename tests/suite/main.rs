@@ -13,6 +13,7 @@ mod dry_run;
 mod faults;
 mod filters;
 mod fixture;
+mod granularity;
 mod hostile;
 mod interrupted;
 mod killed;

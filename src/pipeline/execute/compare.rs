@@ -35,7 +35,8 @@ impl Work<'_, '_> {
         let Compared { source, dest, .. } = self.compare(len)?;
         let Some(dest_entry) = &self.carry.dest else { return Err(Halt::Overtaken) };
         if source == dest {
-            return Ok(Done::InSync { close: self.carry.source.mtime != dest_entry.mtime });
+            let rules = &self.stage.options.rules;
+            return Ok(Done::InSync { close: !rules.are_alike(self.carry.source.mtime, dest_entry.mtime) });
         }
         match break_tie((&self.carry.source, source), (dest_entry, dest)) {
             Side::Source => self.copy_file(Some(dest)),

@@ -30,7 +30,7 @@ pub(super) use self::delete::delete;
 pub(super) use self::dress::Notices;
 use self::step::{Doing, Halt, Step};
 use super::Error;
-use super::classify::classify;
+use super::classify::{Rules, classify};
 use super::dispatch::Waiting;
 use super::operation::{Carry, Operation, Task};
 use super::pair::Pair;
@@ -99,7 +99,7 @@ impl<'a> Stage<'a> {
     fn carry_out(&self, operation: &Operation, path: RelPath, mover: &mut Mover<'a>) {
         let started = SystemTime::now();
         let attempt = AssertUnwindSafe(|| match self.options.dry_run {
-            true => Ok(plan(operation)),
+            true => Ok(plan(operation, &self.options.rules)),
             false => self.execute(operation, mover),
         });
         let result = catch_unwind(attempt).unwrap_or_else(|panic| {
@@ -263,11 +263,13 @@ impl<'w> Work<'w, '_> {
 }
 
 /// A dry run's answer: what would be done, as far as can be told without reading contents.
-fn plan(operation: &Operation) -> Done {
+fn plan(operation: &Operation, rules: &Rules) -> Done {
     let effect = Effect { bytes: operation.len(), ..operation.intent() };
     match &operation.task {
         Task::Carry(Carry { source, dest, action: Action::CompareThenBreakTie { .. }, .. }) => {
-            Done::ToCompare { close: dest.as_ref().is_some_and(|dest| dest.mtime != source.mtime) }
+            Done::ToCompare {
+                close: dest.as_ref().is_some_and(|dest| !rules.are_alike(dest.mtime, source.mtime)),
+            }
         }
         Task::Carry(Carry { source, dest, .. }) => {
             let size_before = dest.as_ref().and_then(Entry::file_len);

@@ -1,0 +1,97 @@
+//! Granularity: how finely the two sides keep mtimes, found out where it makes a difference.
+//!
+//! A file system that keeps whole seconds shows a time that was carried to it as older than it was. With a threshold
+//! below that, each run would find the source newer and carry it again. So times that the coarser side
+//! cannot tell apart are equal.
+//!
+//! A file system shows how it keeps times by those it has set itself: if all that is seen in a root are whole
+//! seconds, no finer ones are kept. That touches nothing, so a dry run comes to the same answer. Before a run that
+//! changes the destination relies on it, a temporary is given a time and asked what became of it.
+
+use std::io;
+use std::time::Duration;
+
+use super::{Options, Trees};
+use crate::model::Timestamp;
+use crate::tree::{Freshness, Temporary, TemporaryNames, Tree, set_mtime};
+
+/// What file systems are known to keep: FAT 2 s, ext3, HFS+ and NFSv2 1 s, exFAT 10 ms, NTFS and SMB 100 ns.
+const KNOWN: [Duration; 7] = [
+    Duration::from_secs(2),
+    Duration::from_secs(1),
+    Duration::from_millis(10),
+    Duration::from_millis(1),
+    Duration::from_micros(1),
+    Duration::from_nanos(100),
+    FINEST,
+];
+const FINEST: Duration = Duration::from_nanos(1);
+
+/// Entries of a root whose times are looked at.
+const LOOKED_AT: usize = 64;
+
+/// A time that every granularity but the finest changes, in its own way.
+const PROBE: Timestamp = Timestamp { seconds: 1_000_000_001, nanoseconds: 999_999_999 };
+
+/// The coarser side's granularity. Where the threshold covers even the coarsest, nobody is asked.
+pub(super) fn of_both(trees: &Trees, options: &Options) -> io::Result<Duration> {
+    if options.rules.mtime_threshold >= KNOWN[0] {
+        return Ok(FINEST);
+    }
+    let (source, mut dest) = (seen(&trees.source)?, seen(&trees.dest)?);
+    if dest > FINEST && !options.dry_run {
+        // Where nothing may be made, what was seen is all there is to know.
+        dest = probe(&trees.dest, options.run).unwrap_or(dest);
+    }
+    Ok(source.max(dest))
+}
+
+/// The coarsest that the times in the root allow.
+fn seen(tree: &Tree) -> io::Result<Duration> {
+    let root = tree.root().look_at_self(Freshness::Cached)?;
+    let mut times = vec![root.mtime, root.ctime];
+    tree.holds(|_, entry| {
+        times.extend([entry.mtime, entry.ctime]);
+        times.len() > 2 * LOOKED_AT
+    })?;
+    Ok(coarsest(|granularity| times.iter().all(|time| time.truncated(granularity) == *time)))
+}
+
+/// Asks the destination what it makes of a time. Its root looks as before afterwards.
+fn probe(dest: &Tree, run: u64) -> io::Result<Duration> {
+    let root = dest.root();
+    let before = root.look_at_self(Freshness::Server)?;
+    let (temporary, file) = Temporary::create_file(root, &TemporaryNames::new(run), 0o600)?;
+    let kept = set_mtime(&file, PROBE).and_then(|()| file.look(Freshness::Server));
+    let removed = temporary.discard();
+    let restored = set_mtime(root, before.mtime);
+    let kept = kept?.mtime;
+    removed.and(restored)?;
+    Ok(coarsest(|granularity| kept == PROBE.truncated(granularity)))
+}
+
+/// The coarsest of the known ones that fits; where none does, the coarsest: that touches least.
+fn coarsest(fits: impl Fn(Duration) -> bool) -> Duration {
+    KNOWN.into_iter().find(|granularity| fits(*granularity)).unwrap_or(KNOWN[0])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_probe_comes_back_as_tells_the_granularity() {
+        for granularity in KNOWN {
+            let kept = PROBE.truncated(granularity);
+            assert_eq!(coarsest(|known| kept == PROBE.truncated(known)), granularity);
+        }
+    }
+
+    #[test]
+    fn a_file_system_that_keeps_nanoseconds_shows_it() {
+        let scratch = tempfile::tempdir().unwrap();
+        let tree = Tree::open(scratch.path()).unwrap();
+        assert_eq!(probe(&tree, 7).unwrap(), FINEST);
+        assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
+    }
+}
