@@ -15,7 +15,7 @@ use std::time::{Instant, SystemTime};
 use uuid::Uuid;
 
 use self::ledger::{Books, Settled};
-use self::prepare::{Lock, check_roots, open_log_dir, take_lock, tidy};
+use self::prepare::{Lock, check_roots, last_entries, open_log_dir, take_lock, tidy};
 use self::share::Share;
 use crate::cli::{FormatArg, FsyncArg, ProgressArg};
 use crate::config::{Config, Detail, IfLocked};
@@ -211,7 +211,14 @@ impl<'a> Run<'a> {
         let output = self.config.output;
         let reporter = Reporter::new(console, output, self.config.dry_run, self.options.workers, stop);
         let shows_progress = output.progress != ProgressArg::None && output.detail != Detail::Quiet;
-        let progress = shows_progress.then(|| Progress::start(&reporter.live, console, self.options.workers));
+        let progress = shows_progress.then(|| {
+            Progress::start(
+                &reporter.live,
+                console,
+                self.options.workers,
+                last_entries(self.config, self.dir),
+            )
+        });
         let synced = pipeline::sync(&self.trees, &self.options, &reporter, stop, &mut opslog);
         if let Some(progress) = progress.flatten() {
             progress.finish();

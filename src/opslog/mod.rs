@@ -5,12 +5,14 @@
 //! trees nor the database.
 
 mod format;
+mod last;
 mod log_dir;
 mod reader;
 mod recovery;
 mod writer;
 
 pub use format::{FORMAT, FailCause, Footer, Header, Kind, Line, Operation, Record, RunStatus, Status};
+pub use last::last_counts;
 pub use log_dir::{LogDir, SEALED};
 pub use reader::{Damage, End, OpslogReader};
 pub use recovery::{Recovered, Tidied, recover, retire, set_aside};

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::sync::{Arc, OnceLock};
 
+use console::Term;
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -25,6 +26,11 @@ impl Console {
     /// Where bars are added; nothing where there are none.
     pub fn bars(&self) -> Option<&MultiProgress> {
         self.bars.as_ref()
+    }
+
+    /// Columns of the terminal that the bars are on, as wide as it is just now.
+    pub(super) fn width() -> usize {
+        Term::stderr().size().1.into()
     }
 
     /// Prints text that ends its own lines to standard output.

@@ -10,8 +10,8 @@ fn on_a_terminal(pair: &Fixture, columns: usize, flags: &str) -> String {
     let words: Vec<String> = command.get_args().map(|word| format!("'{}'", word.to_str().unwrap())).collect();
     let sync = words.join(" ").replace("'--progress' 'none'", "");
     let script = format!(
-        "stty cols {columns} rows 24; strace -f -qq -o /dev/null -e trace=pwrite64 \
-         -e inject=pwrite64:delay_enter=20000 {} {sync} {flags}",
+        "stty cols {columns} rows 24; strace -f -qq -o /dev/null -e trace=pwrite64,getdents64 \
+         -e inject=pwrite64:delay_enter=20000 -e inject=getdents64:delay_enter=200000 {} {sync} {flags}",
         command.get_program().to_str().unwrap()
     );
     let ran = run(Command::new("script").args(["-qec", &script, "/dev/null"]));
@@ -32,6 +32,20 @@ fn bars_show_scan_work_and_what_is_in_hand_and_are_gone_in_the_end() {
         let (_, after) = drawn.rsplit_once("test fwd: done in").expect("the summary");
         assert!(!after.contains("work   "), "nothing is drawn after the summary: {after:?}");
     }
+}
+
+#[test]
+fn a_scan_is_measured_by_the_last_run_of_its_pair_and_direction() {
+    let pair = Fixture::new();
+    for index in 0..3 {
+        write(&pair.a, format!("dir-{index}/file"), "x", T0);
+    }
+    let drawn = on_a_terminal(&pair, 80, "--direction=there");
+    assert!(!drawn.contains("of last run"), "there is none: {drawn:?}");
+    let drawn = on_a_terminal(&pair, 80, "--direction=back");
+    assert!(!drawn.contains("of last run"), "that was the other direction: {drawn:?}");
+    let drawn = on_a_terminal(&pair, 80, "--direction=there");
+    assert!(drawn.contains(" % of last run") && drawn.contains(" so far, "), "{drawn:?}");
 }
 
 #[test]
