@@ -75,6 +75,7 @@ fn options() -> Options {
         carry_xattrs: true,
         fsync: Fsync::AtEnd,
         sweep: false,
+        continue_above: u64::MAX,
         process_owner: (0, 0),
         umask: 0,
     }

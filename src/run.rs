@@ -33,6 +33,9 @@ use crate::tree::{Tree, owner_of_new_files, raise_open_files, take_umask};
 const SCAN_THREADS_LOCAL: usize = 8;
 const SCAN_THREADS_NETWORK: usize = 16;
 
+/// Smaller files are copied again in less time than anybody notices.
+const CONTINUE_ABOVE: u64 = 1024 * 1024 * 1024;
+
 /// How a process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -193,6 +196,7 @@ impl<'a> Run<'a> {
                 FsyncArg::Never => Fsync::Never,
             },
             sweep: holds_lock,
+            continue_above: CONTINUE_ABOVE,
             process_owner: owner_of_new_files(),
             umask: 0, // Taken when the opslog has been made.
         };

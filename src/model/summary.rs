@@ -50,6 +50,8 @@ summary! {
     updated_metadata,
     /// Files, directories and symlinks deleted.
     deleted,
+    /// Of what was carried, files that an earlier run had begun to copy.
+    continued,
     /// Bytes of content transferred.
     copied_bytes,
     /// Files and symlinks that both sides hold alike.

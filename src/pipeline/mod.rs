@@ -99,10 +99,20 @@ pub struct Options {
     pub fsync: Fsync,
     /// Remove temporaries of earlier runs: only for who holds the lock, everybody else's may be in use.
     pub sweep: bool,
+    /// An interrupted copy of more bytes than this is gone on with, under the same conditions as sweeping.
+    pub continue_above: u64,
     /// User and group that new files get by themselves.
     pub process_owner: (u32, u32),
     /// Permission bits that new files lack where the mode is not carried.
     pub umask: u32,
+}
+
+impl Options {
+    /// Whether the copy of a file of that size is gone on with after an interruption. It has to be known then
+    /// what is on disk.
+    fn continues(&self, len: Option<u64>) -> bool {
+        self.sweep && self.fsync != Fsync::Never && len.is_some_and(|len| len > self.continue_above)
+    }
 }
 
 #[cfg(test)]
@@ -130,6 +140,7 @@ impl Options {
             carry_xattrs: true,
             fsync: Fsync::Never,
             sweep: false,
+            continue_above: u64::MAX,
             process_owner: (0, 0),
             umask: 0,
         }

@@ -39,6 +39,8 @@ pub(super) struct Carry {
     pub(super) dest: Option<Entry>,
     /// What was decided.
     pub(super) action: Action,
+    /// A temporary at the destination that may be the beginning of it.
+    pub(super) leftover: Option<Name>,
 }
 
 impl Operation {

@@ -26,7 +26,7 @@ use super::{Error, Trees};
 use crate::model::{
     Change, Decision, Effect, Entry, EntryKind, Failure, Joined, Name, Outcome, Side, Subject, Summary,
 };
-use crate::tree::{Freshness, Listing, Place, Tree};
+use crate::tree::{Freshness, Listing, Place, Tree, is_temporary_for};
 
 /// The stage's own state.
 pub(super) struct Scan<'a> {
@@ -56,6 +56,17 @@ struct Found {
     candidates: Vec<Candidate>,
     /// Names that may go, directories among them.
     going: usize,
+    /// Temporaries of earlier runs.
+    leftovers: Vec<Name>,
+}
+
+impl Found {
+    /// Takes the temporary that may be the beginning of that file, which is then not swept.
+    fn leftover_for(&mut self, target: &[u8], is_continued: bool) -> Option<Name> {
+        let mut leftovers = self.leftovers.iter().filter(|_| is_continued);
+        let index = leftovers.position(|name| is_temporary_for(name, target))?;
+        Some(self.leftovers.swap_remove(index))
+    }
 }
 
 impl<'a> Scan<'a> {
@@ -133,7 +144,7 @@ impl<'a> Scan<'a> {
             pair.mark_kept();
             return self.stage.count(&Summary { not_entered: 1, ..Summary::default() });
         }
-        let mut found = Found::default();
+        let mut found = Found { leftovers: self.leftovers(dest), ..Found::default() };
         if pair.dest_entry().is_none() {
             self.dispatch.plan(pair, Task::MakeDirectory, &mut found.bundle);
         }
@@ -146,10 +157,8 @@ impl<'a> Scan<'a> {
                 self.decide(scope, pair, name, joined, &mut found);
             }
         }
-        if self.sweep {
-            for name in dest.temporaries().iter().filter(|name| !self.stage.temporaries.made(name)) {
-                self.dispatch.plan(pair, Task::Sweep(name.clone()), &mut found.bundle);
-            }
+        for name in std::mem::take(&mut found.leftovers) {
+            self.dispatch.plan(pair, Task::Sweep(name), &mut found.bundle);
         }
         let stays_in_use =
             dest.has_open_files() || !(self.stage.options.sweep || dest.temporaries().is_empty());
@@ -159,6 +168,12 @@ impl<'a> Scan<'a> {
         self.dispatch.send_bundle(found.bundle);
         self.stage.collect(pair, found.candidates);
         self.stage.count(&found.seen);
+    }
+
+    /// Temporaries that nobody is at, as far as the pair's lock can tell.
+    fn leftovers(&self, dest: &Listing) -> Vec<Name> {
+        let all = dest.temporaries().iter().filter(|name| self.sweep && !self.stage.temporaries.made(name));
+        all.cloned().collect()
     }
 
     fn decide<'s>(
@@ -182,7 +197,9 @@ impl<'a> Scan<'a> {
         match (decision, source) {
             (Decision::Act(action), Some(source)) => {
                 let (name, source, dest) = (Name::new(name), source.clone(), dest.cloned());
-                let task = Task::Carry(Carry { name, source, dest, action });
+                let is_continued = self.sweep && self.stage.options.continues(source.file_len());
+                let leftover = found.leftover_for(&name, is_continued);
+                let task = Task::Carry(Carry { name, source, dest, action, leftover });
                 self.dispatch.plan(pair, task, &mut found.bundle);
             }
             (Decision::Descend, _) => self.descend(scope, pair, name, joined),

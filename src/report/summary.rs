@@ -185,6 +185,7 @@ impl Ending<'_> {
             ),
             ("special", counts.special, " fifos, sockets or devices, left alone"),
             ("not entered", counts.not_entered, " mount points or log directories"),
+            ("continued", counts.continued, " files whose copy an interrupted run had begun"),
             ("swept", counts.swept, " temporaries of interrupted runs"),
         ];
         rows.extend(

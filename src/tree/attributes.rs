@@ -16,7 +16,8 @@ const ACCESS_ACL: &[u8] = b"system.posix_acl_access";
 const DEFAULT_ACL: &[u8] = b"system.posix_acl_default";
 
 /// Attributes of this tool's own temporaries, which are nobody else's business.
-pub(super) const OURS: &[u8] = b"user.ha-sync.";
+const OURS: &[u8] = b"user.ha-sync.";
+pub(super) const BOOKMARK: &[u8] = b"user.ha-sync.copy";
 
 /// Bytes of names that are asked for at first: what nearly every file needs is one call that finds none.
 const NAMES: usize = 1024;

@@ -153,6 +153,16 @@ impl Dir {
         }
     }
 
+    /// Opens a regular file to read and write it; nothing where there is none of that name.
+    pub(super) fn open_to_write(&self, name: &[u8]) -> io::Result<Option<File>> {
+        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
+        match rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
+            Ok(fd) => Ok(Some(File::new(fd))),
+            Err(Errno::NOENT | Errno::LOOP | Errno::NXIO | Errno::NODEV) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
     /// Makes a file for reading and writing that must not be there yet.
     pub(super) fn create_file(&self, name: &[u8], mode: u32) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;

@@ -4,9 +4,10 @@ use std::io;
 use std::num::NonZero;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{Advice, SeekFrom};
+use rustix::fs::{Advice, FlockOperation, SeekFrom};
 use rustix::io::Errno;
 
+use super::attributes::{BOOKMARK, remove_attribute, set_attribute, value};
 use super::close::close;
 use super::dir::{Freshness, entry_of_stat, look_at_handle};
 use crate::model::Entry;
@@ -103,6 +104,29 @@ impl File {
             }
             Err(errno) => Err(errno.into()),
         }
+    }
+
+    /// Locks it for as long as it is open. `false`: somebody else holds it.
+    pub fn lock(&self) -> io::Result<bool> {
+        match rustix::fs::flock(&self.fd, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => Ok(false),
+            result => result.map(|()| true).map_err(Into::into),
+        }
+    }
+
+    /// What was noted on a temporary; nothing: nothing was.
+    pub fn bookmark(&self) -> io::Result<Option<Vec<u8>>> {
+        value(&self.fd, BOOKMARK)
+    }
+
+    /// Notes something on a temporary, where attributes can be had.
+    pub fn set_bookmark(&self, bookmark: &[u8]) -> io::Result<()> {
+        set_attribute(&self.fd, BOOKMARK, bookmark)
+    }
+
+    /// Takes the note away.
+    pub fn remove_bookmark(&self) -> io::Result<()> {
+        remove_attribute(&self.fd, BOOKMARK)
     }
 
     /// Sets the size, which makes a hole at the end where the file grows.

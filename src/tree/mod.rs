@@ -30,5 +30,5 @@ pub use metadata::{set_mode, set_mtime, set_owner};
 pub use place::{Opened, Place, Tree};
 pub use process::{owner_of_new_files, raise_open_files, take_umask};
 pub use reserved::LOG_DIR_TAG;
-pub use temporary::{Temporary, TemporaryNames};
+pub use temporary::{Temporary, TemporaryNames, is_temporary_for};
 pub use trail::{TRUSTED, Trail};

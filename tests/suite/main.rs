@@ -8,6 +8,7 @@ mod attack;
 mod attributes;
 mod carried;
 mod command_line;
+mod continued;
 mod deletion;
 mod dry_run;
 mod faults;

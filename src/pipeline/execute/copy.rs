@@ -8,18 +8,19 @@
 use std::io;
 use std::time::SystemTime;
 
-use super::data::Moved;
+use super::continued::{Begun, Bookmark};
+use super::data::{Beginning, Moved};
 use super::dress::Wear;
 use super::step::{Doing, Halt, Step};
 use super::{Done, Work};
-use crate::model::{Change, Effect, Entry, Failure, Md5, Side, Subject};
+use crate::model::{Change, Effect, Entry, Failure, Md5, Side, Subject, Summary};
 use crate::pipeline::Fsync;
 use crate::tree::{Attributes, Dir, File, Freshness, Layout, Publish, Temporary, set_mtime};
 
 /// A source that is open and still what was decided on.
-struct Source {
+pub(super) struct Source {
     file: File,
-    seen: Entry,
+    pub(super) seen: Entry,
     layout: Layout,
     attributes: Attributes,
 }
@@ -35,13 +36,17 @@ impl Work<'_, '_> {
         self.pair.touch();
         let before = SystemTime::now();
         let first_mode = wanted.mode_at_first(self.stage.options, inherits);
-        let (temporary, file) = Temporary::create_file(&dest_dir, &self.stage.temporaries, first_mode)
-            .at_dest("creating a temporary")?;
-        let moved = match self.fill(&source, file, (&wanted, inherits), before) {
+        let Begun { temporary, file, bookmark } = self.begin(&dest_dir, &source, first_mode)?;
+        let moved = match self.fill(&source, file, bookmark.as_ref(), (&wanted, inherits), before) {
             Ok(moved) => moved,
+            Err(Halt::Stopped) if bookmark.is_some_and(|bookmark| bookmark.durable() > 0) => {
+                temporary.leave();
+                return Err(Halt::Stopped);
+            }
             Err(halt) => return give_up(temporary, halt),
         };
         self.publish(&dest_dir, temporary)?;
+        self.stage.count(&Summary { continued: u64::from(moved.kept > 0), ..Summary::default() });
         Ok(Done::Changed(Effect {
             size_before: self.carry.dest.as_ref().and_then(Entry::file_len),
             size_after: source.seen.file_len(),
@@ -68,20 +73,29 @@ impl Work<'_, '_> {
         &mut self,
         source: &Source,
         file: File,
+        bookmark: Option<&Bookmark>,
         (wanted, inherits): (&Wear, bool),
         before: SystemTime,
     ) -> Step<Moved> {
         let Source { file: source, seen, layout, .. } = source;
         let born = file.look(Freshness::Cached).at_dest("looking at the temporary")?;
-        self.stage.compare_clocks(before, born.ctime);
+        let durable = bookmark.map_or(0, Bookmark::durable);
+        if durable == 0 {
+            self.stage.compare_clocks(before, born.ctime);
+        }
         let len = seen.file_len().ok_or(Halt::Overtaken)?;
-        let moved = self.mover.copy(source, &file, len, *layout)?;
+        let note = bookmark.map(|bookmark| |durable| bookmark.move_to(&file, durable));
+        let moved = self.mover.copy(source, &file, len, *layout, Beginning::new(durable, &note))?;
         let after = source.look(Freshness::Server).at_source("looking at the source again")?;
         if !after.is_same_version_as(seen) {
             return Err(Halt::SourceChanged);
         }
-        let inherited = if inherits { self.stage.attributes_at_dest(&file)? } else { Attributes::default() };
-        self.stage.dress(&file, Wear::of(&born).with(inherited), wanted)?;
+        if bookmark.is_some() {
+            file.remove_bookmark().at_dest("removing the bookmark")?;
+        }
+        let may_have_some = inherits || durable > 0;
+        let has = if may_have_some { self.stage.attributes_at_dest(&file)? } else { Attributes::default() };
+        self.stage.dress(&file, Wear::of(&born).with(has), wanted)?;
         set_mtime(&file, seen.mtime).at_dest("setting the mtime")?;
         if self.stage.options.fsync == Fsync::EachFile {
             file.sync().at_dest("writing to disk")?;

@@ -7,9 +7,9 @@
 use std::thread;
 
 use super::behind::{Behind, window};
-use super::digester::Digester;
+use super::digester::{CHUNK, Digester};
 use super::step::{Doing, Halt, Step};
-use crate::model::{Md5, Side};
+use crate::model::{Failure, Md5, Side};
 use crate::pipeline::pace::Pace;
 use crate::pipeline::stage::Stage;
 use crate::stop::Stop;
@@ -28,6 +28,8 @@ pub(super) struct Mover<'a> {
     hash_copies: bool,
     /// Bytes after which a large file is written to disk; nothing: that is left to the kernel.
     window: Option<u64>,
+    /// Bytes between two notes of how far a copy is.
+    note_every: u64,
     pace: &'a Pace,
     stop: &'a Stop,
     moved: &'a (dyn Fn(u64) + 'a),
@@ -38,8 +40,33 @@ pub(super) struct Mover<'a> {
 pub(super) struct Moved {
     /// Bytes of data; holes don't count.
     pub(super) bytes: u64,
+    /// Bytes that were there before, holes included.
+    pub(super) kept: u64,
     /// Digest of the whole content, holes included, if it was asked for.
     pub(super) md5: Option<Md5>,
+}
+
+/// What is there before a copy begins, and whoever is to be told how much of it is on disk.
+pub(super) struct Beginning<'n> {
+    durable: u64,
+    /// `false`: it could not be noted.
+    note: Option<&'n dyn Fn(u64) -> bool>,
+}
+
+impl<'n> Beginning<'n> {
+    pub(super) fn new(durable: u64, note: &'n Option<impl Fn(u64) -> bool>) -> Self {
+        Self { durable, note: note.as_ref().map(|note| note as _) }
+    }
+
+    /// Begins anew: what is there must not be taken for the beginning by a later run, either.
+    fn forget(&mut self, dest: &File) -> Step<()> {
+        if self.note.is_some_and(|note| !note(0)) {
+            let reason = "the beginning that an interrupted run left is not the source's".to_owned();
+            return Err(Halt::Failed(Failure::error(reason)));
+        }
+        self.durable = 0;
+        dest.set_len(0).at_dest("setting the size")
+    }
 }
 
 /// One file on its way into another.
@@ -48,36 +75,86 @@ struct Move<'m, 's> {
     dest: &'m File,
     digester: Digester<'s>,
     behind: Behind,
+    beginning: Beginning<'m>,
 }
 
 impl<'a> Mover<'a> {
     /// `moved` hears of progress, in bytes.
     pub(super) fn new(stage: &'a Stage<'a>, moved: &'a (dyn Fn(u64) + 'a)) -> Self {
         let (hash_copies, window) = (stage.options.hash_copies, window(stage.options));
-        Self { spare: Vec::new(), hash_copies, window, pace: &stage.pace, stop: stage.stop, moved }
+        let note_every = stage.options.continue_above / 4;
+        Self {
+            spare: Vec::new(),
+            hash_copies,
+            window,
+            note_every,
+            pace: &stage.pace,
+            stop: stage.stop,
+            moved,
+        }
     }
 
-    /// Copies `len` bytes into an empty file. Holes stay holes, where there are some.
+    /// Makes a file of `len` bytes of one that is empty, or that is the beginning of it. Holes stay holes, where there are some.
     ///
     /// The size is set last and only where the end is a hole: a file that had its full size at once
     /// would, cut short, look complete.
-    pub(super) fn copy(&mut self, source: &File, dest: &File, len: u64, layout: Layout) -> Step<Moved> {
+    pub(super) fn copy(
+        &mut self,
+        source: &File,
+        dest: &File,
+        len: u64,
+        layout: Layout,
+        mut beginning: Beginning<'_>,
+    ) -> Step<Moved> {
         let (hash, spare) = (self.hash_copies, std::mem::take(&mut self.spare));
         if len < LARGE {
             let (digester, behind) = (Digester::here(hash, spare), Behind::none());
-            return self.move_all(Move { source, dest, digester, behind }, len, layout);
+            return self.move_all(Move { source, dest, digester, behind, beginning }, len, layout);
         }
-        if let Some(shared) = self.share(source, dest, len, layout)? {
+        if beginning.durable == 0
+            && let Some(shared) = self.share(source, dest, len, layout)?
+        {
             return Ok(shared);
         }
         thread::scope(|threads| {
-            let digester = Digester::beside(hash, spare, threads);
+            let mut digester = Digester::beside(hash, spare, threads);
+            if hash && !self.digest_beginning(source, dest, beginning.durable, &mut digester)? {
+                beginning.forget(dest)?;
+                digester = Digester::beside(hash, Vec::new(), threads);
+            }
             let behind = match self.window {
-                Some(window) => Behind::start(dest, 0, window, threads),
+                Some(window) => Behind::start(dest, beginning.durable, window, threads),
                 None => Behind::none(),
             };
-            self.move_all(Move { source, dest, digester, behind }, len, layout)
+            self.move_all(Move { source, dest, digester, behind, beginning }, len, layout)
         })
+    }
+
+    /// Digests what is there already, if both sides hold the same.
+    fn digest_beginning(
+        &mut self,
+        source: &File,
+        dest: &File,
+        len: u64,
+        digester: &mut Digester<'_>,
+    ) -> Step<bool> {
+        let (mut position, mut held) = (0, vec![0; if len > 0 { CHUNK } else { 0 }]);
+        while position < len {
+            let mut buffer = digester.buffer();
+            let read = self.read(source, Side::Source, Extent { start: position, end: len }, &mut buffer)?;
+            let mut compared = 0;
+            while compared < read {
+                let rest = Extent { start: position + compared as u64, end: position + read as u64 };
+                let more = self.read(dest, Side::Dest, rest, &mut held)?;
+                if held[..more] != buffer[compared..compared + more] {
+                    return Ok(false);
+                }
+                compared += more;
+            }
+            digester.digest(buffer, read);
+            position += read as u64;
+        }
+        Ok(true)
     }
 
     /// The digest of a file on that side that has `len` bytes.
@@ -105,11 +182,12 @@ impl<'a> Mover<'a> {
                 None
             }
         };
-        Ok(Some(Moved { bytes: len, md5 }))
+        Ok(Some(Moved { bytes: len, kept: 0, md5 }))
     }
 
     fn move_all(&mut self, mut work: Move<'_, '_>, len: u64, layout: Layout) -> Step<Moved> {
-        let (mut bytes, mut position) = (0, 0);
+        let kept = work.beginning.durable;
+        let (mut bytes, mut position) = (0, kept);
         while position < len {
             let data = if layout == Layout::Sparse {
                 work.source.next_data(position, len).at_source("looking for holes in the source")?
@@ -128,7 +206,7 @@ impl<'a> Mover<'a> {
         work.behind.finish()?;
         let (md5, spare) = work.digester.finish();
         self.spare = spare;
-        Ok(Moved { bytes, md5 })
+        Ok(Moved { bytes, kept, md5 })
     }
 
     fn move_extent(&self, work: &mut Move<'_, '_>, data: Extent) -> Step<()> {
@@ -143,7 +221,19 @@ impl<'a> Mover<'a> {
             work.dest.write_all_at(&buffer[..read], position).at_dest("writing the data")?;
             work.digester.digest(buffer, read);
             position += read as u64;
-            work.behind.copied(position)?;
+            self.copied(work, position)?;
+        }
+        Ok(())
+    }
+
+    /// The copy has come up to `position`: what is on disk is noted now and then.
+    fn copied(&self, work: &mut Move<'_, '_>, position: u64) -> Step<()> {
+        let Some(durable) = work.behind.copied(position)? else { return Ok(()) };
+        if let Some(note) = work.beginning.note
+            && durable - work.beginning.durable >= self.note_every
+            && note(durable)
+        {
+            work.beginning.durable = durable;
         }
         Ok(())
     }
@@ -159,7 +249,7 @@ impl<'a> Mover<'a> {
                 Some(copied) => {
                     position += copied;
                     (self.moved)(copied);
-                    work.behind.copied(position)?;
+                    self.copied(work, position)?;
                 }
                 None => break,
             }

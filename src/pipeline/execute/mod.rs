@@ -10,6 +10,7 @@
 mod attributes;
 mod behind;
 mod compare;
+mod continued;
 mod copy;
 mod data;
 mod delete;
@@ -230,7 +231,8 @@ impl<'w> Work<'w, '_> {
             .map(|joined| classify(joined, &self.stage.options.rules));
         Ok(match (decision, source) {
             (Some(Decision::Act(action)), Some(source)) => {
-                self.carry = Carry { name: self.carry.name.clone(), source, dest, action };
+                let leftover = self.carry.leftover.take();
+                self.carry = Carry { name: self.carry.name.clone(), source, dest, action, leftover };
                 None
             }
             (Some(Decision::InSync { close }), _) => Some(Done::InSync { close }),
