@@ -3,6 +3,7 @@
 //! What it means, and whether it makes sense, is [`crate::config`]'s business.
 
 mod ledger;
+mod mistakes;
 
 use std::path::PathBuf;
 
@@ -36,7 +37,9 @@ pub struct Cli {
 impl Cli {
     /// What this process was called with. Where that can't be parsed, or help was asked for, the process ends.
     pub fn of_this_process() -> Self {
-        let matches = Self::command().get_matches();
+        let words = std::env::args_os().len().saturating_sub(1);
+        let matches =
+            Self::command().try_get_matches().unwrap_or_else(|error| mistakes::explain(error, words).exit());
         let mut cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         cli.sync.patterns = patterns_in_order(&matches);
         cli

@@ -11,10 +11,9 @@ pub(super) fn root(flag: &str, path: Option<&Path>) -> Checked<PathBuf> {
         return wrong(format!("{flag} is empty: give the folder"));
     };
     let resolved = path.canonicalize().or_else(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => wrong(format!(
-            "{flag} {}: no such folder. Create it, or mount what should be there, and try again",
-            shown(path)
-        )),
+        std::io::ErrorKind::NotFound => {
+            wrong(format!("{flag} {}: no such folder. {}", shown(path), missing_folder(path)))
+        }
         _ => wrong(format!("{flag} {}: {error}", shown(path))),
     })?;
     if !resolved.is_dir() {
@@ -27,6 +26,19 @@ pub(super) fn root(flag: &str, path: Option<&Path>) -> Checked<PathBuf> {
         ));
     }
     Ok(resolved)
+}
+
+/// What to do about a folder that is not there.
+fn missing_folder(path: &Path) -> &'static str {
+    let text = path.to_string_lossy();
+    let first = text.split('/').next().unwrap_or_default();
+    if first.len() > 1 && first.contains(':') {
+        "One on another machine has to be mounted here first (NFS, SMB, sshfs): give the folder it is mounted on"
+    } else if first.starts_with('~') {
+        "A shell expands ~ only at the beginning of a word: put a space in place of the =, or write $HOME"
+    } else {
+        "Create it, or mount what should be there, and try again"
+    }
 }
 
 /// Neither root may lie inside the other, by whatever path or mount they are seen.

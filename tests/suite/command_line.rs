@@ -37,6 +37,15 @@ fn wrong_input_is_refused_at_once_with_what_to_do() {
     #[rustfmt::skip]
     let cases: Vec<(Vec<&str>, &[&str])> = vec![
         (vec![], &["--src", "--dest", "--pair"]),
+        (vec![], &["ha-sync --src", "--dry-run"]),
+        (vec![&a, &b], &["--src and --dest", "--pair"]),
+        (vec!["-a", &a, &b], &["leave it out"]),
+        ([&good[..], &["--delete"]].concat(), &["--delete-missing"]),
+        ([&good[..], &["-n"]].concat(), &["--dry-run"]),
+        ([&good[..], &["--dry-run", "true"]].concat(), &["--dry-run=true"]),
+        (vec!["sync", "--src", &a], &["no such word", "--dry-run"]),
+        (vec!["--src", "server:/export", "--dest", &b, "--pair", "test"], &["mounted here first"]),
+        (vec!["--src=~/photos", "--dest", &b, "--pair", "test"], &["$HOME"]),
         (vec!["--src", &missing, "--dest", &b, "--pair", "test"], &["--src", "no such folder", "mount"]),
         (vec!["--src", &a, "--dest", &missing, "--pair", "test"], &["--dest", "no such folder"]),
         (vec!["--src", &file, "--dest", &b, "--pair", "test"], &["is no folder"]),
