@@ -27,6 +27,7 @@ impl Monitor for Nobody {
     fn copied(&self, _: usize, _: u64) {}
     fn ended(&self, _: usize) {}
     fn recorded(&self, _: &Outcome) {}
+    fn spared(&self, _: &RelPath, _: &str) {}
     fn scanned(&self) {}
     fn warn(&self, _: &str) {}
 }
@@ -66,6 +67,7 @@ fn options() -> Options {
         },
         filter: Filter::builder().build().expect("no patterns are good patterns"),
         delete_missing: None,
+        require_file: None,
         workers: 4,
         scan_threads: THREADS,
         bwlimit: None,

@@ -123,8 +123,8 @@ impl Options {
             run: 0,
             dry_run: false,
             rules: Rules {
-                mtime_threshold: Duration::ZERO,
-                granularity: Duration::ZERO,
+                mtime_threshold: std::time::Duration::ZERO,
+                granularity: std::time::Duration::ZERO,
                 checksum: Checksum::Mismatch,
                 min_age: None,
             },

@@ -37,6 +37,7 @@ impl Monitor for Watch {
     }
     fn ended(&self, _: usize) {}
     fn recorded(&self, _: &Outcome) {}
+    fn spared(&self, _: &RelPath, _: &str) {}
     fn scanned(&self) {}
     fn warn(&self, message: &str) {
         panic!("{message}");
@@ -70,6 +71,7 @@ fn options(run: u64, hash_copies: bool) -> Options {
         },
         filter: Filter::builder().build().unwrap(),
         delete_missing: None,
+        require_file: None,
         workers: 16,
         scan_threads: 1,
         bwlimit: None,
