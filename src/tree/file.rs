@@ -145,7 +145,8 @@ impl File {
                 | Errno::NOTTY
                 | Errno::NOSYS
                 | Errno::PERM
-                | Errno::TXTBSY,
+                | Errno::TXTBSY
+                | Errno::BADF, // As `ioctl_ficlone(2)` has it, where a file system shares nothing.
             ) => Ok(false),
             Err(errno) => Err(errno.into()),
         }

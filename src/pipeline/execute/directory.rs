@@ -10,7 +10,7 @@ use super::step::{Doing, Halt, Step};
 use crate::model::{Change, Effect, Entry, EntryKind, Failure, Outcome, Subject, Verdict};
 use crate::pipeline::pair::{Made, Pair, Stands};
 use crate::pipeline::stage::Stage;
-use crate::tree::{Attributes, Dir, Freshness, Opened, set_mtime};
+use crate::tree::{Attributes, Dir, Freshness, Opened, is_elsewhere, set_mtime};
 
 /// While it is being filled we must be able to get in, whatever mode it will have.
 const OURS: u32 = 0o700;
@@ -81,8 +81,7 @@ impl Stage<'_> {
             return Ok(Made::Found);
         };
         let parent = above.open().at_dest("opening the directory above")?;
-        let source_dir = pair.source.open().at_source("opening the source directory")?;
-        let wanted = Wear::wanted(self.options, source, None).with(self.attributes_at_source(&*source_dir)?);
+        let wanted = Wear::wanted(self.options, source, None).with(self.attributes_of_source(pair)?);
         let inherits = match &pair.above {
             Some(above) => self.hands_down_acl(above, &parent)?,
             None => false,
@@ -103,6 +102,16 @@ impl Stage<'_> {
                 Ok(made)
             }
             Err(halt) => Err(unmake(&parent, name, halt)),
+        }
+    }
+
+    /// A directory that is gone or replaced since the scan is not made: whoever is let in by an ACL is unknown.
+    fn attributes_of_source(&self, pair: &Pair) -> Step<Attributes> {
+        match pair.source.open() {
+            Err(error) if is_elsewhere(&error) => {
+                Err(Halt::Failed(Failure::deferred("changed while being copied")))
+            }
+            opened => self.attributes_at_source(&*opened.at_source("opening the source directory")?),
         }
     }
 
