@@ -14,8 +14,9 @@ use crate::model::Md5;
 /// Bytes of a buffer. Larger gains nothing: it fits the second-level cache.
 pub(super) const CHUNK: usize = 256 * 1024;
 
-/// Buffers under way between two threads: enough that neither waits for the other to be woken.
-const BUFFERS: usize = 8;
+/// Buffers under way between two threads: as much as is hashed while the other thread waits for its slice of a processor
+/// that others want, too.
+const BUFFERS: usize = 16;
 
 /// Zeros in one message at most, so that what is under way is hashed in a moment.
 const ZEROS_AT_ONCE: u64 = 1024 * 1024;
