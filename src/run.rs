@@ -15,13 +15,15 @@ use std::time::{Instant, SystemTime};
 use uuid::Uuid;
 
 use self::ledger::{Books, Settled};
-use self::prepare::{Lock, check_roots, last_entries, open_log_dir, take_lock, tidy};
+use self::prepare::{Lock, check_roots, open_log_dir, take_lock, tidy};
 use self::share::Share;
 use crate::cli::{FormatArg, FsyncArg, ProgressArg};
 use crate::config::{Config, Detail, IfLocked};
 use crate::lock::{self, FileLock, Holder};
 use crate::model::{Escaped, Summary, shown};
-use crate::opslog::{FORMAT, Footer, Header, LogDir, OpslogWriter, RunStatus, SealedOpslog};
+use crate::opslog::{
+    FORMAT, Footer, Header, LogDir, OpslogWriter, RunStatus, SealedOpslog, keep_entries, last_entries,
+};
 use crate::pipeline::{self, Checksum, Fsync, MaxDelete, MinAge, Options, Rules, Synced, Trees};
 use crate::report::{Console, Ending, Progress, Reporter, Told, print_plan};
 use crate::stop::Stop;
@@ -220,7 +222,7 @@ impl<'a> Run<'a> {
                 &reporter.live,
                 console,
                 self.options.workers,
-                last_entries(self.config, self.dir),
+                last_entries(self.dir, &self.config.pair, &self.config.direction),
             )
         });
         let synced = pipeline::sync(&self.trees, &self.options, &reporter, stop, &mut opslog);
@@ -229,6 +231,7 @@ impl<'a> Run<'a> {
         }
         let told = reporter.finish();
         let (exit, error) = judge(&synced, stop);
+        self.keep_entries(exit, &synced.counts);
         let message = error.clone().or_else(|| synced.withheld.as_ref().map(ToString::to_string));
         let sealed = opslog.finish_as(exit, &synced.counts, message.as_deref(), self.retired);
         let settled = sealed.map(|opslog| {
@@ -236,6 +239,15 @@ impl<'a> Run<'a> {
             books.settle(opslog, exit == Exit::Done)
         });
         Ok(self.tell(console, &told, &synced, (exit, error), settled))
+    }
+
+    /// For the progress of the next run. A run that did not come to its end, or a dry one, is no measure.
+    fn keep_entries(&self, exit: Exit, counts: &Summary) {
+        if self.config.dry_run || exit.status() == RunStatus::Failed {
+            return;
+        }
+        // It costs the next run a percentage, and the opslog beside it tells of a full disk.
+        let _unmeasured = keep_entries(self.dir, &self.config.pair, &self.config.direction, counts);
     }
 
     fn header(&self) -> Header {

@@ -50,6 +50,11 @@ impl LogDir {
         self.path.join(format!("ha-sync-{pair}.lock"))
     }
 
+    /// What is known of the last run of a pair and direction.
+    pub(super) fn last_file(&self, pair: &str, direction: &str) -> PathBuf {
+        self.path.join(format!("ha-sync-{pair}.{direction}.last"))
+    }
+
     /// The opslogs whose names end in `suffix`, oldest name first.
     pub fn opslogs(&self, suffix: &str) -> io::Result<Vec<PathBuf>> {
         let mut found = Vec::new();

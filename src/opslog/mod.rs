@@ -12,7 +12,7 @@ mod recovery;
 mod writer;
 
 pub use format::{FORMAT, FailCause, Footer, Header, Kind, Line, Operation, Record, RunStatus, Status};
-pub use last::last_counts;
+pub use last::{keep_entries, last_entries};
 pub use log_dir::{LogDir, SEALED};
 pub use reader::{Damage, End, OpslogReader};
 pub use recovery::{Recovered, Tidied, recover, retire, set_aside};

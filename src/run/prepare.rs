@@ -8,7 +8,7 @@ use super::StartError;
 use crate::config::{Config, IfLocked, LogDirChoice};
 use crate::lock::{self, Asked, FileLock, Holder};
 use crate::model::shown;
-use crate::opslog::{LogDir, Recovered, Tidied, last_counts, recover, retire};
+use crate::opslog::{LogDir, Recovered, Tidied, recover, retire};
 use crate::pipeline::missing_file;
 use crate::stop::Stop;
 use crate::tree::Tree;
@@ -103,13 +103,6 @@ pub(super) fn tidy(config: &Config, dir: &LogDir) -> Found {
         tracing::warn!("deleted an opslog that never reached a database, by age: {}", shown(path));
     }
     Found { recovered, retired: retired.len() as u64 }
-}
-
-/// Entries of both trees that the last run of this pair and direction saw: what its progress is measured by.
-pub(super) fn last_entries(config: &Config, dir: &LogDir) -> Option<u64> {
-    // Without it there is no percentage, which is all that it is for.
-    let counts = last_counts(dir, &config.pair, &config.direction).ok()??;
-    Some(counts.source_entries + counts.dest_entries)
 }
 
 /// What was done; what failed is told.
