@@ -38,8 +38,11 @@ impl Cli {
     /// What this process was called with. Where that can't be parsed, or help was asked for, the process ends.
     pub fn of_this_process() -> Self {
         let words = std::env::args_os().len().saturating_sub(1);
-        let matches =
-            Self::command().try_get_matches().unwrap_or_else(|error| mistakes::explain(error, words).exit());
+        let commands = Self::command();
+        let matches = commands
+            .clone()
+            .try_get_matches()
+            .unwrap_or_else(|error| mistakes::explain(error, words, &commands).exit());
         let mut cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         cli.sync.patterns = patterns_in_order(&matches);
         cli

@@ -1,5 +1,6 @@
 //! The mistakes that people make who come from other tools: what was meant, in place of what was typed.
 
+use clap::Command;
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 
 /// Flags of rsync, rclone and cp, and what they are here.
@@ -29,8 +30,8 @@ const EXAMPLE: &str =
     "to see what a run would do: ha-sync --src /mnt/a/media --dest /mnt/b/media --pair media --dry-run";
 
 /// Adds what was probably meant.
-pub(super) fn explain(mut error: Error, words: usize) -> Error {
-    let Some(hint) = hint(&error, words) else { return error };
+pub(super) fn explain(mut error: Error, words: usize, commands: &Command) -> Error {
+    let Some(hint) = hint(&error, words, commands) else { return error };
     for guessed in [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand] {
         // A guess by spelling is no better than what is known.
         let _guess = error.remove(guessed);
@@ -39,7 +40,7 @@ pub(super) fn explain(mut error: Error, words: usize) -> Error {
     error
 }
 
-fn hint(error: &Error, words: usize) -> Option<String> {
+fn hint(error: &Error, words: usize, commands: &Command) -> Option<String> {
     let typed = |kind| match error.get(kind) {
         Some(ContextValue::String(typed)) => Some(typed.as_str()),
         _ => None,
@@ -50,11 +51,14 @@ fn hint(error: &Error, words: usize) -> Option<String> {
             let flag = typed(ContextKind::InvalidArg)?;
             ELSEWHERE.iter().find(|(flags, _)| flags.contains(&flag)).map(|(_, hint)| (*hint).to_owned())
         }
-        ErrorKind::InvalidSubcommand => Some(match typed(ContextKind::InvalidSubcommand)? {
-            "true" | "false" => "a switch and its value are one word, as in --dry-run=true".to_owned(),
-            "sync" | "run" | "copy" => format!("there is no such word: {EXAMPLE}"),
-            _ => "folders are given with --src and --dest, and a name for both with --pair".to_owned(),
-        }),
+        ErrorKind::InvalidSubcommand | ErrorKind::ArgumentConflict => {
+            Some(match typed(ContextKind::InvalidSubcommand)? {
+                known if commands.find_subcommand(known).is_some() => return None,
+                "true" | "false" => "a switch and its value are one word, as in --dry-run=true".to_owned(),
+                "sync" | "run" | "copy" => format!("there is no such word: {EXAMPLE}"),
+                _ => "folders are given with --src and --dest, and a name for both with --pair".to_owned(),
+            })
+        }
         _ => None,
     }
 }
