@@ -22,7 +22,7 @@ pub use self::ledger::{DatabaseArgs, FlushArgs, HistoryArgs, PruneArgs};
     args_conflicts_with_subcommands = true,
     max_term_width = 110,
     after_help = "Exit codes: 0 done, or skipped because locked; 1 some paths failed or are in conflict; 2 usage or \
-                  configuration; 3 a safety guard withheld all deletions or refused the run; 5 fatal; 75 locked, with --if-locked=fail or wait=SECONDS; 130, 143 interrupted.\n\n\
+                  configuration; 3 a safety guard withheld all deletions or refused the run; 5 fatal; 75 locked, with --if-locked=fail or wait=SECONDS; 129, 130, 143 interrupted.\n\n\
                   Try it first with --dry-run: it prints the plan and touches neither tree."
 )]
 pub struct Cli {

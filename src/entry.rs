@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use crate::cli::{FormatArg, ProgressArg, SyncArgs};
@@ -78,13 +78,21 @@ fn wants_bars(output: Output) -> bool {
 /// The first signal asks the run to end, the second ends the process at once.
 fn listen_to_signals(stop: &Stop) -> io::Result<()> {
     let asked = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
+    let hangup = (!ignores_hangup()).then_some(SIGHUP);
+    for signal in [SIGINT, SIGTERM].into_iter().chain(hangup) {
         // In this order: the first signal, whichever it is, finds the flag unset, passes and sets it.
         flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&asked))?;
         flag::register(signal, Arc::clone(&asked))?;
         flag::register_usize(signal, stop.signal_cell(), signal.unsigned_abs() as usize)?;
     }
     Ok(())
+}
+
+/// A terminal that goes away ends the run in order, unless `nohup` said before that it shall not.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 != 0)
 }
 
 fn print(bytes: &[u8]) -> ExitCode {

@@ -168,25 +168,29 @@ impl Ending<'_> {
             ),
             ("deferred", counts.deferred, ": changed while being copied; the next run takes them up"),
             ("to compare", counts.to_compare, " of those in sync would be compared by content"),
-            ("spared", counts.spared, " candidates for deletion, left alone"),
-            ("not reached", counts.not_reached, " candidates for deletion; the next run looks at them again"),
+            ("spared", counts.spared, ": candidates for deletion, left alone"),
+            (
+                "not reached",
+                counts.not_reached,
+                ": candidates for deletion; the next run looks at them again",
+            ),
             ("only at dest", counts.only_at_dest, ", kept"),
-            ("excluded", counts.excluded, " names that globs leave out"),
-            ("too young", counts.too_young, " files that changed too recently"),
+            ("excluded", counts.excluded, ": names that globs leave out"),
+            ("too young", counts.too_young, ": files that changed too recently"),
             (
                 "close",
                 counts.close_mtimes,
-                " with mtimes that differ by no more than the threshold, taken for equal",
+                ": mtimes that differ by no more than the threshold, taken for equal",
             ),
             (
                 "hard links",
                 counts.hard_linked,
-                " source files with several names, each name copied as a file of its own",
+                ": source files with several names, each copied as a file of its own",
             ),
-            ("special", counts.special, " fifos, sockets or devices, left alone"),
-            ("not entered", counts.not_entered, " mount points or log directories"),
+            ("special", counts.special, ": fifos, sockets and devices, left alone"),
+            ("not entered", counts.not_entered, ": mount points and log directories"),
             ("continued", counts.continued, " files whose copy an interrupted run had begun"),
-            ("swept", counts.swept, " temporaries of interrupted runs"),
+            ("swept", counts.swept, ": temporaries of interrupted runs"),
         ];
         rows.extend(
             more.into_iter()

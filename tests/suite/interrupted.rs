@@ -11,7 +11,7 @@ use crate::fixture::*;
 
 #[test]
 fn a_signal_ends_the_run_within_two_seconds_without_a_trace_at_dest() {
-    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
         let pair = Fixture::new();
         write(&pair.a, "large", vec![1; 64 << 20], T0);
         write(&pair.a, "small", "done before", T0);
@@ -168,4 +168,17 @@ fn a_source_root_that_is_gone_is_no_success() {
     let ran = run(&mut strace);
     assert_eq!(ran.code, Some(5), "{}{}", ran.stdout, ran.stderr);
     assert!(ran.stderr.contains("cannot look at"), "{}", ran.stderr);
+}
+
+#[test]
+fn under_nohup_a_run_goes_on_when_its_terminal_goes_away() {
+    let pair = Fixture::new();
+    write(&pair.a, "large", vec![1; 4 << 20], T0);
+    let slow = slowed(&pair.command(), 30, &[]);
+    let mut nohup = std::process::Command::new("nohup");
+    let child = nohup.arg(slow.get_program()).args(slow.get_args()).stdout(Stdio::piped()).spawn().unwrap();
+    wait_until("a temporary appears", || !temporaries(&pair.b).is_empty());
+    kill_process(traced(&child), Signal::HUP).unwrap();
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(0));
+    assert_same(&look(&pair.a), &look(&pair.b));
 }
