@@ -21,7 +21,7 @@ use crate::stop::Stop;
 /// A day: what takes longer than this has another reason than the amount of work.
 const LONG: Duration = Duration::from_secs(24 * 3600);
 
-/// For a question.
+/// For a connection, for making the tables, for a question.
 const ANSWER: Duration = Duration::from_secs(60);
 
 /// What ends a subcommand without success.
@@ -72,7 +72,7 @@ impl Desk {
         if dsn == Dsn::None {
             return Err(Ended::With(Exit::Usage, "--db-dsn none is no database: give another one".into()));
         }
-        let access = Access::new(dsn, &stop, Duration::ZERO);
+        let access = Access::new(dsn, &stop, ANSWER, Duration::ZERO);
         Ok(Self { dir, access, stop, console })
     }
 

@@ -2,20 +2,20 @@
 //!
 //! A call gives its work to a thread and waits for it, but no longer than agreed, and less where the user
 //! wants the run to end. A thread that is not waited for any more keeps its connection, ends when one of the
-//! timeouts in there does, and has nobody to tell. The next call opens a connection of its own.
+//! timeouts in there does, and has nobody to tell. The next call opens a connection of its own: to a server at
+//! once, to a file only when that thread is over. The locks on a file belong to the process, so that of two
+//! connections in one process nothing but SQLite's own care keeps one out of the other's transaction.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::database::{DbError, ErrorKind};
+use super::database::{Answer, DbError, ErrorKind};
 use super::flush::FlushError;
 use super::{Dsn, Ledger};
+use crate::model::Escaped;
 use crate::stop::Stop;
-
-/// Connecting, logging in and looking at the tables, together.
-pub const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// How often one who waits asks whether to go on.
 const POLL: Duration = Duration::from_millis(20);
@@ -25,7 +25,11 @@ pub struct Access {
     dsn: Dsn,
     /// Open since an earlier call.
     ledger: Option<Ledger>,
+    /// Whether the thread that worked last is over, and its connection closed or handed back.
+    last: Option<Receiver<()>>,
     stop: Stop,
+    /// Connecting, logging in and looking at the tables take no longer, together.
+    connect_limit: Duration,
     /// How long a call goes on when a signal asked for the end.
     after_signal: Duration,
 }
@@ -74,9 +78,9 @@ impl Reason for FlushError {
 }
 
 impl Access {
-    /// Connects when it is first called. Work goes on for so long after a signal.
-    pub fn new(dsn: Dsn, stop: &Stop, after_signal: Duration) -> Self {
-        Self { dsn, ledger: None, stop: stop.clone(), after_signal }
+    /// Connects when it is first called, within the limit. Work goes on for so long after a signal.
+    pub fn new(dsn: Dsn, stop: &Stop, connect_limit: Duration, after_signal: Duration) -> Self {
+        Self { dsn, ledger: None, last: None, stop: stop.clone(), connect_limit, after_signal }
     }
 
     /// Where it goes.
@@ -89,23 +93,26 @@ impl Access {
         self.after_signal = after_signal;
     }
 
-    /// Has work done, within [`CONNECT_LIMIT`] where the connection has to be made first, and the limit.
+    /// Has work done within the limit, to which comes the time for connecting where that has to be done first.
+    ///
+    /// A connection from an earlier call may have ended unnoticed (`wait_timeout`, a server that was started
+    /// again): then the work is done once more, over a new one. What was done of it already is no matter, as
+    /// after any lost answer.
     pub fn call<T: Send + 'static, R: Reason>(
         &mut self,
         limit: Duration,
-        work: impl FnOnce(&mut Ledger) -> Result<T, R> + Send + 'static,
+        work: impl Fn(&mut Ledger) -> Result<T, R> + Clone + Send + 'static,
     ) -> Result<T, Failure> {
-        let mut ledger = match self.ledger.take() {
-            Some(ledger) => ledger,
-            None => self.connect()?,
-        };
-        let (ledger, result) = self.wait(limit, move || {
-            let result = work(&mut ledger);
-            let is_lost = result.as_ref().is_err_and(Reason::is_lost);
-            ((!is_lost).then_some(ledger), result)
-        })?;
-        self.ledger = ledger;
-        result.map_err(|reason| Failure::Refused(reason.to_string()))
+        let begun = Instant::now();
+        if let Some(kept) = self.ledger.take() {
+            match self.work(kept, limit, work.clone())? {
+                Err(reason) if reason.is_lost() => {}
+                result => return result.map_err(|reason| Failure::Refused(said(&reason))),
+            }
+        }
+        let left = limit.saturating_sub(begun.elapsed());
+        let opened = self.connect()?;
+        self.work(opened, left, work)?.map_err(|reason| Failure::Refused(said(&reason)))
     }
 
     /// Begins work that nobody waits for, after a while. What fails is told as `what`.
@@ -113,56 +120,104 @@ impl Access {
         &mut self,
         what: &'static str,
         after: Duration,
-        work: impl FnOnce(&mut Ledger) -> Result<(), DbError> + Send + 'static,
+        work: impl Fn(&mut Ledger) -> Answer<()> + Send + 'static,
     ) -> Option<Background> {
         let (dsn, ledger) = (self.dsn.clone(), self.ledger.take());
-        let ((wanted, unwanted), (tell, done)) = (bounded::<()>(0), bounded(1));
-        let thread = thread::Builder::new().name("ledger".into()).spawn(move || {
-            let ledger = if unwanted.recv_timeout(after) == Err(RecvTimeoutError::Timeout) {
-                let opened = ledger.map_or_else(|| Ledger::open(&dsn), Ok);
-                let worked = opened.and_then(|mut ledger| work(&mut ledger).map(|()| ledger));
-                worked.inspect_err(|error| tracing::warn!("{what} in the database {dsn}: {error}")).ok()
-            } else {
-                ledger
-            };
-            // Nobody may wait any more.
-            let _heard = tell.send(ledger);
+        let (wanted, unwanted) = bounded::<()>(0);
+        let done = self.spawn(move || {
+            if unwanted.recv_timeout(after) != Err(RecvTimeoutError::Timeout) {
+                return ledger;
+            }
+            let worked = work_on_either(ledger, &dsn, work);
+            worked.inspect_err(|error| tracing::warn!("{what} in the database {dsn}: {}", said(error))).ok()
         });
-        thread.ok().map(|_| Background { wanted, done, begun: Instant::now() })
+        done.ok().map(|done| Background { wanted, done, begun: Instant::now() })
     }
 
     /// Does without the work if it has not begun; else waits until it is done, in all no longer than a connection may take.
     pub fn end(&mut self, Background { wanted, done, begun }: Background) {
         drop(wanted);
         // Whoever takes longer keeps the connection; the next call makes one.
-        self.ledger = self.wait_for(&done, CONNECT_LIMIT.saturating_sub(begun.elapsed())).ok().flatten();
+        self.ledger = self.wait_for(&done, self.connect_limit.saturating_sub(begun.elapsed())).ok().flatten();
     }
 
-    fn connect(&self) -> Result<Ledger, Failure> {
+    /// Works over a connection, and keeps that if it is of any use afterwards.
+    fn work<T: Send + 'static, R: Reason>(
+        &mut self,
+        mut ledger: Ledger,
+        limit: Duration,
+        work: impl FnOnce(&mut Ledger) -> Result<T, R> + Send + 'static,
+    ) -> Result<Result<T, R>, Failure> {
+        let (ledger, result) = self.wait(limit, move || {
+            let result = work(&mut ledger);
+            let is_lost = result.as_ref().is_err_and(Reason::is_lost);
+            ((!is_lost).then_some(ledger), result)
+        })?;
+        self.ledger = ledger;
+        Ok(result)
+    }
+
+    fn connect(&mut self) -> Result<Ledger, Failure> {
+        let begun = Instant::now();
+        self.wait_for_the_file()?;
         let dsn = self.dsn.clone();
-        let opened = self.wait(CONNECT_LIMIT, move || Ledger::open(&dsn));
+        let opened =
+            self.wait(self.connect_limit.saturating_sub(begun.elapsed()), move || Ledger::open(&dsn));
         match opened {
-            Ok(opened) => opened.map_err(|error| Failure::Unreachable(error.to_string())),
-            Err(failure @ Failure::OutOfTime(_)) => Err(Failure::Unreachable(failure.to_string())),
+            Ok(opened) => opened.map_err(|error| Failure::Unreachable(said(&error))),
+            Err(Failure::OutOfTime(_)) => {
+                Err(Failure::Unreachable(Failure::OutOfTime(self.connect_limit).to_string()))
+            }
             Err(failure) => Err(failure),
         }
     }
 
+    /// Waits until a thread that was left to itself is done with the file.
+    fn wait_for_the_file(&mut self) -> Result<(), Failure> {
+        let Some(last) = self.last.as_ref().filter(|_| matches!(self.dsn, Dsn::Sqlite(_))) else {
+            return Ok(());
+        };
+        match self.wait_for(last, self.connect_limit) {
+            Err(Failure::OutOfTime(limit)) => Err(Failure::Unreachable(format!(
+                "what was begun there before is not done after {:.0} s more",
+                limit.as_secs_f64()
+            ))),
+            Err(Failure::Interrupted) => Err(Failure::Interrupted),
+            // Over, if by a panic: its connection is closed.
+            Ok(()) | Err(Failure::Refused(_) | Failure::Unreachable(_)) => {
+                self.last = None;
+                Ok(())
+            }
+        }
+    }
+
     fn wait<T: Send + 'static>(
-        &self,
+        &mut self,
         limit: Duration,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Failure> {
         if self.stop.signal().is_some() && self.after_signal.is_zero() {
             return Err(Failure::Interrupted);
         }
-        let (done, waiting) = bounded(1);
+        let done = self.spawn(work)?;
+        self.wait_for(&done, limit)
+    }
+
+    /// Every thread that works comes from here, so that it is known when the last one is over.
+    fn spawn<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<Receiver<T>, Failure> {
+        let ((tell, done), (end, over)) = (bounded(1), bounded(1));
         let thread = thread::Builder::new().name("ledger".into()).spawn(move || {
-            // Nobody may wait any more.
-            let _heard = done.send(work());
+            hand_over(&tell, work());
+            hand_over(&end, ());
         });
         match thread {
-            Ok(_) => self.wait_for(&waiting, limit),
+            Ok(_) => {
+                self.last = Some(over);
+                Ok(done)
+            }
             Err(error) => Err(Failure::Unreachable(format!("no thread can be started: {error}"))),
         }
     }
@@ -188,4 +243,30 @@ impl Access {
             }
         }
     }
+}
+
+/// To whoever waits. When this returns, what nobody waits for any more is gone.
+fn hand_over<T>(to: &Sender<T>, what: T) {
+    // Nobody may wait any more.
+    let _heard = to.send(what);
+}
+
+/// Works over the connection that there is, or over a new one where that is of no use any more.
+fn work_on_either(
+    kept: Option<Ledger>,
+    dsn: &Dsn,
+    work: impl Fn(&mut Ledger) -> Answer<()>,
+) -> Answer<Ledger> {
+    let work = |mut ledger| work(&mut ledger).map(|()| ledger);
+    match kept.map(work) {
+        Some(Err(error)) if error.is_lost() => {}
+        Some(worked) => return worked,
+        None => {}
+    }
+    Ledger::open(dsn).and_then(work)
+}
+
+/// A database's words hold whatever it likes.
+fn said(reason: &impl std::fmt::Display) -> String {
+    Escaped(reason.to_string().as_bytes()).to_string()
 }

@@ -27,7 +27,7 @@ mod value;
 use std::path::Path;
 use std::time::Instant;
 
-pub use self::access::{Access, Background, CONNECT_LIMIT, Failure};
+pub use self::access::{Access, Background, Failure};
 use self::charset::Charset;
 pub use self::database::DbError;
 use self::database::{Answer, Database, in_transaction};

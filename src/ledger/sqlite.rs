@@ -5,12 +5,14 @@
 //! transactions no slower. A commit returns when it is on disk.
 
 use std::fs::OpenOptions;
+use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::types::{ToSqlOutput, Value as SqlValue, ValueRef};
-use rusqlite::{Connection, Error, ErrorCode, ToSql, params_from_iter};
+use rusqlite::{Connection, Error, ErrorCode, OpenFlags, ToSql, params_from_iter};
+use rustix::fs::{Access, access};
 
 use super::database::{Answer, Database, DbError, Dialect, ErrorKind, Row};
 use super::value::Value;
@@ -25,15 +27,17 @@ const FILE_MODE: u32 = 0o640;
 pub(super) struct Sqlite(Connection);
 
 impl Sqlite {
+    /// No file that is there is opened here but by SQLite: whoever closes any descriptor of a file gives up all
+    /// locks that the process has on it, also those of another connection, in the middle of a transaction.
     pub(super) fn open(path: &Path) -> Answer<Self> {
-        OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(FILE_MODE)
-            .open(path)
-            .map_err(|error| DbError::lost(format!("cannot open it: {error}")))?;
-        let connection = Connection::open(path)?;
+        let cannot = |error: io::Error| DbError::lost(format!("cannot open it: {error}"));
+        make(path).map_err(cannot)?;
+        access(path, Access::READ_OK | Access::WRITE_OK).map_err(|error| cannot(error.into()))?;
+        // Without names that mean something else than a file.
+        let connection = Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
         connection.busy_timeout(PATIENCE)?;
         let mode: String = connection.query_row("PRAGMA journal_mode = TRUNCATE", [], |row| row.get(0))?;
         if mode != "truncate" {
@@ -44,6 +48,14 @@ impl Sqlite {
         }
         connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
         Ok(Self(connection))
+    }
+}
+
+/// Makes the file where it is missing: nobody else has it open then.
+fn make(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
     }
 }
 

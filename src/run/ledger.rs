@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::config::Config;
-use crate::ledger::{
-    Access, Background, CONNECT_LIMIT, Dsn, Failure, Flushed, Limits, flush_one, flush_pending,
-};
+use crate::ledger::{Access, Background, Dsn, Failure, Flushed, Limits, flush_one, flush_pending};
 use crate::model::shown;
 use crate::opslog::{Header, LogDir, SealedOpslog};
 use crate::stop::Stop;
+
+/// Connecting, logging in and looking at the tables, together.
+const CONNECT: Duration = Duration::from_secs(5);
 
 /// Before the run: what is left then is flushed by a later one.
 const BEFORE: Limits = Limits { each: Duration::from_secs(60), total: Duration::from_secs(300) };
@@ -59,7 +60,7 @@ impl Books {
     pub(super) fn open(config: &Config, dir: &LogDir, stop: &Stop) -> Self {
         let dsn = dsn_or_default(config.database.as_ref(), dir);
         // Until the run has done something a signal has nothing to wait for.
-        let access = (dsn != Dsn::None).then(|| Access::new(dsn, stop, Duration::ZERO));
+        let access = (dsn != Dsn::None).then(|| Access::new(dsn, stop, CONNECT, Duration::ZERO));
         let retention = config.database_retention.filter(|_| !config.dry_run);
         Self {
             access,
@@ -184,7 +185,7 @@ fn forget(opslog: PathBuf) -> Settled {
 
 fn prune(access: &mut Access, keep: Duration) {
     let Some(before) = SystemTime::now().checked_sub(keep) else { return };
-    match access.call(PRUNING + CONNECT_LIMIT, move |ledger| ledger.prune(before, Instant::now() + PRUNING)) {
+    match access.call(PRUNING + CONNECT, move |ledger| ledger.prune(before, Instant::now() + PRUNING)) {
         Ok((0, true)) | Err(Failure::Interrupted) => {}
         Ok((rows, _)) => tracing::info!("removed {rows} old operation rows from the database"),
         Err(failure) => tracing::warn!(

@@ -188,3 +188,30 @@ fn a_read_only_sqlite_file_delays_and_no_more() {
     assert_eq!(base.flush().code, Some(0));
     base.assert_all_in(&[opslog]);
 }
+
+/// The run gives up on its announcement, whose transaction waits for the disk, and the others get their chance.
+#[test]
+fn a_transaction_that_nobody_waits_for_any_more_keeps_the_others_out_of_the_sqlite_file() {
+    let base = Base::sqlite();
+    base.make_tables();
+    write(&base.pair.a, "file", "x", T0);
+    let file = base.pair.dsn.strip_prefix("sqlite:").unwrap();
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-o", "/dev/null", "-P", file, "-P", &format!("{file}-journal"), "-P"]);
+    // So slow that the run is announced, and each thread's first commit slower than the run has patience.
+    strace.arg(&base.pair.b).args(["-e", "inject=fsync:delay_enter=8000000:when=1"]);
+    strace.args(["-e", "inject=renameat,renameat2:delay_enter=700000"]);
+    let command = base.pair.command();
+    let mut run =
+        strace.arg(command.get_program()).args(command.get_args()).stdout(Stdio::null()).spawn().unwrap();
+    let mut opslogs = Vec::new();
+    while run.try_wait().unwrap().is_none() {
+        opslogs.push(Opslog::new(&base.pair.logs, "other", opslogs.len() as u32, 3000).lay_down());
+        base.flush();
+    }
+    assert!(run.wait().unwrap().success());
+    assert_eq!(base.flush().code, Some(0));
+    assert_eq!(base.one("PRAGMA integrity_check"), "ok");
+    base.assert_all_in(&opslogs);
+    assert_eq!(base.one("SELECT status FROM sync_iterations WHERE sync_pair = 'test'"), "success");
+}
