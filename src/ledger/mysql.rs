@@ -203,8 +203,8 @@ fn from_mysql(value: mysql::Value) -> Value {
 fn db_error(error: Error) -> DbError {
     /// Lock wait timeout, deadlock, duplicate key.
     const CONTENDED: [u16; 3] = [1205, 1213, 1062];
-    /// The server shuts down, or was told to end the connection.
-    const LOST: [u16; 4] = [1053, 1152, 1158, 1927];
+    /// The server shuts down, was told to end the connection, or did because it was idle.
+    const LOST: [u16; 5] = [1053, 1152, 1158, 1927, 4031];
     match error {
         Error::MySqlError(error) => {
             let kind = match error.code {
@@ -214,18 +214,26 @@ fn db_error(error: Error) -> DbError {
             };
             DbError { kind, message: format!("{} (error {})", error.message, error.code) }
         }
-        Error::IoError(error) => match error.kind() {
-            std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => {
-                DbError::lost(format!("the server did not answer within {} s", ANSWER.as_secs()))
-            }
-            _ => DbError::lost(format!("the connection broke: {error}")),
-        },
+        Error::IoError(error) => broken(&error),
+        Error::CodecError(error) => {
+            let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref());
+            cause.map_or_else(|| DbError::lost(error.to_string()), broken)
+        }
         Error::DriverError(DriverError::CouldNotConnect(Some((address, reason, _)))) => {
             DbError::lost(format!("cannot connect to {address}: {reason}"))
         }
         Error::DriverError(error) => DbError::lost(error.to_string()),
         Error::TlsError(error) => DbError::lost(format!("no encrypted connection: {error}")),
         other => DbError::lost(other.to_string()),
+    }
+}
+
+fn broken(error: &std::io::Error) -> DbError {
+    match error.kind() {
+        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => {
+            DbError::lost(format!("the server did not answer within {} s", ANSWER.as_secs()))
+        }
+        _ => DbError::lost(format!("the connection broke: {error}")),
     }
 }
 
