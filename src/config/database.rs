@@ -12,6 +12,8 @@ const DAY: u64 = 24 * 3600;
 
 /// `--db-dsn`; nothing where none was given.
 pub fn database(dsn: Option<&str>) -> Checked<Option<Dsn>> {
+    // What a Secret or a file holds ends in a newline, and a variable that is not wanted is empty.
+    let dsn = dsn.map(str::trim_end).filter(|dsn| !dsn.is_empty());
     match dsn.map(str::parse).transpose() {
         Ok(dsn) => Ok(dsn),
         Err(error) => wrong(format!("--db-dsn (or HA_SYNC_DB_DSN): {error}")),
@@ -27,11 +29,12 @@ pub(super) fn check_database_apart(
     let Some(Dsn::Sqlite(file)) = dsn else { return Ok(()) };
     let Some(folder) = resolved_folder(file) else { return Ok(()) };
     // A log directory is left out of every sync.
-    let logs = match log_dir {
-        LogDirChoice::Given(path) => path.canonicalize().ok(),
-        LogDirChoice::Default { .. } => None,
-    };
-    if logs.is_some_and(|logs| folder.starts_with(logs)) {
+    let mut logs: Vec<&PathBuf> = Vec::new();
+    match log_dir {
+        LogDirChoice::Given(path) => logs.push(path),
+        LogDirChoice::Default { system, user } => logs.extend(Some(system).into_iter().chain(user)),
+    }
+    if logs.into_iter().filter_map(|logs| logs.canonicalize().ok()).any(|logs| folder.starts_with(logs)) {
         return Ok(());
     }
     match roots.iter().find(|(_, root)| folder.starts_with(root)) {

@@ -92,6 +92,10 @@ impl std::str::FromStr for Dsn {
             return match path {
                 "" => wrong("the path after sqlite:", "give a file, such as sqlite:/var/lib/ha-sync.sqlite"),
                 path if path.contains('\0') => wrong("the path after sqlite:", "it holds a NUL"),
+                path if path == ":memory:" || path.starts_with("file:") => wrong(
+                    "the path after sqlite:",
+                    "give a file on a disk, not one of SQLite's special names",
+                ),
                 path => Ok(Self::Sqlite(path.into())),
             };
         }

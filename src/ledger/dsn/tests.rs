@@ -70,6 +70,8 @@ fn a_bad_one_names_the_part_that_is_wrong() {
     let cases = [
         ("", "the part after the login"),
         ("sqlite:", "the path after sqlite:"),
+        ("sqlite::memory:", "the path after sqlite:"),
+        ("sqlite:file:rows?mode=memory", "the path after sqlite:"),
         ("u:p@tcp(h:3306)", "the part after the address"),
         ("u:p@tcp(h:3306)/", "the name of the database"),
         ("u:p@tcp(h:3306", "the address"),
