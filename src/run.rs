@@ -209,7 +209,7 @@ impl<'a> Run<'a> {
 
     fn carry_out(mut self, mut books: Books, console: &Console, stop: &Stop) -> Result<Exit, StartError> {
         let error = |error| StartError::Opslog { path: self.dir.path().to_owned(), error };
-        let header = self.header();
+        let header = self.header(books.database());
         let mut opslog = OpslogWriter::create(self.dir, header.clone(), self.started).map_err(error)?;
         books.begin(header);
         // From here on only the trees get new files, and those have modes of their own.
@@ -250,7 +250,7 @@ impl<'a> Run<'a> {
         let _unmeasured = keep_entries(self.dir, &self.config.pair, &self.config.direction, counts);
     }
 
-    fn header(&self) -> Header {
+    fn header(&self, database: String) -> Header {
         let text = |path: &Path| path.to_string_lossy().into_owned();
         Header {
             format: FORMAT,
@@ -264,6 +264,7 @@ impl<'a> Run<'a> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             host: lock::host(),
             pid: std::process::id(),
+            database: Some(database),
             options: self.options_for_the_header(),
         }
     }

@@ -26,6 +26,9 @@ pub struct FlushArgs {
     /// Which database.
     #[command(flatten)]
     pub database: DatabaseArgs,
+    /// Also opslogs of runs that named another database, or none
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// `ha-sync history`

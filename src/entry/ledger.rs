@@ -10,7 +10,8 @@ use std::time::{Duration, Instant, SystemTime};
 use super::{fail, listen_to_signals};
 use crate::cli::{DatabaseArgs, FlushArgs, FormatArg, HistoryArgs, ProgressArg, PruneArgs};
 use crate::config::{ConfigError, Detail, Output, database, log_dir, parse_age};
-use crate::ledger::{Access, Dsn, Failure, Filter, Limits, flush_pending};
+use crate::ledger::{Access, DbError, Dsn, Failure, Filter, Limits, Passed, Whose, flush_pending};
+use crate::model::Escaped;
 use crate::opslog::LogDir;
 use crate::report::{Console, history_table, init_logging};
 use crate::run::ledger::dsn_or_default;
@@ -25,25 +26,23 @@ const LONG: Duration = Duration::from_secs(24 * 3600);
 const ANSWER: Duration = Duration::from_secs(60);
 
 /// What ends a subcommand without success.
-enum Ended {
-    With(Exit, Box<dyn Error>),
-}
+struct Ended(Exit, Box<dyn Error>);
 
 impl From<ConfigError> for Ended {
     fn from(error: ConfigError) -> Self {
-        Self::With(Exit::Usage, error.into())
+        Self(Exit::Usage, error.into())
     }
 }
 
 impl From<StartError> for Ended {
     fn from(error: StartError) -> Self {
-        Self::With(error.exit(), error.into())
+        Self(error.exit(), error.into())
     }
 }
 
 impl From<std::io::Error> for Ended {
     fn from(error: std::io::Error) -> Self {
-        Self::With(Exit::Fatal, error.into())
+        Self(Exit::Fatal, error.into())
     }
 }
 
@@ -65,12 +64,12 @@ impl Desk {
             log_format: args.log_format,
             detail: Detail::Normal,
         };
-        init_logging(&console, output).map_err(|error| Ended::With(Exit::Fatal, error.into()))?;
+        init_logging(&console, output).map_err(|error| Ended(Exit::Fatal, error.into()))?;
         listen_to_signals(&stop)?;
         let dir = open_log_dir(&log_dir(args.log_dir.as_deref()))?;
         let dsn = dsn_or_default(dsn.as_ref(), &dir);
         if dsn == Dsn::None {
-            return Err(Ended::With(Exit::Usage, "--db-dsn none is no database: give another one".into()));
+            return Err(Ended(Exit::Usage, "--db-dsn none is no database: give another one".into()));
         }
         let access = Access::new(dsn, &stop, ANSWER, Duration::ZERO);
         Ok(Self { dir, access, stop, console })
@@ -78,8 +77,8 @@ impl Desk {
 
     fn ended(&self, failure: Failure) -> Ended {
         match self.stop.signal() {
-            Some(signal) => Ended::With(Exit::Interrupted(signal), failure.into()),
-            None => Ended::With(Exit::Fatal, format!("the database {}: {failure}", self.access.dsn()).into()),
+            Some(signal) => Ended(Exit::Interrupted(signal), failure.into()),
+            None => Ended(Exit::Fatal, format!("the database {}: {failure}", self.access.dsn()).into()),
         }
     }
 
@@ -92,7 +91,7 @@ impl Desk {
 fn exit_code(result: Result<Exit, Ended>) -> ExitCode {
     match result {
         Ok(exit) => exit.code().into(),
-        Err(Ended::With(exit, error)) => fail(&*error, exit),
+        Err(Ended(exit, error)) => fail(&*error, exit),
     }
 }
 
@@ -103,9 +102,14 @@ pub fn flush(args: &FlushArgs) -> ExitCode {
 
 fn flush_all(args: &FlushArgs) -> Result<Exit, Ended> {
     let mut desk = Desk::open(&args.database, FormatArg::Text)?;
-    let passed = flush_pending(&mut desk.access, &desk.dir, Limits { each: LONG, total: LONG })?;
+    let whose = if args.all { Whose::Everybodys } else { Whose::Ours };
+    let passed = flush_pending(&mut desk.access, &desk.dir, Limits { each: LONG, total: LONG }, whose)?;
     if let Some(signal) = desk.stop.signal() {
         return Ok(Exit::Interrupted(signal));
+    }
+    if passed.flushed + passed.left + passed.set_aside == 0 {
+        // Nothing was to be done there, and yet who asks wants to know that it could be.
+        desk.access.call(ANSWER, |_| Ok::<_, DbError>(())).map_err(|error| desk.ended(error))?;
     }
     let exit = match (passed.unreachable, passed.left + passed.set_aside) {
         (true, _) => Exit::Fatal,
@@ -113,14 +117,22 @@ fn flush_all(args: &FlushArgs) -> Result<Exit, Ended> {
         (false, _) => Exit::Partial,
     };
     let dsn = desk.access.dsn().to_string();
+    desk.print(&what_was_flushed(&passed, &dsn)).map(|_| exit)
+}
+
+fn what_was_flushed(passed: &Passed, dsn: &str) -> String {
     let mut text = format!("flushed {} opslogs with {} operations to {dsn}", passed.flushed, passed.rows);
     for (count, what) in [(passed.left, "still wait"), (passed.set_aside, "are damaged and were set aside")] {
         if count > 0 {
             text.push_str(&format!("; {count} {what}"));
         }
     }
+    for (database, count) in &passed.foreign {
+        let database = Escaped(database.as_bytes());
+        text.push_str(&format!("; left {count} for the database {database} (--all takes them, too)"));
+    }
     text.push('\n');
-    desk.print(&text).map(|_| exit)
+    text
 }
 
 /// Shows the latest runs.

@@ -34,7 +34,7 @@ use self::database::{Answer, Database, in_transaction};
 pub use self::dsn::{Address, Dsn, DsnError, Secret, Server, Tls};
 pub use self::flush::{FlushError, Flushed};
 pub use self::history::{Filter, Iteration};
-pub use self::pending::{Limits, Passed, flush_one, flush_pending};
+pub use self::pending::{Limits, Passed, Whose, flush_each, flush_one, flush_pending};
 use self::value::Value;
 use crate::opslog::{Damage, Header};
 
@@ -90,6 +90,15 @@ impl Ledger {
     /// over before all were removed.
     pub fn prune(&mut self, before: std::time::SystemTime, until: Instant) -> Answer<(u64, bool)> {
         prune::prune(&mut *self.db, before, until)
+    }
+
+    /// Whether a run is over and all of its opslog is in.
+    pub fn is_recorded(&mut self, run_id: &str) -> Answer<bool> {
+        let query = format!(
+            "SELECT id FROM {} WHERE run_id = ? AND status <> 'running' AND flushed_rows = opslog_rows",
+            schema::ITERATIONS
+        );
+        Ok(self.db.first(&query, &[Value::text(run_id)])?.is_some())
     }
 
     /// Lines of a run's opslog that are in.

@@ -1,15 +1,17 @@
 //! All opslogs that wait in a log directory, into the database: those of every pair, the oldest first.
 //!
-//! Each is given so much time and no more, and one that fails costs the others nothing. Where there is no
+//! Not those of runs that named another database, or none: in this one nobody would look for them. Each is given so much time and no more, and one that fails costs the others nothing. Where there is no
 //! way to the database they all stay.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::access::{Access, Failure};
+use super::dsn::Dsn;
 use super::flush::Flushed;
 use crate::model::shown;
-use crate::opslog::{LogDir, SEALED, is_in_hand};
+use crate::opslog::{LogDir, OpslogReader, SEALED, is_in_hand};
 
 /// How much time is given.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +20,15 @@ pub struct Limits {
     pub each: Duration,
     /// To all of them.
     pub total: Duration,
+}
+
+/// Whose opslogs are flushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// Those for this database, and those that do not tell for which.
+    Ours,
+    /// All of them.
+    Everybodys,
 }
 
 /// What waited, and what became of it.
@@ -31,6 +42,8 @@ pub struct Passed {
     pub set_aside: u64,
     /// Opslogs that still wait.
     pub left: u64,
+    /// Opslogs that are for other databases, by the name of that.
+    pub foreign: BTreeMap<String, u64>,
     /// There was no way to the database.
     pub unreachable: bool,
 }
@@ -39,17 +52,33 @@ pub struct Passed {
 const SLACK: Duration = Duration::from_secs(2);
 
 /// Flushes what waits. What can't be done is told and stays.
-pub fn flush_pending(access: &mut Access, dir: &LogDir, limits: Limits) -> std::io::Result<Passed> {
+pub fn flush_pending(
+    access: &mut Access,
+    dir: &LogDir,
+    limits: Limits,
+    whose: Whose,
+) -> std::io::Result<Passed> {
+    Ok(flush_each(access, dir.opslogs(SEALED)?, limits, whose))
+}
+
+/// Flushes these opslogs. What can't be done is told and stays.
+pub fn flush_each(access: &mut Access, opslogs: Vec<PathBuf>, limits: Limits, whose: Whose) -> Passed {
     let begun = Instant::now();
     let mut passed = Passed::default();
-    for path in dir.opslogs(SEALED)? {
+    for path in opslogs {
+        // Its run prints it, compares it and flushes it by itself. One that can't be asked for tells so below.
+        if is_in_hand(&path).unwrap_or(false) {
+            continue;
+        }
+        if whose == Whose::Ours
+            && let Some(database) = other_database(&path, access.dsn())
+        {
+            *passed.foreign.entry(database).or_default() += 1;
+            continue;
+        }
         let limit = limits.each.min(limits.total.saturating_sub(begun.elapsed()));
         if passed.unreachable || limit.is_zero() {
             passed.left += 1;
-            continue;
-        }
-        // Its run prints it, compares it and flushes it by itself. One that can't be asked for tells so below.
-        if is_in_hand(&path).unwrap_or(false) {
             continue;
         }
         match flush_one(access, &path, limit) {
@@ -69,7 +98,13 @@ pub fn flush_pending(access: &mut Access, dir: &LogDir, limits: Limits) -> std::
             }
         }
     }
-    Ok(passed)
+    passed
+}
+
+/// The database that an opslog is for, where that is not this one. One that is damaged is everybody's.
+fn other_database(opslog: &Path, dsn: &Dsn) -> Option<String> {
+    let (header, _) = OpslogReader::open(opslog).ok()?;
+    header.database.filter(|database| *database != dsn.to_string())
 }
 
 /// Flushes one opslog within the limit.

@@ -51,6 +51,10 @@ pub struct Header {
     pub host: String,
     /// Its process there.
     pub pid: u32,
+    /// The database that its rows are for, without the password; `none`: for no database. Opslogs of earlier
+    /// releases do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
     /// The options that decide what is done, by flag.
     pub options: serde_json::Map<String, serde_json::Value>,
 }

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::config::Config;
-use crate::ledger::{Access, Background, Dsn, Failure, Flushed, Limits, flush_one, flush_pending};
-use crate::model::shown;
+use crate::ledger::{
+    Access, Background, Dsn, Failure, Flushed, Limits, Passed, Whose, flush_each, flush_one, flush_pending,
+};
+use crate::model::{Escaped, shown};
 use crate::opslog::{Header, LogDir, SealedOpslog};
 use crate::stop::Stop;
 
@@ -16,7 +18,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// Before the run: what is left then is flushed by a later one.
 const BEFORE: Limits = Limits { each: Duration::from_secs(60), total: Duration::from_secs(300) };
 
-/// After the run, for its own opslog.
+/// After the run, for all that is left to do.
 const AFTER: Duration = Duration::from_secs(300);
 
 /// The same when a signal asked for the end: Kubernetes kills after 30 s, and the next run goes on.
@@ -51,9 +53,12 @@ pub(super) struct Settled {
     pub(super) current_since: Option<String>,
 }
 
-/// The database of a log directory.
+/// The database that was named or the log directory's own, under a name that holds wherever one stands.
 pub(crate) fn dsn_or_default(dsn: Option<&Dsn>, dir: &LogDir) -> Dsn {
-    dsn.cloned().unwrap_or_else(|| Dsn::Sqlite(dir.path().join("ha-sync.sqlite")))
+    match dsn.cloned().unwrap_or_else(|| Dsn::Sqlite(dir.path().join("ha-sync.sqlite"))) {
+        Dsn::Sqlite(path) => Dsn::Sqlite(std::path::absolute(&path).unwrap_or(path)),
+        named => named,
+    }
 }
 
 impl Books {
@@ -72,11 +77,19 @@ impl Books {
         }
     }
 
+    /// The database that the run's rows are for.
+    pub(super) fn database(&self) -> String {
+        self.access.as_ref().map_or(&Dsn::None, Access::dsn).to_string()
+    }
+
     /// Flushes the sealed opslogs of every pair.
     pub(super) fn flush_pending(&mut self, dir: &LogDir) {
         let Some(access) = &mut self.access else { return };
-        match flush_pending(access, dir, BEFORE) {
-            Ok(passed) => self.unreachable = passed.unreachable,
+        match flush_pending(access, dir, BEFORE, Whose::Ours) {
+            Ok(passed) => {
+                self.unreachable = passed.unreachable;
+                tell_foreign(&passed);
+            }
             Err(error) => {
                 tracing::warn!("the log directory {} cannot be read: {error}", shown(dir.path()));
             }
@@ -103,30 +116,49 @@ impl Books {
     ///
     /// `is_success`: nothing failed, so that a dry run's plan is whole.
     pub(super) fn settle(self, opslog: SealedOpslog, is_success: bool) -> Settled {
-        let Some(mut access) = self.access else { return Settled::kept(opslog.path) };
+        let (Some(mut access), Some(header)) = (self.access, self.header) else {
+            return Settled::kept(opslog.path);
+        };
+        let until = Instant::now() + AFTER;
         access.set_after_signal(AFTER_SIGNAL);
         if let Some(announcement) = self.announcement {
             access.end(announcement);
         }
-        let plan = self.header.filter(|header| header.dry_run && is_success);
-        if let Some(since) = plan.and_then(|header| known_plan(&mut access, &opslog.path, header)) {
+        let run_id = header.run_id.clone();
+        if header.dry_run
+            && is_success
+            && let Some(since) = known_plan(&mut access, &opslog.path, header, until)
+        {
             return Settled { current_since: Some(since), ..forget(opslog.path) };
         }
         let path = opslog.path.clone();
         drop(opslog); // Whoever gets to it first may flush it.
-        let settled = record(&mut access, path);
+        let settled = record(&mut access, path, run_id, until);
         if settled.recorded.is_none() {
             return settled;
         }
         access.set_after_signal(Duration::ZERO);
-        for recovered in self.recovered {
-            // The next run tries again, and tells.
-            let _tried = flush_one(&mut access, &recovered, BEFORE.each);
-        }
+        flush_each(&mut access, self.recovered, Limits { total: left(until), ..BEFORE }, Whose::Ours);
         if let Some(keep) = self.retention {
-            prune(&mut access, keep);
+            prune(&mut access, keep, PRUNING.min(left(until)));
         }
         settled
+    }
+}
+
+fn left(until: Instant) -> Duration {
+    until.saturating_duration_since(Instant::now())
+}
+
+/// Opslogs that nobody flushes as long as no run names their database any more.
+fn tell_foreign(passed: &Passed) {
+    let wanted = passed.foreign.iter().filter(|(database, _)| **database != Dsn::None.to_string());
+    for (database, count) in wanted {
+        tracing::warn!(
+            "{count} opslogs of other runs wait for the database {}, which is not this run's: ha-sync flush --all \
+             brings them to another one",
+            Escaped(database.as_bytes())
+        );
     }
 }
 
@@ -134,14 +166,17 @@ impl Settled {
     pub(super) fn kept(opslog: PathBuf) -> Self {
         Self { opslog: Some(opslog), ..Self::default() }
     }
+
+    fn recorded(access: &Access) -> Self {
+        Self { recorded: Some(access.dsn().to_string()), ..Self::default() }
+    }
 }
 
 /// Flushes the run's own opslog.
-fn record(access: &mut Access, opslog: PathBuf) -> Settled {
-    match flush_one(access, &opslog, AFTER) {
-        Ok(Flushed::All { .. } | Flushed::Gone) => {
-            Settled { recorded: Some(access.dsn().to_string()), ..Settled::default() }
-        }
+fn record(access: &mut Access, opslog: PathBuf, run_id: String, until: Instant) -> Settled {
+    match flush_one(access, &opslog, left(until)) {
+        Ok(Flushed::All { .. }) => Settled::recorded(access),
+        Ok(Flushed::Gone) => recorded_by_another(access, run_id, until),
         Ok(Flushed::SetAside { path, reason }) => {
             tracing::warn!("the opslog is damaged ({reason}) and was set aside: {}", shown(&path));
             Settled::kept(path)
@@ -157,9 +192,25 @@ fn record(access: &mut Access, opslog: PathBuf) -> Settled {
     }
 }
 
-fn known_plan(access: &mut Access, opslog: &Path, header: Header) -> Option<String> {
+/// Somebody took the opslog away: whether this database has it, only its row tells.
+fn recorded_by_another(access: &mut Access, run_id: String, until: Instant) -> Settled {
+    match access.call(left(until), move |ledger| ledger.is_recorded(&run_id)) {
+        Ok(true) => return Settled::recorded(access),
+        Ok(false) => tracing::warn!(
+            "somebody took away the run's opslog, and it is not in the database {}",
+            access.dsn()
+        ),
+        Err(failure) => tracing::warn!(
+            "somebody took away the run's opslog, and whether it is in the database {} cannot be told: {failure}",
+            access.dsn()
+        ),
+    }
+    Settled::default()
+}
+
+fn known_plan(access: &mut Access, opslog: &Path, header: Header, until: Instant) -> Option<String> {
     let path = opslog.to_owned();
-    let asked = access.call(AFTER, move |ledger| ledger.plan_current_since(&path, &header));
+    let asked = access.call(left(until), move |ledger| ledger.plan_current_since(&path, &header));
     asked.unwrap_or_else(|failure| {
         // An unreachable database is told of by the flush that follows.
         if !matches!(failure, Failure::Unreachable(_)) {
@@ -183,9 +234,9 @@ fn forget(opslog: PathBuf) -> Settled {
     }
 }
 
-fn prune(access: &mut Access, keep: Duration) {
+fn prune(access: &mut Access, keep: Duration, limit: Duration) {
     let Some(before) = SystemTime::now().checked_sub(keep) else { return };
-    match access.call(PRUNING + CONNECT, move |ledger| ledger.prune(before, Instant::now() + PRUNING)) {
+    match access.call(limit + CONNECT, move |ledger| ledger.prune(before, Instant::now() + limit)) {
         Ok((0, true)) | Err(Failure::Interrupted) => {}
         Ok((rows, _)) => tracing::info!("removed {rows} old operation rows from the database"),
         Err(failure) => tracing::warn!(

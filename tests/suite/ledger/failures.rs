@@ -114,7 +114,10 @@ on_both! {
         assert_eq!((waiting.len(), lines), (4, 2));
 
         pair.dsn = good;
-        assert_eq!(base.flush().code, Some(0));
+        let ran = base.flush();
+        assert_eq!((ran.code, ran.stdout.contains("left 4 for the database ha@tcp(127.0.0.1:1)/x")), (Some(0), true), "{}", ran.stdout);
+        assert_eq!(base.pair.log_files(".jsonl").len(), 4);
+        assert_eq!(run(base.flush_command().arg("--all")).code, Some(0));
         assert_eq!(base.pair.log_files(".jsonl").len(), 0);
         assert_eq!(base.one("SELECT COUNT(*) FROM sync_iterations"), "4");
         assert_eq!(base.one("SELECT COUNT(*) FROM sync_operations"), "2");

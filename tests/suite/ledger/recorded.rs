@@ -129,6 +129,29 @@ on_both! {
         assert_eq!(base.one("SELECT COUNT(*) FROM sync_iterations"), "4");
     }
 
+    fn what_waits_for_another_database_or_for_none_is_left_to_it(base) {
+        let logs = base.pair.logs.clone();
+        let other = format!("sqlite:{}/other", base.pair.scratch.path().display());
+        let opslogs: Vec<Opslog> = ["none", "ha@tcp(db:3306)/x", &other].iter().zip(1..).map(|(database, number)| {
+            Opslog::new(&logs, "other", number, 3).with(|lines| lines[0]["database"] = (*database).into()).lay_down()
+        }).collect();
+        let ran = base.pair.sync(&[]);
+        assert_eq!(ran.code, Some(0));
+        assert!(ran.stderr.contains("1 opslogs of other runs wait for the database ha@tcp(db:3306)/x"), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("none"), "{}", ran.stderr);
+        assert_eq!(base.pair.log_files(".jsonl").len(), 3);
+        assert_eq!(base.one("SELECT COUNT(*) FROM sync_operations"), "0");
+
+        let ours = std::mem::replace(&mut base.pair.dsn, other);
+        let ran = base.flush();
+        assert!(ran.stdout.contains("flushed 1 opslogs with 3 operations"), "{}", ran.stdout);
+        assert!(ran.stdout.contains("left 1 for the database none (--all takes them, too)"), "{}", ran.stdout);
+        assert!(!opslogs[2].path.exists() && opslogs[0].path.exists() && opslogs[1].path.exists());
+        base.pair.dsn = ours;
+        assert_eq!(run(base.flush_command().arg("--all")).code, Some(0));
+        base.assert_all_in(&opslogs[..2]);
+    }
+
     fn flushing_by_hand_says_what_it_did(base) {
         assert!(base.flush().stdout.contains("flushed 0 opslogs"));
         let opslog = Opslog::new(&base.pair.logs, "test", 1, 20_000).lay_down();
@@ -228,6 +251,28 @@ fn without_a_database_opslogs_stay() {
 }
 
 #[test]
+fn a_dsn_may_end_in_a_newline_and_an_empty_one_is_none_at_all() {
+    let pair = Fixture::new();
+    let file = pair.scratch.path().join("rows");
+    for (dsn, made) in
+        [(format!("sqlite:{}\n", file.display()), &file), (String::new(), &pair.logs.join("ha-sync.sqlite"))]
+    {
+        let ran = run(binary().args(["history", "--log-dir"]).arg(&pair.logs).env("HA_SYNC_DB_DSN", dsn));
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "no runs yet\n"), "{}", ran.stderr);
+        assert!(made.exists());
+    }
+}
+
+#[test]
+fn flushing_by_hand_fails_where_there_is_no_way_to_the_database_though_nothing_waits() {
+    let pair = Fixture::new();
+    let dsn = "ha:s3cret@tcp(127.0.0.1:1)/x";
+    let ran = run(binary().args(["flush", "--db-dsn", dsn, "--log-dir"]).arg(&pair.logs));
+    assert_eq!(ran.code, Some(5), "{}", ran.stdout);
+    assert!(ran.stderr.contains("cannot connect to 127.0.0.1:1"), "{}", ran.stderr);
+}
+
+#[test]
 fn a_database_in_a_tree_is_refused_but_for_one_in_the_log_directory() {
     let mut pair = Fixture::new();
     for (folder, flag) in [(&pair.a, "--src"), (&pair.b, "--dest")] {
@@ -266,6 +311,15 @@ fn a_wrong_dsn_is_refused_with_the_part_that_is_wrong() {
             assert_eq!(ran.code, Some(2), "{dsn}: {}", ran.stderr);
             assert!(ran.stderr.contains(words) && !ran.stderr.contains("s3cret"), "{dsn}: {}", ran.stderr);
         }
+    }
+    for words in [
+        &["user:s3cret@tcp(db)/x"][..],
+        &["--pair", "x", "user:s3cret@tcp(db)/x"],
+        &["flush", "user:s3cret@tcp(db)/x"],
+    ] {
+        let ran = run(binary().args(words));
+        assert_eq!(ran.code, Some(2), "{words:?}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("s3cret"), "{words:?}: {}", ran.stderr);
     }
     let help = run(binary().arg("--help").env("HA_SYNC_DB_DSN", "user:s3cret@tcp(db)/x"));
     assert!(help.code == Some(0) && !help.stdout.contains("s3cret"));
