@@ -31,13 +31,26 @@ const EXAMPLE: &str =
 
 /// Adds what was probably meant.
 pub(super) fn explain(mut error: Error, words: usize, commands: &Command) -> Error {
-    let Some(hint) = hint(&error, words, commands) else { return error };
+    let hint = hint(&error, words, commands);
+    hide_login(&mut error);
+    let Some(hint) = hint else { return error };
     for guessed in [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand] {
         // A guess by spelling is no better than what is known.
         let _guess = error.remove(guessed);
     }
     let _none_before = error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![hint.into()]));
     error
+}
+
+/// A DSN that lacks its flag has a password in it.
+fn hide_login(error: &mut Error) {
+    for kind in [ContextKind::InvalidArg, ContextKind::InvalidSubcommand] {
+        let is_login =
+            matches!(error.get(kind), Some(ContextValue::String(typed)) if typed.contains([':', '@']));
+        if is_login {
+            let _typed = error.insert(kind, ContextValue::String("…".into()));
+        }
+    }
 }
 
 fn hint(error: &Error, words: usize, commands: &Command) -> Option<String> {
