@@ -75,6 +75,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_file_in_a_tree_is_refused_but_for_one_in_a_log_directory_be_it_the_default() {
+        let tree = tempfile::tempdir().unwrap();
+        let tree = tree.path().canonicalize().unwrap();
+        let logs = tree.join("logs");
+        std::fs::create_dir(&logs).unwrap();
+        let elsewhere = PathBuf::from("/nonexistent");
+        let choices = [
+            LogDirChoice::Given(logs.clone()),
+            LogDirChoice::Default { system: logs.clone(), user: None },
+            LogDirChoice::Default { system: elsewhere.clone(), user: Some(logs.clone()) },
+        ];
+        for choice in choices {
+            let check = |file| check_database_apart(Some(&Dsn::Sqlite(file)), &choice, &[("--src", &tree)]);
+            assert!(check(logs.join("rows")).is_ok(), "{choice:?}");
+            assert!(check(tree.join("rows")).is_err(), "{choice:?}");
+            assert!(check(elsewhere.join("rows")).is_ok(), "{choice:?}");
+        }
+    }
+
+    #[test]
     fn an_age_has_a_number_and_a_unit() {
         for (text, seconds) in [
             ("90s", 90),
