@@ -155,8 +155,8 @@ fn tell_foreign(passed: &Passed) {
     let wanted = passed.foreign.iter().filter(|(database, _)| **database != Dsn::None.to_string());
     for (database, count) in wanted {
         tracing::warn!(
-            "{count} opslogs of other runs wait for the database {}, which is not this run's: ha-sync flush --all \
-             brings them to another one",
+            "{count} opslogs of other runs wait for the database {}, which is not this run's: ha-sync flush with \
+             that --db-dsn puts them there, with --all into another one",
             Escaped(database.as_bytes())
         );
     }
