@@ -68,6 +68,27 @@ on_both! {
         }
     }
 
+    fn first_flushers_at_once_on_folders_of_their_own_all_succeed(base) {
+        base.make_tables();
+        for round in 0..3 {
+            let opslogs: Vec<Opslog> = (0..8).map(|number| {
+                let logs = base.pair.scratch.path().join(format!("logs-{number}"));
+                Opslog::new(&logs, "test", round * 10 + number, 3000).lay_down()
+            }).collect();
+            let children: Vec<_> = opslogs.iter().map(|opslog| {
+                let mut command = binary();
+                command.args(["flush", "--db-dsn", &base.pair.dsn, "--log-dir"]).arg(opslog.path.parent().unwrap());
+                command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+            }).collect();
+            for child in children {
+                let output = child.wait_with_output().unwrap();
+                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            }
+            assert!(opslogs.iter().all(|opslog| !opslog.path.exists()));
+            base.assert_all_in(&opslogs);
+        }
+    }
+
     fn somebody_who_keeps_the_rows_to_himself_delays_and_no_more(base) {
         let opslog = Opslog::new(&base.pair.logs, "test", 1, 5).lay_down();
         assert_eq!(base.flush().code, Some(0));
