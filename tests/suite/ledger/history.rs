@@ -1,5 +1,7 @@
 //! Asking for past runs, and removing what is old.
 
+use mysql::prelude::Queryable as _;
+
 use super::base::*;
 use crate::fixture::*;
 
@@ -66,6 +68,12 @@ on_both! {
 
     fn a_run_removes_old_rows_when_asked_and_a_dry_run_does_not(base) {
         three_runs(base);
+        let everything = "SELECT COUNT(*) FROM sync_operations";
+        write(&base.pair.a, "file", "x", T0);
+        for days in ["400000", "4294967295"] {
+            assert_eq!(base.pair.sync(&[&format!("--db-retain-days={days}")]).code, Some(0));
+            assert_eq!(base.one(everything), "36001", "nothing is older than {days} days");
+        }
         assert_eq!(base.pair.sync(&["--dry-run", "--db-retain-days=30"]).code, Some(0));
         assert_eq!(rows_of(base, 1), "12000");
         let ran = base.pair.sync(&["--db-retain-days=30"]);
@@ -73,6 +81,25 @@ on_both! {
         assert_eq!([1, 2, 3].map(|number| rows_of(base, number)), ["0", "12000", "12000"]);
         assert_eq!(base.pair.sync(&["--db-retain-days=0"]).code, Some(2));
     }
+}
+
+#[test]
+fn pruning_goes_on_beside_one_who_inserts() {
+    let base = Base::mariadb();
+    three_runs(&base);
+    let mut other = base.connection();
+    other.query_drop("BEGIN").unwrap();
+    other
+        .query_drop(
+            "INSERT INTO sync_operations (iteration_id, operation, filepath, started_at, status) \
+             SELECT id, 'create', 'x', started_at, 'success' FROM sync_iterations WHERE sync_pair = 'photos'",
+        )
+        .unwrap();
+    let ran = base.ask(&["prune", "--older-than", "30d"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    assert_eq!([1, 2, 3].map(|number| rows_of(&base, number)), ["0", "12000", "12000"]);
+    other.query_drop("COMMIT").unwrap();
+    assert_eq!(rows_of(&base, 3), "12001");
 }
 
 #[test]
