@@ -42,7 +42,10 @@ const SLACK: Duration = Duration::from_secs(2);
 pub fn flush_pending(access: &mut Access, dir: &LogDir, limits: Limits) -> std::io::Result<Passed> {
     let begun = Instant::now();
     let mut passed = Passed::default();
-    for path in dir.opslogs(SEALED)? {
+    let mut opslogs = dir.opslogs(SEALED)?;
+    // By name they are in the order of their pairs, and a slow first pair would use up the time of the others.
+    opslogs.sort_by(|left, right| began(left).cmp(&began(right)));
+    for path in opslogs {
         let limit = limits.each.min(limits.total.saturating_sub(begun.elapsed()));
         if passed.unreachable || limit.is_zero() {
             passed.left += 1;
@@ -72,6 +75,12 @@ pub fn flush_pending(access: &mut Access, dir: &LogDir, limits: Limits) -> std::
     Ok(passed)
 }
 
+/// When its run began, as its name says. Pair and direction, which come first, may hold dashes too.
+fn began(opslog: &Path) -> Option<&str> {
+    let stem = opslog.file_name()?.to_str()?.strip_suffix(SEALED)?;
+    stem.strip_suffix("-again").unwrap_or(stem).rsplit('-').nth(1)
+}
+
 /// Flushes one opslog within the limit.
 pub fn flush_one(access: &mut Access, opslog: &Path, limit: Duration) -> Result<Flushed, Failure> {
     let path: PathBuf = opslog.to_owned();
@@ -90,5 +99,21 @@ fn tell(access: &Access, opslog: &Path, failure: &Failure) {
             "not in the database {dsn} yet: {}: {failure}. It stays and is flushed later",
             shown(opslog)
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_tells_when_its_run_began() {
+        for name in [
+            "opslog-a-b-to-c-20261123T225944Z-799ee731.jsonl",
+            "/logs/opslog-a-fwd-20261123T225944Z-799ee731-again.jsonl",
+        ] {
+            assert_eq!(began(Path::new(name)), Some("20261123T225944Z"), "{name}");
+        }
+        assert_eq!(began(Path::new("opslog.jsonl")), None);
     }
 }

@@ -129,6 +129,17 @@ on_both! {
         assert_eq!(base.one("SELECT COUNT(*) FROM sync_iterations"), "4");
     }
 
+    fn what_waits_is_flushed_in_the_order_in_which_the_runs_began(base) {
+        for (number, pair, day) in [(1, "ai", 23), (2, "photos", 20), (3, "a-z", 21), (4, "media", 22)] {
+            let mut opslog = Opslog::new(&base.pair.logs, pair, number, 1);
+            opslog.path = base.pair.logs.join(format!("opslog-{pair}-fwd-202611{day}T230944Z-{number:08x}.jsonl"));
+            opslog.lay_down();
+        }
+        assert_eq!(base.flush().code, Some(0));
+        let order = base.rows("SELECT sync_pair FROM sync_iterations ORDER BY id");
+        assert_eq!(order, [["photos"], ["a-z"], ["media"], ["ai"]]);
+    }
+
     fn flushing_by_hand_says_what_it_did(base) {
         assert!(base.flush().stdout.contains("flushed 0 opslogs"));
         let opslog = Opslog::new(&base.pair.logs, "test", 1, 20_000).lay_down();
