@@ -1,7 +1,5 @@
 //! The row of one operation: a line of an opslog as the columns hold it.
 
-use serde::Serialize;
-
 use super::charset::{Charset, cut};
 use super::database::Row;
 use super::value::Value;
@@ -42,7 +40,7 @@ pub(super) fn row(record: &Record<'_>, dry_run: bool, charset: Charset) -> Row {
     vec![
         Value::Null,
         dry_run.into(),
-        written(&record.operation),
+        Value::text(record.operation.name()),
         Value::text(shown),
         record.size_before.into(),
         record.size_after.into(),
@@ -50,22 +48,14 @@ pub(super) fn row(record: &Record<'_>, dry_run: bool, charset: Charset) -> Row {
         record.md5_after.clone().into(),
         Value::time(&record.started_at),
         Value::time(&record.ended_at),
-        written(&record.status),
+        Value::text(record.status.name()),
         message.into(),
-        written(&record.kind),
+        Value::text(record.kind.name()),
         record.bytes.into(),
-        record.cause.as_ref().map(written).into(),
+        record.cause.map(|cause| Value::text(cause.name())).into(),
         record.compares.into(),
         raw.map(Value::Bytes).into(),
     ]
-}
-
-/// A word as the opslog has it.
-pub(super) fn written<T: Serialize>(word: &T) -> Value {
-    match serde_json::to_value(word) {
-        Ok(serde_json::Value::String(word)) => Value::Text(word),
-        _ => Value::Null,
-    }
 }
 
 /// About how many bytes a row takes, in memory and in a statement.

@@ -11,7 +11,6 @@ use sha2::{Digest as _, Sha256};
 
 use super::Ledger;
 use super::database::Answer;
-use super::operation::written;
 use super::schema::{ITERATIONS, OPERATIONS};
 use super::value::Value;
 use crate::opslog::{Damage, OpslogReader, Record};
@@ -25,10 +24,10 @@ pub(super) struct PlanDigest {
 
 impl PlanDigest {
     pub(super) fn add_record(&mut self, record: &Record<'_>) {
-        let operation = written(&record.operation).as_text().unwrap_or_default();
+        let operation = record.operation.name();
         match &record.filepath_b64 {
-            None => self.add(record.filepath.as_bytes(), &operation, record.size_before),
-            Some(_) => self.add(&record.path_bytes().unwrap_or_default(), &operation, record.size_before),
+            None => self.add(record.filepath.as_bytes(), operation, record.size_before),
+            Some(_) => self.add(&record.path_bytes().unwrap_or_default(), operation, record.size_before),
         }
     }
 

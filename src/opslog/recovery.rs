@@ -5,9 +5,10 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::format::{Footer, Line, RunStatus};
+use super::format::{Footer, Line};
 use super::log_dir::{CORRUPT, LogDir, PART, SEALED};
 use super::reader::{Damage, End, OpslogReader};
+use super::words::RunStatus;
 use crate::model::Summary;
 use crate::time::to_rfc3339;
 
