@@ -93,7 +93,6 @@ pub(super) fn take(db: &mut dyn Database, header: &Header, charset: Charset) -> 
 }
 
 fn insert(db: &mut dyn Database, header: &Header, charset: Charset) -> Answer<()> {
-    let text = |text: &str, chars: usize| Value::text(cut(&charset.fit(text), chars));
     let columns = "run_id, sync_pair, direction, src, dest, started_at, status, dry_run, host, version";
     db.execute(
         &format!("INSERT INTO {ITERATIONS} ({columns}) VALUES (?, ?, ?, ?, ?, ?, 'running', ?, ?, ?)"),
@@ -101,15 +100,24 @@ fn insert(db: &mut dyn Database, header: &Header, charset: Charset) -> Answer<()
             Value::text(&header.run_id),
             Value::text(&header.pair),
             Value::text(&header.direction),
-            text(&header.src, ROOT),
-            text(&header.dest, ROOT),
+            root_column(&header.src, charset),
+            root_column(&header.dest, charset),
             Value::time(&header.started_at),
             header.dry_run.into(),
-            text(&header.host, HOST),
-            text(&header.version, VERSION),
+            fitted(&header.host, HOST, charset),
+            fitted(&header.version, VERSION, charset),
         ],
     )
     .map(drop)
+}
+
+/// `src` or `dest` as the column holds it.
+pub(super) fn root_column(root: &str, charset: Charset) -> Value {
+    fitted(root, ROOT, charset)
+}
+
+fn fitted(text: &str, chars: usize, charset: Charset) -> Value {
+    Value::text(cut(&charset.fit(text), chars))
 }
 
 fn find(db: &mut dyn Database, header: &Header, lock: &str) -> Answer<Option<Taken>> {

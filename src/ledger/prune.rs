@@ -44,7 +44,7 @@ fn prunable(db: &mut dyn Database, before: SystemTime) -> Answer<Vec<i64>> {
          AND EXISTS (SELECT 1 FROM {OPERATIONS} o WHERE o.iteration_id = i.id) \
          AND NOT (i.dry_run = 1 AND i.status = 'success' AND NOT EXISTS (\
            SELECT 1 FROM {ITERATIONS} later WHERE later.sync_pair = i.sync_pair AND later.direction = i.direction \
-           AND later.dry_run = 1 AND later.status = 'success' \
+           AND HEX(later.direction) = HEX(i.direction) AND later.dry_run = 1 AND later.status = 'success' \
            AND (later.started_at > i.started_at OR (later.started_at = i.started_at AND later.id > i.id)))) \
          ORDER BY i.id"
     );

@@ -20,7 +20,7 @@ fn three_runs(base: &Base) {
 
 fn rows_of(base: &Base, number: u32) -> String {
     base.one(&format!(
-        "SELECT COUNT(*) FROM sync_operations o JOIN sync_iterations i ON i.id = o.iteration_id WHERE i.run_id LIKE '%{number}'"
+        "SELECT COUNT(*) FROM sync_operations o JOIN sync_iterations i ON i.id = o.iteration_id WHERE i.run_id LIKE '%-{number:012}'"
     ))
 }
 
@@ -64,6 +64,35 @@ on_both! {
         assert_eq!(rows_of(base, 3), "12000", "a run that is not over keeps its rows");
         assert_eq!(base.ask(&["prune", "--older-than", "soon"]).code, Some(2));
         assert_eq!(base.ask(&["prune"]).code, Some(2));
+    }
+
+    fn the_last_dry_run_of_each_direction_keeps_its_rows(base) {
+        base.make_tables();
+        if !base.is_sqlite() {
+            base.execute(&["ALTER TABLE sync_iterations CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"]);
+        }
+        for (number, direction, day) in [(1, "There", 20), (2, "There", 21), (3, "there", 22), (4, "back", 19)] {
+            let opslog = Opslog::new(&base.pair.logs, "media", number, 10).with(|lines| {
+                (lines[0]["dry_run"], lines[0]["direction"]) = (true.into(), direction.into());
+                lines[0]["started_at"] = format!("2020-11-{day}T10:00:00.000Z").into();
+            });
+            opslog.lay_down();
+        }
+        assert_eq!(base.flush().code, Some(0));
+        assert_eq!(base.ask(&["prune", "--older-than", "30d"]).code, Some(0));
+        assert_eq!([1, 2, 3, 4].map(|number| rows_of(base, number)), ["0", "10", "10", "10"]);
+    }
+
+    fn what_a_run_left_undone_stands_below_it(base) {
+        Opslog::new(&base.pair.logs, "media", 1, 1).with(|lines| {
+            lines[2]["status"] = "partial_failure".into();
+            lines[2]["counts"] = serde_json::json!({ "created": 1, "conflicts": 1, "deferred": 3, "withheld": 12_000 });
+            lines[2]["error_message"] = "more than 50%".into();
+        }).lay_down();
+        assert_eq!(base.flush().code, Some(0));
+        let table = base.ask(&["history"]).stdout;
+        let below: Vec<&str> = table.lines().skip(2).collect();
+        assert_eq!(below, ["  more than 50%", "  1 conflict, 3 deferred, 12,000 deletions withheld"], "{table}");
     }
 
     fn a_run_removes_old_rows_when_asked_and_a_dry_run_does_not(base) {
