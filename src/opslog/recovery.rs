@@ -59,7 +59,7 @@ pub fn recover(
     })
 }
 
-/// Deletes opslogs that are older than `keep` and returns them: none of them has reached a database.
+/// Deletes opslogs that are older than `keep` and returns them: of none of them all is in a database.
 pub fn retire(dir: &LogDir, keep: Duration) -> io::Result<Tidied<PathBuf>> {
     let opslogs = [dir.opslogs(SEALED)?, dir.opslogs(CORRUPT)?].concat();
     each(opslogs, |path| {
