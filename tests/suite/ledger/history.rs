@@ -56,7 +56,7 @@ on_both! {
         let iterations = base.one("SELECT COUNT(*) FROM sync_iterations");
         assert!(base.ask(&["prune", "--older-than", "9999w"]).stdout.contains("removed 0 operation rows"));
         let ran = base.ask(&["prune", "--older-than", "30d"]);
-        assert!(ran.code == Some(0) && ran.stdout.contains("removed 12000 operation rows"), "{}{}", ran.stdout, ran.stderr);
+        assert!(ran.code == Some(0) && ran.stdout.contains("removed 12,000 operation rows"), "{}{}", ran.stdout, ran.stderr);
         assert_eq!([1, 2, 3].map(|number| rows_of(base, number)), ["0", "12000", "12000"]);
         assert_eq!(base.one("SELECT COUNT(*) FROM sync_iterations"), iterations, "the runs stay");
         base.execute(&["UPDATE sync_iterations SET status = 'running', started_at = '2020-01-01 00:00:00.000' WHERE sync_pair = 'photos'"]);

@@ -145,7 +145,7 @@ on_both! {
         let opslog = Opslog::new(&base.pair.logs, "test", 1, 20_000).lay_down();
         let ran = base.flush();
         assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{}", ran.stdout);
-        assert!(ran.stdout.contains("flushed 1 opslogs with 20000 operations"), "{}", ran.stdout);
+        assert!(ran.stdout.contains("flushed 1 opslog with 20,000 operations"), "{}", ran.stdout);
         base.assert_all_in(&[opslog]);
     }
 
