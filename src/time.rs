@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use jiff::{Span, SpanRelativeTo, Timestamp};
 
-/// Milliseconds, as `2026-11-23T22:25:01.123Z`. A clock beyond year 9999 shows the end of that year.
+/// Milliseconds, as `2026-11-23T22:25:01.123Z`. A time beyond the years -9999 to 9999 is the nearer end of them.
 pub fn to_rfc3339(time: SystemTime) -> String {
     format!("{:.3}", timestamp(time))
 }
@@ -31,7 +31,8 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
 }
 
 fn timestamp(time: SystemTime) -> Timestamp {
-    Timestamp::try_from(time).unwrap_or(Timestamp::MAX)
+    let beyond = if time < SystemTime::UNIX_EPOCH { Timestamp::MIN } else { Timestamp::MAX };
+    Timestamp::try_from(time).unwrap_or(beyond)
 }
 
 #[cfg(test)]
@@ -45,6 +46,13 @@ mod tests {
         assert_eq!(to_file_stamp(time), "20261123T222501Z");
         assert_eq!(from_rfc3339(&to_rfc3339(time)), Some(time));
         assert_eq!(to_rfc3339(SystemTime::UNIX_EPOCH), "1970-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn a_time_beyond_all_years_is_at_the_nearer_end() {
+        let twelve_thousand_years = Duration::from_secs(12_000 * 366 * 24 * 3600);
+        assert!(to_rfc3339(SystemTime::UNIX_EPOCH - twelve_thousand_years).starts_with("-009999-"));
+        assert!(to_rfc3339(SystemTime::UNIX_EPOCH + twelve_thousand_years).starts_with("9999-"));
     }
 
     #[test]

@@ -10,6 +10,9 @@ use crate::time::parse_duration;
 
 const DAY: u64 = 24 * 3600;
 
+/// Older than what a date can say is older than everything.
+const OLDEST: Duration = Duration::from_secs(1000 * 365 * DAY);
+
 /// `--db-dsn`; nothing where none was given.
 pub fn database(dsn: Option<&str>) -> Checked<Option<Dsn>> {
     // What a Secret or a file holds ends in a newline, and a variable that is not wanted is empty.
@@ -57,15 +60,14 @@ pub(super) fn retain_days(days: u32) -> Checked<Duration> {
         0 => {
             wrong("--db-retain-days 0 would keep nothing: give 1 or more, or leave it out to keep everything")
         }
-        days => Ok(Duration::from_secs(u64::from(days) * DAY)),
+        days => Ok(Duration::from_secs(u64::from(days) * DAY).min(OLDEST)),
     }
 }
 
 /// `--older-than`: `90s`, `30m`, `12h`, `30d` or `4w`; a bare number might be meant in days and is refused.
 pub fn parse_age(text: &str) -> Checked<Duration> {
     let has_unit = text.contains(|c: char| c.is_ascii_alphabetic());
-    // Older than what a date can say is older than everything.
-    let age = parse_duration(text).filter(|age| has_unit && age.as_secs() < 1000 * 365 * DAY);
+    let age = parse_duration(text).filter(|age| has_unit && *age < OLDEST);
     age.ok_or(())
         .or_else(|()| wrong(format!("--older-than {text:?}: give a number and s, m, h, d or w, such as 30d")))
 }

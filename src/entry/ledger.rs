@@ -13,7 +13,7 @@ use crate::config::{ConfigError, Detail, Output, database, log_dir, parse_age};
 use crate::ledger::{Access, DbError, Dsn, Failure, Filter, Limits, Passed, Whose, flush_pending};
 use crate::model::Escaped;
 use crate::opslog::LogDir;
-use crate::report::{Console, history_table, init_logging};
+use crate::report::{Console, counted, history_table, init_logging};
 use crate::run::ledger::dsn_or_default;
 use crate::run::prepare::open_log_dir;
 use crate::run::{Exit, StartError};
@@ -121,10 +121,15 @@ fn flush_all(args: &FlushArgs) -> Result<Exit, Ended> {
 }
 
 fn what_was_flushed(passed: &Passed, dsn: &str) -> String {
-    let mut text = format!("flushed {} opslogs with {} operations to {dsn}", passed.flushed, passed.rows);
-    for (count, what) in [(passed.left, "still wait"), (passed.set_aside, "are damaged and were set aside")] {
+    let opslogs = counted(passed.flushed, "opslog", "opslogs");
+    let operations = counted(passed.rows, "operation", "operations");
+    let mut text = format!("flushed {opslogs} with {operations} to {dsn}");
+    for (count, one, many) in [
+        (passed.left, "still waits", "still wait"),
+        (passed.set_aside, "is damaged and was set aside", "are damaged and were set aside"),
+    ] {
         if count > 0 {
-            text.push_str(&format!("; {count} {what}"));
+            text.push_str(&format!("; {}", counted(count, one, many)));
         }
     }
     for (database, count) in &passed.foreign {
@@ -166,5 +171,5 @@ fn remove_old_rows(args: &PruneArgs) -> Result<Exit, Ended> {
     let pruned = desk.access.call(LONG, move |ledger| ledger.prune(before, Instant::now() + LONG));
     let (rows, _) = pruned.map_err(|error| desk.ended(error))?;
     let dsn = desk.access.dsn().to_string();
-    desk.print(&format!("removed {rows} operation rows from {dsn}\n"))
+    desk.print(&format!("removed {} from {dsn}\n", counted(rows, "operation row", "operation rows")))
 }

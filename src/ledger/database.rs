@@ -1,6 +1,10 @@
 //! All that the ledger asks of a database. MySQL and SQLite answer, in [`super::mysql`] and
 //! [`super::sqlite`]; the SQL is the same for both, with `?` for a value.
 
+use std::hash::{BuildHasher as _, RandomState};
+use std::thread;
+use std::time::{Duration, Instant};
+
 use super::value::Value;
 
 /// One row.
@@ -89,22 +93,33 @@ impl DbError {
     }
 }
 
+/// No further try is begun after this. One that waits for a lock takes up to 5 s, a deadlock no time at all.
+const TRYING: Duration = Duration::from_secs(10);
+
+/// Between two tries, at most.
+const PAUSE_MILLISECONDS: u64 = 100;
+
 /// Does all of `work` or, where it fails, nothing.
 ///
-/// A transaction that somebody was in the way of is tried again. Where the answer to the commit is lost,
+/// A transaction that somebody was in the way of is tried again, after a pause of no fixed length: of many that
+/// begin at the same minute all would meet again otherwise. Where the answer to the commit is lost,
 /// nobody knows whether it was done: that is [`ErrorKind::Lost`], and whoever comes again has to look.
 pub(super) fn in_transaction<T>(
     db: &mut dyn Database,
     mut work: impl FnMut(&mut dyn Database) -> Answer<T>,
 ) -> Answer<T> {
-    const TRIES: usize = 3;
-    let mut tried = 1;
+    let begun = Instant::now();
     loop {
         match try_once(db, &mut work) {
-            Err(error) if error.kind == ErrorKind::Contended && tried < TRIES => tried += 1,
+            Err(error) if error.kind == ErrorKind::Contended && begun.elapsed() < TRYING => pause(),
             ended => return ended,
         }
     }
+}
+
+fn pause() {
+    let random = RandomState::new().hash_one(());
+    thread::sleep(Duration::from_millis(random % PAUSE_MILLISECONDS));
 }
 
 fn try_once<T>(db: &mut dyn Database, work: &mut impl FnMut(&mut dyn Database) -> Answer<T>) -> Answer<T> {

@@ -14,8 +14,7 @@ use std::time::{Duration, Instant};
 use super::database::{DbError, Row, in_transaction};
 use super::iteration::{self, Ending};
 use super::plan::PlanDigest;
-use super::schema::OPERATIONS;
-use super::value::Value;
+use super::schema::{OPERATIONS, operation_columns};
 use super::{Ledger, operation};
 use crate::model::{Summary, shown};
 use crate::opslog::{Damage, End, Header, OpslogReader, Record, set_aside};
@@ -189,8 +188,8 @@ impl<'a> Flush<'a> {
             }
             let is_in = usize::try_from(row.flushed - first).unwrap_or(usize::MAX).min(batch.len());
             let missing = &mut batch[is_in..];
-            missing.iter_mut().for_each(|operation| operation[0] = Value::Int(row.id));
-            db.insert(OPERATIONS, &operation::COLUMNS, missing)?;
+            missing.iter_mut().for_each(|operation| operation::set_iteration(operation, row.id));
+            db.insert(OPERATIONS, &operation_columns(), missing)?;
             let flushed = end.max(row.flushed);
             iteration::update(db, &row, flushed, ending, charset)?;
             Ok(flushed)

@@ -81,11 +81,18 @@ impl Ending {
 }
 
 /// Takes the row of a run until the transaction ends, and makes it where there is none.
+///
+/// Whether there is one is asked without a lock: InnoDB locks what a locking read does not find as the gap where
+/// it would be. For a UUIDv7 that is the end of the index, where every other run wants to insert its own.
 pub(super) fn take(db: &mut dyn Database, header: &Header, charset: Charset) -> Answer<Taken> {
-    if let Some(taken) = find(db, header)? {
-        return Ok(taken);
+    if find(db, header, "")?.is_none() {
+        insert(db, header, charset)?;
     }
-    let text = |text: &str, chars: usize| Value::text(cut(&charset.fit(text), chars));
+    let lock = db.dialect().for_update();
+    find(db, header, lock)?.ok_or_else(|| DbError::refused("the row of the run that was just there is gone"))
+}
+
+fn insert(db: &mut dyn Database, header: &Header, charset: Charset) -> Answer<()> {
     let columns = "run_id, sync_pair, direction, src, dest, started_at, status, dry_run, host, version";
     db.execute(
         &format!("INSERT INTO {ITERATIONS} ({columns}) VALUES (?, ?, ?, ?, ?, ?, 'running', ?, ?, ?)"),
@@ -93,23 +100,28 @@ pub(super) fn take(db: &mut dyn Database, header: &Header, charset: Charset) -> 
             Value::text(&header.run_id),
             Value::text(&header.pair),
             Value::text(&header.direction),
-            text(&header.src, ROOT),
-            text(&header.dest, ROOT),
+            root_column(&header.src, charset),
+            root_column(&header.dest, charset),
             Value::time(&header.started_at),
             header.dry_run.into(),
-            text(&header.host, HOST),
-            text(&header.version, VERSION),
+            fitted(&header.host, HOST, charset),
+            fitted(&header.version, VERSION, charset),
         ],
-    )?;
-    find(db, header)?
-        .ok_or_else(|| DbError::refused("the row of the run that was just inserted is not there"))
+    )
+    .map(drop)
 }
 
-fn find(db: &mut dyn Database, header: &Header) -> Answer<Option<Taken>> {
-    let query = format!(
-        "SELECT id, flushed_rows, status FROM {ITERATIONS} WHERE run_id = ?{}",
-        db.dialect().for_update()
-    );
+/// `src` or `dest` as the column holds it.
+pub(super) fn root_column(root: &str, charset: Charset) -> Value {
+    fitted(root, ROOT, charset)
+}
+
+fn fitted(text: &str, chars: usize, charset: Charset) -> Value {
+    Value::text(cut(&charset.fit(text), chars))
+}
+
+fn find(db: &mut dyn Database, header: &Header, lock: &str) -> Answer<Option<Taken>> {
+    let query = format!("SELECT id, flushed_rows, status FROM {ITERATIONS} WHERE run_id = ?{lock}");
     let row = db.first(&query, &[Value::text(&header.run_id)])?;
     Ok(row.and_then(|row| {
         let status = row[2].as_text().unwrap_or_default();

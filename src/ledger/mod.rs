@@ -67,8 +67,8 @@ impl Ledger {
         flush::flush(self, opslog, until)
     }
 
-    /// When the last successful dry run of the pair and direction was begun, if its plan was that of this
-    /// opslog.
+    /// When the last successful dry run of the pair and direction was begun, if it was between the same roots
+    /// and its plan was that of this opslog.
     pub fn plan_current_since(
         &mut self,
         opslog: &Path,
@@ -78,7 +78,7 @@ impl Ledger {
             Damage::Io(error) => error,
             damage => std::io::Error::other(damage.to_string()),
         })?;
-        Ok(plan::current_since(self, &header.pair, &header.direction, &digest)?)
+        Ok(plan::current_since(self, header, &digest)?)
     }
 
     /// The latest runs, the latest first.

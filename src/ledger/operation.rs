@@ -1,38 +1,17 @@
 //! The row of one operation: a line of an opslog as the columns hold it.
 
-use serde::Serialize;
-
 use super::charset::{Charset, cut};
 use super::database::Row;
 use super::value::Value;
 use crate::opslog::Record;
 
-/// Columns in the order of [`row`]. The first is filled in when the iteration's id is known.
-pub(super) const COLUMNS: [&str; 17] = [
-    "iteration_id",
-    "dry_run",
-    "operation",
-    "filepath",
-    "size_before",
-    "size_after",
-    "md5_before",
-    "md5_after",
-    "started_at",
-    "ended_at",
-    "status",
-    "error_message",
-    "kind",
-    "bytes",
-    "cause",
-    "compares",
-    "filepath_raw",
-];
-
 /// Characters of `filepath` and of `error_message`.
 const PATH: usize = 4096;
 const MESSAGE: usize = 4096;
 
+/// The values in the order of the table's columns, from the iteration's id on, which is not known yet.
 pub(super) fn row(record: &Record<'_>, dry_run: bool, charset: Charset) -> Row {
+    let iteration = Value::Null;
     let fitting = charset.fit(&record.filepath);
     let shown = cut(&fitting, PATH);
     // What the text does not tell exactly is kept as it is.
@@ -40,9 +19,9 @@ pub(super) fn row(record: &Record<'_>, dry_run: bool, charset: Charset) -> Row {
     let raw = if is_exact { None } else { record.path_bytes() };
     let message = record.error_message.as_deref().map(|text| cut(&charset.fit(text), MESSAGE).to_owned());
     vec![
-        Value::Null,
+        iteration,
         dry_run.into(),
-        written(&record.operation),
+        Value::text(record.operation.name()),
         Value::text(shown),
         record.size_before.into(),
         record.size_after.into(),
@@ -50,22 +29,19 @@ pub(super) fn row(record: &Record<'_>, dry_run: bool, charset: Charset) -> Row {
         record.md5_after.clone().into(),
         Value::time(&record.started_at),
         Value::time(&record.ended_at),
-        written(&record.status),
+        Value::text(record.status.name()),
         message.into(),
-        written(&record.kind),
+        Value::text(record.kind.name()),
         record.bytes.into(),
-        record.cause.as_ref().map(written).into(),
+        record.cause.map(|cause| Value::text(cause.name())).into(),
         record.compares.into(),
         raw.map(Value::Bytes).into(),
     ]
 }
 
-/// A word as the opslog has it.
-pub(super) fn written<T: Serialize>(word: &T) -> Value {
-    match serde_json::to_value(word) {
-        Ok(serde_json::Value::String(word)) => Value::Text(word),
-        _ => Value::Null,
-    }
+/// Says whose operation it is.
+pub(super) fn set_iteration(row: &mut Row, iteration: i64) {
+    row[0] = Value::Int(iteration);
 }
 
 /// About how many bytes a row takes, in memory and in a statement.

@@ -11,10 +11,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::Ledger;
 use super::database::Answer;
-use super::operation::written;
+use super::iteration::root_column;
 use super::schema::{ITERATIONS, OPERATIONS};
 use super::value::Value;
-use crate::opslog::{Damage, OpslogReader, Record};
+use crate::opslog::{Damage, Header, OpslogReader, Record};
 
 /// The sum over the lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,10 +25,10 @@ pub(super) struct PlanDigest {
 
 impl PlanDigest {
     pub(super) fn add_record(&mut self, record: &Record<'_>) {
-        let operation = written(&record.operation).as_text().unwrap_or_default();
+        let operation = record.operation.name();
         match &record.filepath_b64 {
-            None => self.add(record.filepath.as_bytes(), &operation, record.size_before),
-            Some(_) => self.add(&record.path_bytes().unwrap_or_default(), &operation, record.size_before),
+            None => self.add(record.filepath.as_bytes(), operation, record.size_before),
+            Some(_) => self.add(&record.path_bytes().unwrap_or_default(), operation, record.size_before),
         }
     }
 
@@ -85,20 +85,25 @@ impl fmt::Display for PlanDigest {
     }
 }
 
-/// When the last successful dry run of the pair and direction was begun, if its plan was this one.
+/// When the last successful dry run of the pair and direction was begun, if it was between the same roots and its
+/// plan was this one.
 pub(super) fn current_since(
     ledger: &mut Ledger,
-    pair: &str,
-    direction: &str,
+    header: &Header,
     digest: &PlanDigest,
 ) -> Answer<Option<String>> {
+    // In tables of an older release `There` may equal `there`.
     let query = format!(
-        "SELECT id, started_at, plan_digest FROM {ITERATIONS} WHERE sync_pair = ? AND direction = ? \
-         AND dry_run = 1 AND status = 'success' ORDER BY started_at DESC, id DESC LIMIT 1"
+        "SELECT id, started_at, plan_digest, src, dest FROM {ITERATIONS} WHERE sync_pair = ? AND direction = ? \
+         AND HEX(direction) = HEX(?) AND dry_run = 1 AND status = 'success' ORDER BY started_at DESC, id DESC LIMIT 1"
     );
-    let Some(row) = ledger.db.first(&query, &[Value::text(pair), Value::text(direction)])? else {
+    let whose = [&header.pair, &header.direction, &header.direction].map(|text| Value::text(text));
+    let Some(row) = ledger.db.first(&query, &whose)? else {
         return Ok(None);
     };
+    if row[3..] != [&header.src, &header.dest].map(|root| root_column(root, ledger.charset)) {
+        return Ok(None);
+    }
     let known = match (row[2].as_text(), row[0].as_int()) {
         (Some(known), _) => known,
         // An older release's.

@@ -17,23 +17,25 @@ const BATCH: u16 = 5000;
 pub(super) fn prune(db: &mut dyn Database, before: SystemTime, until: Instant) -> Answer<(u64, bool)> {
     let mut removed = 0;
     for iteration in prunable(db, before)? {
-        loop {
+        while let Some(last) = end_of_batch(db, iteration)? {
             if Instant::now() >= until {
                 return Ok((removed, false));
             }
-            // MySQL wants the inner query to be a table of its own.
-            let batch = format!(
-                "DELETE FROM {OPERATIONS} WHERE id IN (SELECT id FROM (SELECT id FROM {OPERATIONS} \
-                 WHERE iteration_id = ? ORDER BY id LIMIT {BATCH}) AS batch)"
-            );
-            let rows = db.execute(&batch, &[Value::Int(iteration)])?;
-            removed += rows;
-            if rows < u64::from(BATCH) {
-                break;
-            }
+            // Both are in the index of the iterations. Given the rows as a subquery, MySQL reads and locks the
+            // whole table, with what others are inserting.
+            let batch = format!("DELETE FROM {OPERATIONS} WHERE iteration_id = ? AND id <= ?");
+            removed += db.execute(&batch, &[Value::Int(iteration), Value::Int(last)])?;
         }
     }
     Ok((removed, true))
+}
+
+/// The last row of the iteration's first so many.
+fn end_of_batch(db: &mut dyn Database, iteration: i64) -> Answer<Option<i64>> {
+    let query = format!(
+        "SELECT MAX(id) FROM (SELECT id FROM {OPERATIONS} WHERE iteration_id = ? ORDER BY id LIMIT {BATCH}) AS batch"
+    );
+    Ok(db.first(&query, &[Value::Int(iteration)])?.and_then(|row| row[0].as_int()))
 }
 
 fn prunable(db: &mut dyn Database, before: SystemTime) -> Answer<Vec<i64>> {
@@ -42,7 +44,7 @@ fn prunable(db: &mut dyn Database, before: SystemTime) -> Answer<Vec<i64>> {
          AND EXISTS (SELECT 1 FROM {OPERATIONS} o WHERE o.iteration_id = i.id) \
          AND NOT (i.dry_run = 1 AND i.status = 'success' AND NOT EXISTS (\
            SELECT 1 FROM {ITERATIONS} later WHERE later.sync_pair = i.sync_pair AND later.direction = i.direction \
-           AND later.dry_run = 1 AND later.status = 'success' \
+           AND HEX(later.direction) = HEX(i.direction) AND later.dry_run = 1 AND later.status = 'success' \
            AND (later.started_at > i.started_at OR (later.started_at = i.started_at AND later.id > i.id)))) \
          ORDER BY i.id"
     );

@@ -255,6 +255,14 @@ fn add_what_is_missing(db: &mut dyn Database) -> Answer<()> {
 
 /// Every column of an iteration, in the order of the table.
 pub(super) fn iteration_columns() -> Vec<&'static str> {
-    let [iterations, _] = &TABLES;
-    iterations.first.iter().copied().chain(iterations.ours.iter().map(|(name, ..)| *name)).collect()
+    columns(&TABLES[0])
+}
+
+/// Every column of an operation but its own id, which the database gives, in the order of the table.
+pub(super) fn operation_columns() -> Vec<&'static str> {
+    columns(&TABLES[1]).split_off(1)
+}
+
+fn columns(table: &Table) -> Vec<&'static str> {
+    table.first.iter().copied().chain(table.ours.iter().map(|(name, ..)| *name)).collect()
 }

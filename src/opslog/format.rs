@@ -7,7 +7,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::model::{Cause, Change, Outcome, Subject, Summary, Verdict};
+use super::words::{FailCause, Kind, Operation, RunStatus, Status};
+use crate::model::{Outcome, Summary, Verdict};
 use crate::time::to_rfc3339;
 
 /// The version of the format that is written. A reader refuses a greater one.
@@ -123,75 +124,6 @@ pub struct Footer {
     pub error_message: Option<String>,
 }
 
-/// `operation`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Operation {
-    /// The name was not there.
-    Create,
-    /// It was.
-    Update,
-    /// It was, and the source does not have it.
-    Delete,
-}
-
-/// `kind`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// A regular file.
-    File,
-    /// A directory.
-    Directory,
-    /// A symbolic link.
-    Symlink,
-}
-
-/// `status` of an operation
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// Done or, in a dry run, planned.
-    Success,
-    /// Not done.
-    Fail,
-}
-
-/// `cause` of a failure
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FailCause {
-    /// A system call failed.
-    Error,
-    /// A directory meets something else.
-    Conflict,
-    /// It changed while it was being copied.
-    Deferred,
-}
-
-/// `status` of a run
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RunStatus {
-    /// Everything was done.
-    Success,
-    /// Some paths failed or are in conflict.
-    PartialFailure,
-    /// The run did not come to its end.
-    Failed,
-}
-
-impl RunStatus {
-    /// As it is written.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Success => "success",
-            Self::PartialFailure => "partial_failure",
-            Self::Failed => "failed",
-        }
-    }
-}
-
 impl<'a> Record<'a> {
     /// The line of an outcome.
     pub fn of(outcome: &'a Outcome) -> Self {
@@ -249,36 +181,6 @@ impl<'a> Record<'a> {
                 counts.updated_metadata += u64::from(metadata_only);
             }
             (Status::Success, _, Operation::Delete) => counts.deleted += 1,
-        }
-    }
-}
-
-impl From<Change> for Operation {
-    fn from(change: Change) -> Self {
-        match change {
-            Change::Create => Self::Create,
-            Change::Update => Self::Update,
-            Change::Delete => Self::Delete,
-        }
-    }
-}
-
-impl From<Subject> for Kind {
-    fn from(subject: Subject) -> Self {
-        match subject {
-            Subject::File => Self::File,
-            Subject::Directory => Self::Directory,
-            Subject::Symlink => Self::Symlink,
-        }
-    }
-}
-
-impl From<Cause> for FailCause {
-    fn from(cause: Cause) -> Self {
-        match cause {
-            Cause::Error => Self::Error,
-            Cause::Conflict => Self::Conflict,
-            Cause::Deferred => Self::Deferred,
         }
     }
 }

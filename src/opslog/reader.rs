@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::Path;
 
+use super::check::check;
 use super::format::{FORMAT, Footer, Header, Line, Record};
 
 /// No line is longer: a path of 2 MiB, every byte of it escaped, would still fit.
@@ -73,14 +74,14 @@ impl OpslogReader {
             return Err(Damage::Newer(version));
         }
         let is_last = reader.is_at_end()?;
-        match serde_json::from_slice(&reader.line) {
+        match decode(&reader.line) {
             Ok(Line::Header(header)) => {
                 reader.accept();
                 Ok((header, reader))
             }
             Ok(_) => Err(reader.damage("an opslog begins with its header".into())),
             Err(_) if is_last => Err(Damage::NoHeader),
-            Err(error) => Err(reader.damage(error.to_string())),
+            Err(reason) => Err(reader.damage(reason)),
         }
     }
 
@@ -88,13 +89,13 @@ impl OpslogReader {
     pub fn read(mut self, mut each: impl FnMut(Record<'_>) -> io::Result<()>) -> Result<End, Damage> {
         while self.next_line()? {
             let is_last = self.is_at_end()?;
-            match serde_json::from_slice(&self.line) {
+            match decode(&self.line) {
                 Ok(Line::Operation(record)) => each(record)?,
                 Ok(Line::Footer(footer)) if is_last => return Ok(End::Sealed(Box::new(footer))),
                 Ok(Line::Footer(_)) => return Err(self.damage("something follows the footer".into())),
                 Ok(Line::Header(_)) => return Err(self.damage("a second header".into())),
                 Err(_) if is_last => break,
-                Err(error) => return Err(self.damage(error.to_string())),
+                Err(reason) => return Err(self.damage(reason)),
             }
             self.accept();
         }
@@ -123,6 +124,12 @@ impl OpslogReader {
     fn damage(&self, reason: String) -> Damage {
         Damage::Line { line: self.number, reason }
     }
+}
+
+/// A line whose values make sense, or what is wrong with it.
+fn decode(line: &[u8]) -> Result<Line<'_>, String> {
+    let line = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    check(&line).map(|()| line).map_err(str::to_owned)
 }
 
 #[derive(serde::Deserialize)]

@@ -5,9 +5,10 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::format::{Footer, Line, RunStatus};
+use super::format::{Footer, Line};
 use super::log_dir::{CORRUPT, LogDir, PART, SEALED};
 use super::reader::{Damage, End, OpslogReader};
+use super::words::RunStatus;
 use crate::model::Summary;
 use crate::time::to_rfc3339;
 
@@ -58,7 +59,7 @@ pub fn recover(
     })
 }
 
-/// Deletes opslogs that are older than `keep` and returns them: none of them has reached a database.
+/// Deletes opslogs that are older than `keep` and returns them: of none of them all is in a database.
 pub fn retire(dir: &LogDir, keep: Duration) -> io::Result<Tidied<PathBuf>> {
     let opslogs = [dir.opslogs(SEALED)?, dir.opslogs(CORRUPT)?].concat();
     each(opslogs, |path| {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use super::units::{Bytes, Count, elapsed};
+use super::units::{Bytes, Count, counted, elapsed};
 use crate::ledger::Iteration;
 use crate::model::Escaped;
 use crate::time::from_rfc3339;
@@ -24,7 +24,14 @@ const COLUMNS: [(&str, bool); 11] = [
     ("bytes", true),
 ];
 
-/// The runs, one a line, with what ended one early below it.
+/// Counts that make a run a `partial_failure` and have no column: name, and what one and many are called.
+const UNDONE: [(&str, &str, &str); 3] = [
+    ("conflicts", "conflict", "conflicts"),
+    ("deferred", "deferred", "deferred"),
+    ("withheld", "deletion withheld", "deletions withheld"),
+];
+
+/// The runs, one a line, with what ended one early and what it left undone below it.
 pub fn history_table(runs: &[Iteration]) -> String {
     if runs.is_empty() {
         return "no runs yet\n".into();
@@ -39,11 +46,22 @@ pub fn history_table(runs: &[Iteration]) -> String {
     let mut text = line(&COLUMNS.map(|(title, _)| title.to_owned()), &widths);
     for (run, row) in runs.iter().zip(&rows) {
         text.push_str(&line(row, &widths));
-        if let Some(error) = run["error_message"].as_str() {
-            text.push_str(&format!("  {}\n", Escaped(error.as_bytes())));
-        }
+        notes(run).for_each(|note| text.push_str(&format!("  {note}\n")));
     }
     text
+}
+
+/// What the cells do not tell: why it ended early, and what it left undone.
+fn notes(run: &Iteration) -> impl Iterator<Item = String> {
+    let reason = run["error_message"].as_str().map(|error| Escaped(error.as_bytes()).to_string());
+    let undone: Vec<String> = UNDONE
+        .iter()
+        .filter_map(|(name, one, many)| {
+            let count = run["counts"][name].as_u64().filter(|count| *count > 0)?;
+            Some(counted(count, one, many))
+        })
+        .collect();
+    reason.into_iter().chain((!undone.is_empty()).then(|| undone.join(", ")))
 }
 
 fn line(cells: &[String; COLUMNS.len()], widths: &[usize; COLUMNS.len()]) -> String {

@@ -24,6 +24,7 @@ pub use logging::init as init_logging;
 pub use operations::{one_line, print_plan, spared_line};
 pub use progress::Progress;
 pub use summary::Ending;
+pub(crate) use units::counted;
 
 use crate::cli::FormatArg;
 use crate::config::{Detail, Output};

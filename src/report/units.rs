@@ -41,7 +41,7 @@ impl fmt::Display for Count {
 }
 
 /// A count and its noun in the right number: `1 file`, `2 files`.
-pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
+pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{} {}", Count(count), if count == 1 { one } else { many })
 }
 

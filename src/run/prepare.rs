@@ -100,7 +100,7 @@ pub(super) fn tidy(config: &Config, dir: &LogDir) -> Found {
     let Some(keep) = config.log_retention else { return Found { recovered, retired: 0 } };
     let retired = told(retire(dir, keep), "deleted by age");
     for path in &retired {
-        tracing::warn!("deleted an opslog that never reached a database, by age: {}", shown(path));
+        tracing::warn!("deleted an opslog by age, though not all of it is in a database: {}", shown(path));
     }
     Found { recovered, retired: retired.len() as u64 }
 }

@@ -69,6 +69,14 @@ impl Base {
         matches!(self.home, Home::Sqlite(_))
     }
 
+    /// A connection to the server's database.
+    pub fn connection(&self) -> mysql::Conn {
+        let Home::MariaDb { server, name } = &self.home else { panic!("SQLite is no server") };
+        let mut connection = server.root();
+        connection.query_drop(format!("USE {name}")).unwrap();
+        connection
+    }
+
     /// Keeps everybody else from writing until the guard goes.
     pub fn in_the_way(&self) -> Box<dyn std::any::Any> {
         match &self.home {
@@ -77,9 +85,8 @@ impl Base {
                 connection.execute_batch("BEGIN IMMEDIATE").unwrap();
                 Box::new(connection)
             }
-            Home::MariaDb { server, name } => {
-                let mut connection = server.root();
-                connection.query_drop(format!("USE {name}")).unwrap();
+            Home::MariaDb { .. } => {
+                let mut connection = self.connection();
                 connection.query_drop("BEGIN").unwrap();
                 connection.query_drop("SELECT * FROM sync_iterations FOR UPDATE").unwrap();
                 Box::new(connection)

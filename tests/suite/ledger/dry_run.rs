@@ -64,6 +64,33 @@ on_both! {
         assert_eq!(dry_runs(base), "5");
     }
 
+    fn directions_that_differ_in_case_alone_have_plans_of_their_own(base) {
+        base.make_tables();
+        if !base.is_sqlite() {
+            // As in tables of the first release on a server of the usual collation.
+            base.execute(&["ALTER TABLE sync_iterations CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"]);
+        }
+        write(&base.pair.a, "new", "x", T0);
+        for (direction, is_known) in [("There", false), ("there", false), ("There", true), ("there", true)] {
+            let ran = dry(base, &["--direction", direction]);
+            assert_eq!((ran.code, current_as_of(&ran).is_some()), (Some(0), is_known), "{direction}: {}", ran.stderr);
+        }
+        assert_eq!(dry_runs(base), "2");
+    }
+
+    fn the_same_plan_between_other_roots_is_new(base) {
+        let pair = &base.pair;
+        let other = pair.scratch.path().join("other");
+        std::fs::create_dir(&other).unwrap();
+        for root in [&pair.a, &other] {
+            write(root, "new", "x", T0);
+        }
+        for (source, is_known) in [(&pair.a, false), (&other, false), (&other, true), (&pair.a, false)] {
+            let ran = run(pair.command_between(source, &pair.b).arg("--dry-run"));
+            assert_eq!((ran.code, current_as_of(&ran).is_some()), (Some(0), is_known), "{source:?}: {}", ran.stderr);
+        }
+    }
+
     fn only_a_successful_dry_run_counts_and_no_real_one(base) {
         let pair = &base.pair;
         write(&pair.a, "file", "x", T0);

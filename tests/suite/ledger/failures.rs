@@ -68,6 +68,27 @@ on_both! {
         }
     }
 
+    fn first_flushers_at_once_on_folders_of_their_own_all_succeed(base) {
+        base.make_tables();
+        for round in 0..3 {
+            let opslogs: Vec<Opslog> = (0..8).map(|number| {
+                let logs = base.pair.scratch.path().join(format!("logs-{number}"));
+                Opslog::new(&logs, "test", round * 10 + number, 3000).lay_down()
+            }).collect();
+            let children: Vec<_> = opslogs.iter().map(|opslog| {
+                let mut command = binary();
+                command.args(["flush", "--db-dsn", &base.pair.dsn, "--log-dir"]).arg(opslog.path.parent().unwrap());
+                command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+            }).collect();
+            for child in children {
+                let output = child.wait_with_output().unwrap();
+                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            }
+            assert!(opslogs.iter().all(|opslog| !opslog.path.exists()));
+            base.assert_all_in(&opslogs);
+        }
+    }
+
     fn somebody_who_keeps_the_rows_to_himself_delays_and_no_more(base) {
         let opslog = Opslog::new(&base.pair.logs, "test", 1, 5).lay_down();
         assert_eq!(base.flush().code, Some(0));
@@ -93,6 +114,33 @@ on_both! {
         assert_eq!(base.flush().code, Some(1));
         assert!(!refused.path.exists());
         base.assert_all_in(&good);
+    }
+
+    fn one_that_the_database_refuses_every_time_stays_and_keeps_none_of_the_others_out(base) {
+        base.make_tables();
+        // A trigger that fails; SQLite's own way to say so would count as a conflict with another row.
+        base.execute(&[if base.is_sqlite() {
+            "CREATE TRIGGER refuse BEFORE INSERT ON sync_operations WHEN NEW.filepath = 'refused' \
+             BEGIN SELECT abs(-9223372036854775807 - 1); END"
+        } else {
+            "CREATE TRIGGER refuse BEFORE INSERT ON sync_operations FOR EACH ROW \
+             IF NEW.filepath = 'refused' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'overflow'; END IF"
+        }]);
+        let refused = Opslog::new(&base.pair.logs, "test", 1, 3).with(|lines| lines[2]["filepath"] = "refused".into());
+        let refused = refused.lay_down();
+        for number in 2..4 {
+            let good = Opslog::new(&base.pair.logs, "test", number, 3).lay_down();
+            let ran = base.flush();
+            assert_eq!(ran.code, Some(1), "{}{}", ran.stdout, ran.stderr);
+            let told = ran.stderr.lines().find(|line| line.contains(refused.path.to_str().unwrap()));
+            assert!(told.is_some_and(|line| line.contains("overflow") && line.contains("It stays")), "{}", ran.stderr);
+            assert_eq!(base.pair.log_files(".jsonl"), std::slice::from_ref(&refused.path));
+            let rows = "SELECT COUNT(*) FROM sync_operations o JOIN sync_iterations i ON i.id = o.iteration_id WHERE i.run_id";
+            assert_eq!(base.one(&format!("{rows} = '{}'", good.run_id)), "3");
+        }
+        base.execute(&["DROP TRIGGER refuse"]);
+        assert_eq!(base.flush().code, Some(0));
+        base.assert_all_in(&[refused]);
     }
 
     fn what_a_run_does_and_how_it_exits_is_the_same_without_its_database(base) {
@@ -143,6 +191,21 @@ fn an_opslog_whose_time_is_over_goes_on_from_there() {
     };
     assert_eq!(last, Flushed::All { rows: 20_000 });
     assert!(before > 0);
+    base.assert_all_in(&[opslog]);
+}
+
+#[test]
+fn a_flush_that_lasts_tells_how_far_it_is() {
+    let base = Base::sqlite();
+    base.make_tables();
+    let opslog = Opslog::new(&base.pair.logs, "test", 1, 9000).lay_down();
+    let flush = base.flush_command();
+    let mut strace = Command::new("strace");
+    // The first commit takes longer than one hears nothing.
+    strace.args(["-f", "-qq", "-o", "/dev/null", "-e", "inject=fsync:delay_enter=2600000:when=1..2"]);
+    let ran = run(strace.arg(flush.get_program()).args(flush.get_args()));
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stderr.contains("8192 operations are in the database"), "{}", ran.stderr);
     base.assert_all_in(&[opslog]);
 }
 

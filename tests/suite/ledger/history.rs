@@ -1,5 +1,7 @@
 //! Asking for past runs, and removing what is old.
 
+use mysql::prelude::Queryable as _;
+
 use super::base::*;
 use crate::fixture::*;
 
@@ -18,7 +20,7 @@ fn three_runs(base: &Base) {
 
 fn rows_of(base: &Base, number: u32) -> String {
     base.one(&format!(
-        "SELECT COUNT(*) FROM sync_operations o JOIN sync_iterations i ON i.id = o.iteration_id WHERE i.run_id LIKE '%{number}'"
+        "SELECT COUNT(*) FROM sync_operations o JOIN sync_iterations i ON i.id = o.iteration_id WHERE i.run_id LIKE '%-{number:012}'"
     ))
 }
 
@@ -54,7 +56,7 @@ on_both! {
         let iterations = base.one("SELECT COUNT(*) FROM sync_iterations");
         assert!(base.ask(&["prune", "--older-than", "9999w"]).stdout.contains("removed 0 operation rows"));
         let ran = base.ask(&["prune", "--older-than", "30d"]);
-        assert!(ran.code == Some(0) && ran.stdout.contains("removed 12000 operation rows"), "{}{}", ran.stdout, ran.stderr);
+        assert!(ran.code == Some(0) && ran.stdout.contains("removed 12,000 operation rows"), "{}{}", ran.stdout, ran.stderr);
         assert_eq!([1, 2, 3].map(|number| rows_of(base, number)), ["0", "12000", "12000"]);
         assert_eq!(base.one("SELECT COUNT(*) FROM sync_iterations"), iterations, "the runs stay");
         base.execute(&["UPDATE sync_iterations SET status = 'running', started_at = '2020-01-01 00:00:00.000' WHERE sync_pair = 'photos'"]);
@@ -64,8 +66,43 @@ on_both! {
         assert_eq!(base.ask(&["prune"]).code, Some(2));
     }
 
+    fn the_last_dry_run_of_each_direction_keeps_its_rows(base) {
+        base.make_tables();
+        if !base.is_sqlite() {
+            base.execute(&["ALTER TABLE sync_iterations CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"]);
+        }
+        for (number, direction, day) in [(1, "There", 20), (2, "There", 21), (3, "there", 22), (4, "back", 19)] {
+            let opslog = Opslog::new(&base.pair.logs, "media", number, 10).with(|lines| {
+                (lines[0]["dry_run"], lines[0]["direction"]) = (true.into(), direction.into());
+                lines[0]["started_at"] = format!("2020-11-{day}T10:00:00.000Z").into();
+            });
+            opslog.lay_down();
+        }
+        assert_eq!(base.flush().code, Some(0));
+        assert_eq!(base.ask(&["prune", "--older-than", "30d"]).code, Some(0));
+        assert_eq!([1, 2, 3, 4].map(|number| rows_of(base, number)), ["0", "10", "10", "10"]);
+    }
+
+    fn what_a_run_left_undone_stands_below_it(base) {
+        Opslog::new(&base.pair.logs, "media", 1, 1).with(|lines| {
+            lines[2]["status"] = "partial_failure".into();
+            lines[2]["counts"] = serde_json::json!({ "created": 1, "conflicts": 1, "deferred": 3, "withheld": 12_000 });
+            lines[2]["error_message"] = "more than 50%".into();
+        }).lay_down();
+        assert_eq!(base.flush().code, Some(0));
+        let table = base.ask(&["history"]).stdout;
+        let below: Vec<&str> = table.lines().skip(2).collect();
+        assert_eq!(below, ["  more than 50%", "  1 conflict, 3 deferred, 12,000 deletions withheld"], "{table}");
+    }
+
     fn a_run_removes_old_rows_when_asked_and_a_dry_run_does_not(base) {
         three_runs(base);
+        let everything = "SELECT COUNT(*) FROM sync_operations";
+        write(&base.pair.a, "file", "x", T0);
+        for days in ["400000", "4294967295"] {
+            assert_eq!(base.pair.sync(&[&format!("--db-retain-days={days}")]).code, Some(0));
+            assert_eq!(base.one(everything), "36001", "nothing is older than {days} days");
+        }
         assert_eq!(base.pair.sync(&["--dry-run", "--db-retain-days=30"]).code, Some(0));
         assert_eq!(rows_of(base, 1), "12000");
         let ran = base.pair.sync(&["--db-retain-days=30"]);
@@ -73,6 +110,25 @@ on_both! {
         assert_eq!([1, 2, 3].map(|number| rows_of(base, number)), ["0", "12000", "12000"]);
         assert_eq!(base.pair.sync(&["--db-retain-days=0"]).code, Some(2));
     }
+}
+
+#[test]
+fn pruning_goes_on_beside_one_who_inserts() {
+    let base = Base::mariadb();
+    three_runs(&base);
+    let mut other = base.connection();
+    other.query_drop("BEGIN").unwrap();
+    other
+        .query_drop(
+            "INSERT INTO sync_operations (iteration_id, operation, filepath, started_at, status) \
+             SELECT id, 'create', 'x', started_at, 'success' FROM sync_iterations WHERE sync_pair = 'photos'",
+        )
+        .unwrap();
+    let ran = base.ask(&["prune", "--older-than", "30d"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    assert_eq!([1, 2, 3].map(|number| rows_of(&base, number)), ["0", "12000", "12000"]);
+    other.query_drop("COMMIT").unwrap();
+    assert_eq!(rows_of(&base, 3), "12001");
 }
 
 #[test]

@@ -144,7 +144,7 @@ on_both! {
 
         let ours = std::mem::replace(&mut base.pair.dsn, other);
         let ran = base.flush();
-        assert!(ran.stdout.contains("flushed 1 opslogs with 3 operations"), "{}", ran.stdout);
+        assert!(ran.stdout.contains("flushed 1 opslog with 3 operations"), "{}", ran.stdout);
         assert!(ran.stdout.contains("left 1 for the database none (--all takes them, too)"), "{}", ran.stdout);
         assert!(!opslogs[2].path.exists() && opslogs[0].path.exists() && opslogs[1].path.exists());
         base.pair.dsn = ours;
@@ -152,12 +152,23 @@ on_both! {
         base.assert_all_in(&opslogs[..2]);
     }
 
+    fn what_waits_is_flushed_in_the_order_in_which_the_runs_began(base) {
+        for (number, pair, day) in [(1, "ai", 23), (2, "photos", 20), (3, "a-z", 21), (4, "media", 22)] {
+            let mut opslog = Opslog::new(&base.pair.logs, pair, number, 1);
+            opslog.path = base.pair.logs.join(format!("opslog-{pair}-fwd-202611{day}T230944Z-{number:08x}.jsonl"));
+            opslog.lay_down();
+        }
+        assert_eq!(base.flush().code, Some(0));
+        let order = base.rows("SELECT sync_pair FROM sync_iterations ORDER BY id");
+        assert_eq!(order, [["photos"], ["a-z"], ["media"], ["ai"]]);
+    }
+
     fn flushing_by_hand_says_what_it_did(base) {
         assert!(base.flush().stdout.contains("flushed 0 opslogs"));
         let opslog = Opslog::new(&base.pair.logs, "test", 1, 20_000).lay_down();
         let ran = base.flush();
         assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{}", ran.stdout);
-        assert!(ran.stdout.contains("flushed 1 opslogs with 20000 operations"), "{}", ran.stdout);
+        assert!(ran.stdout.contains("flushed 1 opslog with 20,000 operations"), "{}", ran.stdout);
         base.assert_all_in(&[opslog]);
     }
 
