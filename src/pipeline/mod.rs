@@ -321,7 +321,7 @@ fn delete_missing(stage: &Stage<'_>, trees: &Trees, withheld: &mut Option<Withhe
 
 /// Has the destination's file system write what was changed, where that is not done file by file.
 fn write_to_disk(stage: &Stage<'_>, trees: &Trees) -> Result<(), Error> {
-    if stage.options.fsync != Fsync::AtEnd || !stage.has_changed() || stage.stop.is_requested() {
+    if stage.options.fsync != Fsync::AtEnd || stage.stop.is_requested() || !stage.take_changed() {
         return Ok(());
     }
     trees.dest.root().sync_file_system().map_err(Error::Sync)

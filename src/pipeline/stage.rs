@@ -26,7 +26,7 @@ pub(super) struct Stage<'a> {
     pub(super) pace: Pace,
     counts: &'a Counts,
     outcomes: Sender<Outcome>,
-    /// Whether something was changed at the destination.
+    /// Whether something was changed at the destination that was not written to disk yet.
     changed: AtomicBool,
     /// What ends the run, once something does.
     fatal: OnceLock<Error>,
@@ -92,9 +92,9 @@ impl<'a> Stage<'a> {
         self.stop.halt();
     }
 
-    /// Whether something was changed at the destination, as far as it is known.
-    pub(super) fn has_changed(&self) -> bool {
-        self.changed.load(Ordering::Relaxed)
+    /// Whether something was changed at the destination since this was asked before.
+    pub(super) fn take_changed(&self) -> bool {
+        self.changed.swap(false, Ordering::Relaxed)
     }
 
     /// What ended the run.

@@ -40,19 +40,24 @@ fn a_limit_on_address_space_loses_nothing() {
     for megabytes in (16..1400).step_by(80) {
         let pair = scenario();
         let fault = format!("{megabytes} MiB of address space");
-        let mut before = Before::of(&pair.a, &pair.b).may_leave_temporaries(true);
+        let before = Before::of(&pair.a, &pair.b).may_leave_temporaries(true);
         let limit = format!("-v {}", megabytes << 10);
         let ran = run(with_ulimit(&limit, &pair.command()).args(["--format", "json"]));
-        before.nothing_is_lost(&fault);
-        match ran.code {
-            Some(0 | 1 | 5) => before.was_told(&fault, &ran),
-            _ => before.was_killed(),
-        }
-        before.is_mended_by(&fault, &pair.sync(&[]));
         codes.push(ran.code);
+        stands_or_dies(&fault, &pair, before, &ran);
     }
     let done = codes.iter().filter(|code| **code == Some(0)).count();
     assert!(done > 0 && done < codes.len(), "{codes:?}");
+}
+
+/// The three assertions, for a run that may have been killed by its limit.
+fn stands_or_dies(fault: &str, pair: &Fixture, mut before: Before, ran: &Ran) {
+    before.nothing_is_lost(fault);
+    match ran.code {
+        Some(0 | 1 | 5) => before.was_told(fault, ran),
+        _ => before.was_killed(),
+    }
+    before.is_mended_by(fault, &pair.sync(&[]));
 }
 
 /// The kernel kills what outgrows its cgroup, wherever that is; page cache it takes back.
@@ -63,16 +68,11 @@ fn a_small_memory_cgroup_loses_nothing() {
         let pair = scenario();
         write(&pair.a, "t/larger-than-memory", vec![9; 40 << 20], T0);
         let fault = format!("{kilobytes} KiB of memory");
-        let mut before = Before::of(&pair.a, &pair.b).may_leave_temporaries(true);
+        let before = Before::of(&pair.a, &pair.b).may_leave_temporaries(true);
         let ran =
             Cgroup::new(&kilobytes.to_string(), kilobytes).run(pair.command().args(["--format", "json"]));
-        before.nothing_is_lost(&fault);
-        match ran.code {
-            Some(0 | 1 | 5) => before.was_told(&fault, &ran),
-            _ => before.was_killed(),
-        }
-        before.is_mended_by(&fault, &pair.sync(&[]));
         codes.push(ran.code);
+        stands_or_dies(&fault, &pair, before, &ran);
     }
     assert!(codes[0] != Some(0) && codes.last() == Some(&Some(0)), "{codes:?}");
 }
