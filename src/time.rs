@@ -1,12 +1,33 @@
-//! Times as text: points in time in UTC, RFC 3339, milliseconds, and durations. The home of `jiff`.
+//! Times as text: points in time in UTC, RFC 3339, and durations. The home of `jiff`. And the clock that
+//! never stands still.
 
 use std::time::{Duration, SystemTime};
 
+use jiff::fmt::rfc2822::DateTimeParser;
 use jiff::{Span, SpanRelativeTo, Timestamp};
+use rustix::time::{ClockId, clock_gettime};
 
 /// Milliseconds, as `2026-11-23T22:25:01.123Z`. A time beyond the years -9999 to 9999 is the nearer end of them.
 pub fn to_rfc3339(time: SystemTime) -> String {
     format!("{:.3}", timestamp(time))
+}
+
+/// Microseconds, as `2026-11-23T22:25:01.123456Z`: the API server takes no other form for its `MicroTime`.
+pub fn to_rfc3339_micro(time: SystemTime) -> String {
+    format!("{:.6}", timestamp(time))
+}
+
+/// Reads the `Date` header of an HTTP answer.
+pub fn from_http_date(text: &str) -> Option<SystemTime> {
+    let time = DateTimeParser::new().parse_timestamp(text).ok()?;
+    SystemTime::try_from(time).ok()
+}
+
+/// Time since the machine was started. It goes on while the process is stopped and while the machine sleeps, and
+/// nobody sets it.
+pub fn since_boot() -> Duration {
+    let now = clock_gettime(ClockId::Boottime);
+    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
 /// For file names: sorts in time, holds no colon, as `20261123T222501Z`.
@@ -46,6 +67,15 @@ mod tests {
         assert_eq!(to_file_stamp(time), "20261123T222501Z");
         assert_eq!(from_rfc3339(&to_rfc3339(time)), Some(time));
         assert_eq!(to_rfc3339(SystemTime::UNIX_EPOCH), "1970-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn what_an_api_server_says_of_times_is_read() {
+        let date = from_http_date("Wed, 25 Nov 2026 21:13:56 GMT").unwrap();
+        assert_eq!(to_rfc3339_micro(date), "2026-11-25T21:13:56.000000Z");
+        let micro = date + Duration::from_micros(7);
+        assert_eq!(from_rfc3339(&to_rfc3339_micro(micro)), Some(micro));
+        assert_eq!(from_http_date("yesterday"), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! with two holders alive.
 
 mod file;
+pub mod lease;
 
 use std::fmt;
 use std::io;

@@ -1,0 +1,132 @@
+//! A Lease as the API server has it: the whole object, and what of it matters here.
+//!
+//! The object is kept as it was read and sent back whole: what others put there, and what a newer server knows and
+//! this program does not, stays; and with the uid in it a PUT to a Lease that is gone creates none.
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+
+use crate::lock::Holder;
+use crate::time::{from_rfc3339, to_rfc3339_micro};
+
+const DIRECTION: &str = "ha-sync/direction";
+const RENEWALS: &str = "ha-sync/renewals";
+
+/// What says whose a Lease is, and until when.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spec {
+    pub holder: String,
+    pub duration: Option<Duration>,
+    pub acquired: Option<SystemTime>,
+    pub renewed: Option<SystemTime>,
+}
+
+/// One version of one Lease.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    object: Value,
+    pub uid: String,
+    pub version: String,
+    pub spec: Spec,
+}
+
+/// What a holder writes into its Lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The Lease's name.
+    pub name: String,
+    pub namespace: String,
+    /// `<pod or host>/<job or pid>/<unique>`
+    pub identity: String,
+    pub duration: Duration,
+    pub direction: String,
+    pub run_id: String,
+}
+
+impl Record {
+    /// Nothing: that is no stored object.
+    pub fn read(object: Value) -> Option<Self> {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let uid = text(&object["metadata"]["uid"])?;
+        let version = text(&object["metadata"]["resourceVersion"])?;
+        let spec = Spec::read(&object["spec"]);
+        Some(Self { object, uid, version, spec })
+    }
+
+    /// Who has it, for messages.
+    pub fn holder(&self) -> Holder {
+        let since = self.spec.acquired.or(self.spec.renewed);
+        Holder {
+            holder: self.spec.holder.clone(),
+            direction: self.object["metadata"]["annotations"][DIRECTION].as_str().unwrap_or("?").to_owned(),
+            since: since.map_or_else(|| "an unknown time".to_owned(), crate::time::to_rfc3339),
+        }
+    }
+
+    /// The same, renewed. Where the server's clock is not known, no time is written that others would take for its
+    /// own; something has to change all the same, or nobody could see that it was renewed.
+    pub fn renewed(&self, now: Option<SystemTime>) -> Value {
+        let mut object = self.object.clone();
+        match now {
+            Some(now) => object["spec"]["renewTime"] = to_rfc3339_micro(now).into(),
+            None => {
+                let renewals = &mut object["metadata"]["annotations"][RENEWALS];
+                let count = renewals.as_str().and_then(|count| count.parse::<u64>().ok()).unwrap_or(0);
+                *renewals = count.saturating_add(1).to_string().into();
+            }
+        }
+        object
+    }
+}
+
+impl Spec {
+    /// What the object of a Lease says.
+    pub fn read(spec: &Value) -> Self {
+        let time = |name: &str| spec[name].as_str().and_then(from_rfc3339);
+        Self {
+            holder: spec["holderIdentity"].as_str().unwrap_or_default().to_owned(),
+            duration: spec["leaseDurationSeconds"].as_u64().map(Duration::from_secs),
+            acquired: time("acquireTime"),
+            renewed: time("renewTime"),
+        }
+    }
+}
+
+impl Claim {
+    /// A Lease that is ours from the beginning.
+    pub fn create(&self, now: Option<SystemTime>) -> Value {
+        self.put_into(
+            json!({
+                "apiVersion": "coordination.k8s.io/v1",
+                "kind": "Lease",
+                "metadata": { "name": self.name, "namespace": self.namespace },
+                "spec": { "leaseTransitions": 0 },
+            }),
+            now,
+        )
+    }
+
+    /// Somebody else's Lease, ours from now on.
+    pub fn take(&self, from: &Record, now: Option<SystemTime>) -> Value {
+        let mut object = from.object.clone();
+        let transitions = object["spec"]["leaseTransitions"].as_i64().unwrap_or(0);
+        object["spec"]["leaseTransitions"] = transitions.saturating_add(1).min(i32::MAX.into()).into();
+        self.put_into(object, now)
+    }
+
+    fn put_into(&self, mut object: Value, now: Option<SystemTime>) -> Value {
+        let now = now.map(to_rfc3339_micro);
+        object["metadata"]["labels"]["app.kubernetes.io/name"] = "ha-sync".into();
+        let annotations = &mut object["metadata"]["annotations"];
+        annotations[DIRECTION] = self.direction.as_str().into();
+        annotations["ha-sync/run"] = self.run_id.as_str().into();
+        annotations["ha-sync/version"] = env!("CARGO_PKG_VERSION").into();
+        let spec = &mut object["spec"];
+        spec["holderIdentity"] = self.identity.as_str().into();
+        spec["leaseDurationSeconds"] = self.duration.as_secs().into();
+        spec["acquireTime"] = now.clone().into();
+        spec["renewTime"] = now.into();
+        object
+    }
+}
