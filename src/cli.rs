@@ -3,6 +3,7 @@
 //! What it means, and whether it makes sense, is [`crate::config`]'s business.
 
 mod ledger;
+mod lock;
 mod mistakes;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 pub use self::ledger::{DatabaseArgs, FlushArgs, HistoryArgs, PruneArgs};
+pub use self::lock::{LockArgs, UnlockArgs};
 
 /// Carries everything that is newer below one folder over to another, so that two runs in opposite
 /// directions keep a pair of huge trees in step: newest mtime wins, mtimes are preserved, nothing is deleted unasked.
@@ -22,7 +24,7 @@ pub use self::ledger::{DatabaseArgs, FlushArgs, HistoryArgs, PruneArgs};
     args_conflicts_with_subcommands = true,
     max_term_width = 110,
     after_help = "Exit codes: 0 done, or skipped because locked; 1 some paths failed or are in conflict; 2 usage or \
-                  configuration; 3 a safety guard withheld all deletions or refused the run; 5 fatal; 75 locked, with --if-locked=fail or wait=SECONDS; 129, 130, 143 interrupted.\n\n\
+                  configuration; 3 a safety guard withheld all deletions or refused the run; 4 the lock was lost; 5 fatal; 75 locked, with --if-locked=fail or wait=SECONDS; 129, 130, 143 interrupted.\n\n\
                   Try it first with --dry-run: it prints the plan and touches neither tree."
 )]
 pub struct Cli {
@@ -103,6 +105,8 @@ pub enum Command {
     History(HistoryArgs),
     /// Remove old operation rows from the database; the rows of the runs stay
     Prune(PruneArgs),
+    /// Remove the Lease of a pair whose holder is gone for good
+    Unlock(UnlockArgs),
     /// Print a completion script for a shell
     Completions {
         /// Which shell
@@ -226,9 +230,9 @@ pub struct SyncArgs {
     #[arg(long, value_name = "RATE", env = "HA_SYNC_BWLIMIT", help_heading = "Speed")]
     pub bwlimit: Option<String>,
 
-    /// How two runs of one pair are kept apart: auto is a lock file outside clusters
-    #[arg(long, value_name = "HOW", env = "HA_SYNC_LOCK", help_heading = "Safety", default_value = "auto")]
-    pub lock: LockArg,
+    /// How two runs of one pair are kept apart.
+    #[command(flatten)]
+    pub lock: LockArgs,
     /// When the pair is locked: skip (exit 0), wait, wait=SECONDS, or fail (exit 75)
     #[arg(
         long,
@@ -238,12 +242,6 @@ pub struct SyncArgs {
         default_value = "skip"
     )]
     pub if_locked: String,
-    /// Not yet: seconds until a Lease that nobody renews counts as stale
-    #[arg(long, value_name = "SECONDS", env = "HA_SYNC_LOCK_TTL", help_heading = "Safety")]
-    pub lock_ttl: Option<u64>,
-    /// Not yet: the Lease's namespace
-    #[arg(long, value_name = "NAME", env = "HA_SYNC_NAMESPACE", help_heading = "Safety")]
-    pub namespace: Option<String>,
     /// Refuse to run (exit 3) unless src and dest are mount points
     #[arg(long, env = "HA_SYNC_REQUIRE_MOUNT", help_heading = "Safety", default_value_t = false, num_args = 0..=1, default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub require_mount: bool,
@@ -332,9 +330,9 @@ pub enum FsyncArg {
 /// `--lock`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LockArg {
-    /// A lock file outside clusters
+    /// A Lease inside a Kubernetes cluster, a lock file elsewhere
     Auto,
-    /// Not yet: a Kubernetes Lease
+    /// A Kubernetes Lease; outside a cluster by way of the kubeconfig
     Lease,
     /// A lock file in the log directory
     File,

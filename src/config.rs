@@ -4,6 +4,7 @@
 
 mod database;
 mod filters;
+mod locking;
 mod roots;
 mod values;
 
@@ -14,12 +15,13 @@ use std::time::Duration;
 use self::database::{check_database_apart, retain_days};
 pub use self::database::{database, parse_age};
 use self::filters::filter;
+pub use self::locking::lock_choice;
 use self::roots::{check_apart, check_log_dir, check_writable, root};
-use self::values::{
-    direction_label, if_locked, max_delete, min_age, pair_name, parse_size, root_name, threshold,
-};
-use crate::cli::{ChecksumArg, FormatArg, FsyncArg, LockArg, ProgressArg, SyncArgs};
+pub use self::values::pair_name;
+use self::values::{direction_label, if_locked, max_delete, min_age, parse_size, root_name, threshold};
+use crate::cli::{ChecksumArg, FormatArg, FsyncArg, ProgressArg, SyncArgs};
 use crate::ledger::Dsn;
+use crate::lock::LockChoice;
 use crate::model::Name;
 use crate::pipeline::{Checksum, Filter, MaxDelete, Rules};
 
@@ -64,8 +66,8 @@ pub struct Config {
     pub carry_xattrs: bool,
     /// When files are written through to disk.
     pub fsync: FsyncArg,
-    /// Whether the pair is locked.
-    pub lock: bool,
+    /// How the pair is locked.
+    pub lock: LockChoice,
     /// What to do when it is locked already.
     pub if_locked: IfLocked,
     /// Where opslogs go.
@@ -143,7 +145,6 @@ fn wrong<T>(message: impl fmt::Display) -> Checked<T> {
 impl Config {
     /// Checks the arguments. Looks at the two roots, changes nothing.
     pub fn from_args(args: &SyncArgs) -> Checked<Self> {
-        refuse_what_is_not_there_yet(args)?;
         let pair = pair_name(args.pair.as_deref().unwrap_or_default())?;
         let direction = direction_label(&args.direction)?;
         let source = root("--src", args.src.as_deref())?;
@@ -186,7 +187,7 @@ impl Config {
             carry_mode: args.mode,
             carry_xattrs: args.xattrs,
             fsync: args.fsync,
-            lock: locks(args.lock)?,
+            lock: lock_choice(&args.lock)?,
             if_locked: if_locked(&args.if_locked)?,
             log_dir,
             log_retention: (args.log_retain_days > 0)
@@ -196,32 +197,6 @@ impl Config {
             output: output(args)?,
         })
     }
-}
-
-/// A flag whose engine does not exist must not look as if it did something.
-fn refuse_what_is_not_there_yet(args: &SyncArgs) -> Checked<()> {
-    let given = [
-        (
-            "--lock=lease",
-            args.lock == LockArg::Lease,
-            "use --lock=file with a log directory that all runs share",
-        ),
-        ("--lock-ttl", args.lock_ttl.is_some(), "a lock file needs none"),
-        ("--namespace", args.namespace.is_some(), "a lock file needs none"),
-    ];
-    match given.iter().find(|(_, given, _)| *given) {
-        Some((flag, _, instead)) => wrong(format!(
-            "{flag} is not there yet in this release ({instead}); take it out (it may come from the environment: {})",
-            variable(flag)
-        )),
-        None => Ok(()),
-    }
-}
-
-/// `--db-dsn` as `HA_SYNC_DB_DSN`.
-fn variable(flag: &str) -> String {
-    let name = flag.trim_start_matches('-').split('=').next().unwrap_or_default();
-    format!("HA_SYNC_{}", name.replace('-', "_").to_uppercase())
 }
 
 /// `--log-dir`, or the default.
@@ -235,17 +210,6 @@ pub fn log_dir(given: Option<&Path>) -> LogDirChoice {
     LogDirChoice::Default { system: "/var/log/ha-sync".into(), user: user.map(|state| state.join("ha-sync")) }
 }
 
-fn locks(lock: LockArg) -> Checked<bool> {
-    match lock {
-        LockArg::Auto if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() => wrong(
-            "inside a cluster --lock=auto means a Lease, which is not there yet in this release: \
-             use --lock=file with a log directory that both directions share",
-        ),
-        LockArg::Auto | LockArg::File | LockArg::Lease => Ok(true),
-        LockArg::None => Ok(false),
-    }
-}
-
 fn output(args: &SyncArgs) -> Checked<Output> {
     let detail = match (args.quiet, args.verbose) {
         (true, true) => return wrong("--quiet and --verbose exclude each other: give one"),
@@ -254,15 +218,4 @@ fn output(args: &SyncArgs) -> Checked<Output> {
         (false, false) => Detail::Normal,
     };
     Ok(Output { format: args.format, progress: args.progress, log_format: args.log_format, detail })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_flag_and_its_variable_have_one_name() {
-        assert_eq!(variable("--db-dsn"), "HA_SYNC_DB_DSN");
-        assert_eq!(variable("--lock=lease"), "HA_SYNC_LOCK");
-    }
 }

@@ -1,6 +1,7 @@
 //! What the binary calls: the process around a run. Signals, streams, exit codes.
 
 mod ledger;
+mod unlock;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -17,6 +18,7 @@ use crate::run::{Exit, run};
 use crate::stop::Stop;
 
 pub use self::ledger::{flush, history, prune};
+pub use self::unlock::unlock;
 
 /// Runs a sync as the arguments say.
 pub fn sync(args: &SyncArgs) -> ExitCode {

@@ -1,8 +1,10 @@
 //! One run from beginning to end: flush what waits → lock → recover → header → announce → pipeline → seal → plan →
 //! flush → summary → release → exit code.
 //!
-//! The Lease will find its place in this order.
+//! The lock is released when every thread of the pipeline has ended, and only then: one that hangs may still change something
+//! when it wakes up. One that was lost is left alone, it is somebody else's.
 
+mod attend;
 pub(crate) mod ledger;
 pub(crate) mod prepare;
 mod share;
@@ -14,17 +16,18 @@ use std::time::{Instant, SystemTime};
 
 use uuid::Uuid;
 
+use self::attend::{Ended, Hanging, SEALING, attend, within};
 use self::ledger::{Books, Settled};
 use self::prepare::{Lock, check_roots, open_log_dir, take_lock, tidy};
 use self::share::Share;
 use crate::cli::{FormatArg, FsyncArg, ProgressArg};
 use crate::config::{Config, Detail, IfLocked};
-use crate::lock::{self, FileLock, Holder};
+use crate::lock::{self, Holder, LockError, PairLock};
 use crate::model::{Escaped, Summary, shown};
 use crate::opslog::{
     FORMAT, Footer, Header, LogDir, OpslogWriter, RunStatus, SealedOpslog, keep_entries, last_entries,
 };
-use crate::pipeline::{self, Checksum, Fsync, MaxDelete, MinAge, Options, Rules, Synced, Trees};
+use crate::pipeline::{Checksum, Fsync, MaxDelete, MinAge, Options, Rules, Synced, Trees};
 use crate::report::{Console, Ending, Progress, Reporter, Told, print_plan};
 use crate::stop::Stop;
 use crate::time::to_rfc3339;
@@ -49,6 +52,8 @@ pub enum Exit {
     Usage,
     /// A safety guard withheld all deletions or refused the run.
     Withheld,
+    /// The lock was lost: what was not done by then was not begun any more.
+    LockLost,
     /// The run could not go on.
     Fatal,
     /// The pair is locked and the user wants to know.
@@ -65,6 +70,7 @@ impl Exit {
             Self::Partial => 1,
             Self::Usage => 2,
             Self::Withheld => 3,
+            Self::LockLost => 4,
             Self::Fatal => 5,
             Self::Locked => 75,
             Self::Interrupted(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
@@ -83,14 +89,9 @@ pub enum StartError {
         /// Why not.
         error: io::Error,
     },
-    /// The lock file can't be used.
-    #[error("the lock file {} cannot be used: {error}. Check its permissions", shown(path))]
-    Lock {
-        /// Which.
-        path: PathBuf,
-        /// Why not.
-        error: io::Error,
-    },
+    /// The lock can't be had, and nobody has it.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// A root went away since it was checked.
     #[error("{} cannot be opened: {error}", shown(path))]
     Root {
@@ -120,8 +121,9 @@ impl StartError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::LogDir { .. } | Self::OpenFiles(_) => Exit::Usage,
+            Self::Lock(LockError::Lease(error)) if error.is_configuration() => Exit::Usage,
             Self::Refused(_) => Exit::Withheld,
-            Self::Lock { .. } | Self::Root { .. } | Self::Opslog { .. } => Exit::Fatal,
+            Self::Lock(_) | Self::Root { .. } | Self::Opslog { .. } => Exit::Fatal,
         }
     }
 }
@@ -131,20 +133,33 @@ pub fn run(config: &Config, console: &Console, stop: &Stop) -> Result<Exit, Star
     let dir = open_log_dir(&config.log_dir)?;
     let mut books = Books::open(config, &dir, stop);
     books.flush_pending(&dir);
-    let lock = match take_lock(config, &dir, stop)? {
+    let id = Uuid::now_v7();
+    let lock = match take_lock(config, &dir, &id.to_string(), stop)? {
         Lock::Ours(lock) => lock,
         Lock::Taken(holder) => return Ok(leave_to(holder.as_ref(), config, console, stop)),
     };
     let found = tidy(config, &dir);
     books.set_recovered(found.recovered);
-    let exit = Run::begin(config, &dir, lock.is_some(), found.retired)
-        .and_then(|run| run.carry_out(books, console, stop));
-    if let Some(Err(error)) = lock.map(FileLock::release) {
-        tracing::warn!(
-            "the lock file could not be released ({error}); it is free when this process has ended"
-        );
+    let carried = Run::begin(config, &dir, id, lock.is_some(), found.retired)
+        .and_then(|run| run.carry_out(books, lock.as_ref(), console, stop));
+    let hangs = matches!(carried, Ok(Carried { hangs: true, .. }));
+    match lock {
+        Some(lock) if hangs || stop.forbids_changes() => lock.leave(),
+        Some(lock) => {
+            if let Err(why) = lock.release() {
+                tracing::warn!("{}", Escaped(why.as_bytes()));
+            }
+        }
+        None => {}
     }
-    exit
+    carried.map(|carried| carried.exit)
+}
+
+/// What came of a run that was begun.
+struct Carried {
+    exit: Exit,
+    /// Some of its threads have not ended.
+    hangs: bool,
 }
 
 /// One run that holds its lock, or needs none.
@@ -164,10 +179,11 @@ impl<'a> Run<'a> {
     fn begin(
         config: &'a Config,
         dir: &'a LogDir,
+        id: Uuid,
         holds_lock: bool,
         retired: u64,
     ) -> Result<Self, StartError> {
-        let (id, started, clock) = (Uuid::now_v7(), SystemTime::now(), Instant::now());
+        let (started, clock) = (SystemTime::now(), Instant::now());
         let open =
             |path: &Path| Tree::open(path).map_err(|error| StartError::Root { path: path.to_owned(), error });
         let (source, dest) = (open(&config.source)?, open(&config.dest)?);
@@ -207,10 +223,16 @@ impl<'a> Run<'a> {
         Ok(Self { config, dir, id, started, clock, trees, options, retired })
     }
 
-    fn carry_out(mut self, mut books: Books, console: &Console, stop: &Stop) -> Result<Exit, StartError> {
+    fn carry_out(
+        mut self,
+        mut books: Books,
+        lock: Option<&PairLock>,
+        console: &Console,
+        stop: &Stop,
+    ) -> Result<Carried, StartError> {
         let error = |error| StartError::Opslog { path: self.dir.path().to_owned(), error };
         let header = self.header(books.database());
-        let mut opslog = OpslogWriter::create(self.dir, header.clone(), self.started).map_err(error)?;
+        let opslog = OpslogWriter::create(self.dir, header.clone(), self.started).map_err(error)?;
         books.begin(header);
         // From here on only the trees get new files, and those have modes of their own.
         self.options.umask = take_umask();
@@ -225,12 +247,15 @@ impl<'a> Run<'a> {
                 last_entries(self.dir, &self.config.pair, &self.config.direction),
             )
         });
-        let synced = pipeline::sync(&self.trees, &self.options, &reporter, stop, &mut opslog);
+        let attended = attend(self.trees.clone(), self.options.clone(), reporter, stop, opslog);
         if let Some(progress) = progress.flatten() {
             progress.finish();
         }
-        let told = reporter.finish();
-        let (exit, error) = judge(&synced, stop);
+        let (synced, told, opslog) = match attended.map_err(error)? {
+            Ended::Whole { synced, told, opslog } => (synced, told, opslog),
+            Ended::Hanging(hanging) => return Ok(self.end_without(hanging, books, lock, console, stop)),
+        };
+        let (exit, error) = judge(&synced, lock, stop);
         self.keep_entries(exit, &synced.counts);
         let message = error.clone().or_else(|| synced.withheld.as_ref().map(ToString::to_string));
         let sealed = opslog.finish_as(exit, &synced.counts, message.as_deref(), self.retired);
@@ -238,7 +263,33 @@ impl<'a> Run<'a> {
             self.print_plan(console, error.is_some(), &opslog.path);
             books.settle(opslog, exit == Exit::Done)
         });
-        Ok(self.tell(console, &told, &synced, (exit, error), settled))
+        Ok(Carried { exit: self.tell(console, &told, &synced, (exit, error), settled), hangs: false })
+    }
+
+    /// Ends the run where some of its threads can't be waited for.
+    fn end_without(
+        &self,
+        Hanging { in_hand, counts, told, opslog }: Hanging,
+        books: Books,
+        lock: Option<&PairLock>,
+        console: &Console,
+        stop: &Stop,
+    ) -> Carried {
+        let synced = Synced { counts, withheld: None, result: Ok(()) };
+        let (exit, ended) = match judge(&synced, lock, stop) {
+            (_, None) => (Exit::Fatal, "the run could not go on".to_owned()),
+            (exit, Some(ended)) => (exit, ended),
+        };
+        let fate = lock.map_or("there is no lock to release", PairLock::fate);
+        let at = if in_hand.is_empty() { String::new() } else { format!(" ({})", in_hand.join(", ")) };
+        let error = format!("{ended}; what hangs in a system call{at} was not waited for, {fate}");
+        let (counts, message, retired) = (synced.counts.clone(), error.clone(), self.retired);
+        let sealed = opslog.and_then(|opslog| {
+            within(SEALING, move || opslog.finish_as(exit, &counts, Some(&message), retired))
+        });
+        let hangs = || Err(io::Error::other("what it is written to hangs; the next run recovers it"));
+        let settled = sealed.unwrap_or_else(hangs).map(|opslog| books.settle(opslog, false));
+        Carried { exit: self.tell(console, &told, &synced, (exit, Some(error)), settled), hangs: true }
     }
 
     /// For the progress of the next run. A run that did not come to its end, or a dry one, is no measure.
@@ -376,13 +427,21 @@ impl<'a> Run<'a> {
 }
 
 /// How the run ended, and what ended it early.
-fn judge(Synced { counts, withheld, result }: &Synced, stop: &Stop) -> (Exit, Option<String>) {
+fn judge(
+    Synced { counts, withheld, result }: &Synced,
+    lock: Option<&PairLock>,
+    stop: &Stop,
+) -> (Exit, Option<String>) {
     match (stop.signal(), result) {
         (Some(signal), result) => {
             let also = result.as_ref().err().map_or_else(String::new, |error| format!("; {error}"));
             (Exit::Interrupted(signal), Some(format!("interrupted by signal {signal}{also}")))
         }
         (None, Err(error)) => (Exit::Fatal, Some(error.to_string())),
+        (None, Ok(())) if stop.forbids_changes() => {
+            let why = lock.map_or_else(String::new, PairLock::loss);
+            (Exit::LockLost, Some(format!("the lock was lost, and nothing more was begun at the destination: {why}")))
+        }
         (None, Ok(())) if withheld.is_some() => (Exit::Withheld, None),
         (None, Ok(())) if counts.is_partial() => (Exit::Partial, None),
         (None, Ok(())) => (Exit::Done, None),
@@ -422,7 +481,9 @@ impl Exit {
         match self {
             Self::Done => RunStatus::Success,
             Self::Partial | Self::Withheld => RunStatus::PartialFailure,
-            Self::Usage | Self::Fatal | Self::Locked | Self::Interrupted(_) => RunStatus::Failed,
+            Self::Usage | Self::LockLost | Self::Fatal | Self::Locked | Self::Interrupted(_) => {
+                RunStatus::Failed
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Some(Command::Flush(args)) => entry::flush(&args),
         Some(Command::History(args)) => entry::history(&args),
         Some(Command::Prune(args)) => entry::prune(&args),
+        Some(Command::Unlock(args)) => entry::unlock(&args),
         None => entry::sync(&cli.sync),
     }
 }

@@ -8,7 +8,11 @@ use crate::pipeline::MaxDelete;
 use crate::time::parse_duration;
 
 /// A DNS label, since it becomes part of a Kubernetes object's name.
-pub(super) fn pair_name(name: &str) -> Checked<String> {
+pub fn pair_name(name: &str) -> Checked<String> {
+    dns_label("--pair", name, "media")
+}
+
+pub(super) fn dns_label(flag: &str, name: &str, example: &str) -> Checked<String> {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let is_label = (1..=63).contains(&name.len())
         && name.bytes().all(inner)
@@ -18,8 +22,8 @@ pub(super) fn pair_name(name: &str) -> Checked<String> {
         return Ok(name.to_owned());
     }
     wrong(format!(
-        "--pair {:?} is no DNS label: use 1 to 63 lower-case letters, digits and dashes, \
-         beginning and ending with a letter or digit, such as media",
+        "{flag} {:?} is no DNS label: use 1 to 63 lower-case letters, digits and dashes, \
+         beginning and ending with a letter or digit, such as {example}",
         Escaped(name.as_bytes()).to_string()
     ))
 }

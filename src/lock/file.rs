@@ -18,7 +18,7 @@ pub struct FileLock {
 
 /// How asking for the lock went.
 #[derive(Debug)]
-pub enum Asked {
+pub enum AskedForFile {
     /// It is ours.
     Held(FileLock),
     /// Somebody else has it; who, if the file tells.
@@ -27,7 +27,7 @@ pub enum Asked {
 
 impl FileLock {
     /// Asks once.
-    pub fn try_acquire(path: &Path, holder: &Holder) -> io::Result<Asked> {
+    pub fn try_acquire(path: &Path, holder: &Holder) -> io::Result<AskedForFile> {
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -39,12 +39,10 @@ impl FileLock {
             Ok(()) => {
                 file.set_len(0)?;
                 file.write_all(&serde_json::to_vec(holder)?)?;
-                Ok(Asked::Held(Self { file }))
+                Ok(AskedForFile::Held(Self { file }))
             }
             Err(TryLockError::WouldBlock) => {
-                let mut text = String::new();
-                let read = (&mut file).take(4096).read_to_string(&mut text);
-                Ok(Asked::Taken(read.ok().and_then(|_| serde_json::from_str(&text).ok())))
+                Ok(AskedForFile::Taken(named_in(&mut file)))
             }
             Err(TryLockError::Error(error)) => Err(error),
         }
@@ -56,4 +54,23 @@ impl FileLock {
         self.file.set_len(0)?;
         self.file.unlock()
     }
+}
+
+/// Who holds a lock file now, and who that is, if the file tells. Nothing: nobody does.
+pub fn holder_of(path: &Path) -> io::Result<Option<Option<Holder>>> {
+    let mut file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => Ok(Some(named_in(&mut file))),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+fn named_in(file: &mut File) -> Option<Holder> {
+    let mut text = String::new();
+    file.take(4096).read_to_string(&mut text).ok()?;
+    serde_json::from_str(&text).ok()
 }

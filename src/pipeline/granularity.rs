@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::{Options, Trees};
 use crate::model::Timestamp;
+use crate::stop::Stop;
 use crate::tree::{Freshness, Temporary, TemporaryNames, Tree, set_mtime};
 
 /// What file systems are known to keep: FAT 2 s, ext3, HFS+ and NFSv2 1 s, exFAT 10 ms, NTFS and SMB 100 ns.
@@ -34,12 +35,12 @@ const LOOKED_AT: usize = 64;
 const PROBE: Timestamp = Timestamp { seconds: 1_000_000_001, nanoseconds: 999_999_999 };
 
 /// The coarser side's granularity. Where the threshold covers even the coarsest, nobody is asked.
-pub(super) fn of_both(trees: &Trees, options: &Options) -> io::Result<Duration> {
+pub(super) fn of_both(trees: &Trees, options: &Options, stop: &Stop) -> io::Result<Duration> {
     if options.rules.mtime_threshold >= KNOWN[0] {
         return Ok(FINEST);
     }
     let (source, mut dest) = (seen(&trees.source)?, seen(&trees.dest)?);
-    if dest > FINEST && !options.dry_run {
+    if dest > FINEST && !options.dry_run && !stop.forbids_changes() {
         // Where nothing may be made, what was seen is all there is to know.
         dest = probe(&trees.dest, options.run).unwrap_or(dest);
     }

@@ -254,7 +254,7 @@ fn both_phases(
     (counts, withheld): (&Counts, &mut Option<Withheld>),
 ) -> Result<(), Error> {
     let root = root_pair(trees)?;
-    let granularity = granularity::of_both(trees, options)
+    let granularity = granularity::of_both(trees, options, stop)
         .map_err(|error| Error::Root { path: trees.dest.path().to_owned(), error })?;
     let options = &Options { rules: Rules { granularity, ..options.rules }, ..options.clone() };
     let (outcomes, finished) = bounded(OUTCOMES_WAITING);

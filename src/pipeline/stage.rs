@@ -9,6 +9,7 @@ use super::candidates::Candidates;
 use super::evidence::Evidence;
 use super::pace::Pace;
 use super::pair::Pair;
+use super::execute::Halt;
 use super::{Error, Monitor, Options, execute};
 use crate::model::{Outcome, Summary, Verdict};
 use crate::stop::Stop;
@@ -90,6 +91,11 @@ impl<'a> Stage<'a> {
         // A second reason is a consequence of the first.
         let _first = self.fatal.set(error);
         self.stop.halt();
+    }
+
+    /// Asked right before each change at the destination, as close to the call as can be: whether it may still be begun.
+    pub(super) fn may_change(&self) -> Result<(), Halt> {
+        if self.stop.forbids_changes() { Err(Halt::Stopped) } else { Ok(()) }
     }
 
     /// Whether something was changed at the destination since this was asked before.

@@ -93,6 +93,11 @@ impl Reporter {
         self.told.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What is told by name until now, where the end can't be waited for.
+    pub fn told_so_far(&self) -> Told {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Waits for the printer as long as the run is to go on.
     fn print(&self, printer: &Printer, mut line: String) {
         while !self.stop.is_requested() {

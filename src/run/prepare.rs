@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::StartError;
 use crate::config::{Config, IfLocked, LogDirChoice};
-use crate::lock::{self, Asked, FileLock, Holder};
+use crate::lock::{Applicant, Asked, Holder, LockChoice, PairLock, acquire_file, acquire_lease};
 use crate::model::shown;
 use crate::opslog::{LogDir, Recovered, Tidied, recover, retire};
 use crate::pipeline::missing_file;
@@ -59,26 +59,37 @@ fn check_mounted(tree: &Tree) -> Result<(), StartError> {
 /// The answer to asking for the lock.
 pub(super) enum Lock {
     /// Nobody else runs; nothing where no lock was wanted.
-    Ours(Option<FileLock>),
+    Ours(Option<PairLock>),
     /// Somebody else does.
     Taken(Option<Holder>),
 }
 
 /// Asks for the pair's lock, as patiently as the user wants.
-pub(super) fn take_lock(config: &Config, dir: &LogDir, stop: &Stop) -> Result<Lock, StartError> {
-    if !config.lock {
-        return Ok(Lock::Ours(None));
-    }
-    let path = dir.lock_file(&config.pair);
+pub(super) fn take_lock(
+    config: &Config,
+    dir: &LogDir,
+    run_id: &str,
+    stop: &Stop,
+) -> Result<Lock, StartError> {
     let patience = match config.if_locked {
         IfLocked::Wait(patience) => patience,
         IfLocked::Skip | IfLocked::Fail => Duration::ZERO,
     };
-    match lock::acquire(&path, &Holder::this_process(&config.direction), patience, stop) {
-        Ok(Asked::Held(lock)) => Ok(Lock::Ours(Some(lock))),
-        Ok(Asked::Taken(holder)) => Ok(Lock::Taken(holder)),
-        Err(error) => Err(StartError::Lock { path, error }),
-    }
+    let Config { pair, direction, .. } = config;
+    let asked = match &config.lock {
+        LockChoice::None => return Ok(Lock::Ours(None)),
+        LockChoice::File => {
+            acquire_file(&dir.lock_file(pair), &Holder::this_process(direction), patience, stop)?
+        }
+        LockChoice::Lease(choice) => {
+            acquire_lease(choice, Applicant { pair, direction, run_id }, patience, stop)?
+        }
+    };
+    Ok(match asked {
+        Asked::Held(lock) => Lock::Ours(Some(lock)),
+        Asked::Taken(holder) => Lock::Taken(holder),
+        Asked::Interrupted => Lock::Taken(None),
+    })
 }
 
 /// What was found in the log directory and put in order.
@@ -93,7 +104,8 @@ pub(super) struct Found {
 /// Puts the log directory in order; what can't be done there is told and stops nobody.
 pub(super) fn tidy(config: &Config, dir: &LogDir) -> Found {
     // Without a lock a `.part` may be a living run's whose lock does not show (another NFS client).
-    let min_age = if config.lock { Duration::ZERO } else { Duration::from_secs(3600) };
+    let min_age =
+        if config.lock == LockChoice::None { Duration::from_secs(3600) } else { Duration::ZERO };
     let recovered = recover(dir, &config.pair, &config.direction, min_age);
     let recovered: Vec<PathBuf> =
         told(recovered, "recovered").into_iter().filter_map(tell_recovered).collect();

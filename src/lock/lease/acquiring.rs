@@ -17,7 +17,7 @@ use super::terms::Terms;
 
 /// What one look showed.
 #[derive(Clone, Debug)]
-pub struct Look {
+pub(super) struct Look {
     /// Nothing: there is no Lease.
     pub record: Option<Record>,
     pub stamp: Stamp,
@@ -25,7 +25,7 @@ pub struct Look {
 
 /// What to do about it.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Step {
+pub(super) enum Step {
     /// Nobody has it: make it.
     Create,
     /// Nobody has it any more, or it is ours already: write ourselves into it.
@@ -38,7 +38,7 @@ pub enum Step {
 
 /// One who wants the Lease.
 #[derive(Clone, Debug)]
-pub struct Contender {
+pub(super) struct Contender {
     identity: String,
     /// For a Lease that does not say how long it holds.
     terms: Terms,
@@ -67,12 +67,12 @@ enum Age {
 const DATED_LATE: Duration = Duration::from_secs(2);
 
 impl Contender {
-    pub fn new(identity: &str, terms: Terms) -> Self {
+    pub(super) fn new(identity: &str, terms: Terms) -> Self {
         Self { identity: identity.to_owned(), terms, watched: None }
     }
 
     /// Looks once.
-    pub fn look(&mut self, Look { record, stamp }: Look) -> Step {
+    pub(super) fn look(&mut self, Look { record, stamp }: Look) -> Step {
         let Some(record) = record else {
             self.watched = None;
             return Step::Create;
@@ -136,7 +136,7 @@ fn age(record: &Record, date: Option<SystemTime>, terms: Terms) -> Age {
 }
 
 /// Whether a Lease is being renewed, as far as one look tells.
-pub fn is_fresh(record: &Record, date: Option<SystemTime>, terms: Terms) -> bool {
+pub(super) fn is_fresh(record: &Record, date: Option<SystemTime>, terms: Terms) -> bool {
     !record.spec.holder.is_empty()
         && age(record, date, record.spec.duration.map_or(terms, Terms::new)) != Age::Stale
 }

@@ -7,7 +7,7 @@ const RESOLUTION: Duration = Duration::from_secs(1);
 
 /// When a call was made, in time since boot, and what the server's clock said meanwhile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stamp {
+pub(super) struct Stamp {
     pub sent: Duration,
     pub received: Duration,
     /// Nothing: the answer had no `Date`.
@@ -16,14 +16,14 @@ pub struct Stamp {
 
 /// What its answers have told.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ServerClock {
+pub(super) struct ServerClock {
     /// Some time since boot, and the latest that it may have been there.
     known: Option<(Duration, SystemTime)>,
 }
 
 impl ServerClock {
     /// Hears of an answer. One that shows an earlier time than was known changes nothing: see `at_most`.
-    pub fn hear(&mut self, stamp: Stamp) {
+    pub(super) fn hear(&mut self, stamp: Stamp) {
         let Some(date) = stamp.date else { return };
         let at_most = date + RESOLUTION;
         if self.at_most(stamp.sent).is_none_or(|known| known < at_most) {
@@ -36,7 +36,7 @@ impl ServerClock {
     /// Never too early: a holder that dates its renewal too late is waited for a little longer, one that dates it too
     /// early loses its Lease while it still takes it for valid. So a server whose clock was set back, or one of
     /// several whose clock is behind, is not believed.
-    pub fn at_most(&self, now: Duration) -> Option<SystemTime> {
+    pub(super) fn at_most(&self, now: Duration) -> Option<SystemTime> {
         let (then, at_most) = self.known?;
         let later = now.checked_sub(then).map(|passed| at_most + passed);
         later.or_else(|| at_most.checked_sub(then - now))
@@ -45,7 +45,7 @@ impl ServerClock {
 
 impl Stamp {
     /// Whether the server's clock went on as ours did between two answers.
-    pub fn agrees_with(self, later: Self) -> bool {
+    pub(super) fn agrees_with(self, later: Self) -> bool {
         let (Some(first), Some(second)) = (self.date, later.date) else { return false };
         let Ok(passed) = second.duration_since(first) else { return false };
         let at_least = later.sent.saturating_sub(self.received);

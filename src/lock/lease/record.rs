@@ -15,7 +15,7 @@ const RENEWALS: &str = "ha-sync/renewals";
 
 /// What says whose a Lease is, and until when.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Spec {
+pub(super) struct Spec {
     pub holder: String,
     pub duration: Option<Duration>,
     pub acquired: Option<SystemTime>,
@@ -24,7 +24,7 @@ pub struct Spec {
 
 /// One version of one Lease.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Record {
+pub(super) struct Record {
     object: Value,
     pub uid: String,
     pub version: String,
@@ -33,7 +33,7 @@ pub struct Record {
 
 /// What a holder writes into its Lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claim {
+pub(super) struct Claim {
     /// The Lease's name.
     pub name: String,
     pub namespace: String,
@@ -46,7 +46,7 @@ pub struct Claim {
 
 impl Record {
     /// Nothing: that is no stored object.
-    pub fn read(object: Value) -> Option<Self> {
+    pub(super) fn read(object: Value) -> Option<Self> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let uid = text(&object["metadata"]["uid"])?;
         let version = text(&object["metadata"]["resourceVersion"])?;
@@ -55,7 +55,7 @@ impl Record {
     }
 
     /// Who has it, for messages.
-    pub fn holder(&self) -> Holder {
+    pub(super) fn holder(&self) -> Holder {
         let since = self.spec.acquired.or(self.spec.renewed);
         Holder {
             holder: self.spec.holder.clone(),
@@ -66,7 +66,7 @@ impl Record {
 
     /// The same, renewed. Where the server's clock is not known, no time is written that others would take for its
     /// own; something has to change all the same, or nobody could see that it was renewed.
-    pub fn renewed(&self, now: Option<SystemTime>) -> Value {
+    pub(super) fn renewed(&self, now: Option<SystemTime>) -> Value {
         let mut object = self.object.clone();
         match now {
             Some(now) => object["spec"]["renewTime"] = to_rfc3339_micro(now).into(),
@@ -82,7 +82,7 @@ impl Record {
 
 impl Spec {
     /// What the object of a Lease says.
-    pub fn read(spec: &Value) -> Self {
+    pub(super) fn read(spec: &Value) -> Self {
         let time = |name: &str| spec[name].as_str().and_then(from_rfc3339);
         Self {
             holder: spec["holderIdentity"].as_str().unwrap_or_default().to_owned(),
@@ -95,7 +95,7 @@ impl Spec {
 
 impl Claim {
     /// A Lease that is ours from the beginning.
-    pub fn create(&self, now: Option<SystemTime>) -> Value {
+    pub(super) fn create(&self, now: Option<SystemTime>) -> Value {
         self.put_into(
             json!({
                 "apiVersion": "coordination.k8s.io/v1",
@@ -108,7 +108,7 @@ impl Claim {
     }
 
     /// Somebody else's Lease, ours from now on.
-    pub fn take(&self, from: &Record, now: Option<SystemTime>) -> Value {
+    pub(super) fn take(&self, from: &Record, now: Option<SystemTime>) -> Value {
         let mut object = from.object.clone();
         let transitions = object["spec"]["leaseTransitions"].as_i64().unwrap_or(0);
         object["spec"]["leaseTransitions"] = transitions.saturating_add(1).min(i32::MAX.into()).into();

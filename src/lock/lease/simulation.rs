@@ -24,6 +24,9 @@ type Time = u64;
 const DAY: Time = 24 * 3600 * 1000;
 const LASTS: Time = 20 * 60 * 1000;
 
+/// The server's clock is right for at least so long between two moments in which it is wrong.
+const CALM: Time = 20_000;
+
 /// The pseudo-random numbers of one history (SplitMix64).
 struct Dice(u64);
 
@@ -215,7 +218,7 @@ impl World {
 
     fn arrive(&mut self, actor: usize, number: u64, call: Call) {
         let answered = self.server.handle(call);
-        if self.server.wild.0 < self.time && self.dice.one_in(12) {
+        if self.server.wild.0 + CALM < self.time && self.dice.one_in(12) {
             let off = [DAY as i64, -(DAY as i64)][self.dice.below(2) as usize];
             self.server.wild = (self.time + self.dice.below(700), off);
         }

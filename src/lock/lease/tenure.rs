@@ -17,7 +17,7 @@ use super::terms::Terms;
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
+pub(super) enum Next {
     /// Nothing before that time.
     Wait(Duration),
     /// Renew.
@@ -30,7 +30,7 @@ pub enum Next {
 
 /// Why it is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Loss {
+pub(super) enum Loss {
     /// Its time ran out before it could be renewed; why it could not, if that is known.
     RanOut(Option<String>),
     /// Somebody deleted it.
@@ -43,7 +43,7 @@ pub enum Loss {
 
 /// A Lease that is ours.
 #[derive(Clone, Debug)]
-pub struct Tenure {
+pub(super) struct Tenure {
     terms: Terms,
     record: Record,
     /// What the server may have, if the Lease is still ours.
@@ -56,24 +56,24 @@ pub struct Tenure {
 
 impl Tenure {
     /// It has just been taken, by a call that was sent then.
-    pub fn new(terms: Terms, record: Record, sent: Duration) -> Self {
+    pub(super) fn new(terms: Terms, record: Record, sent: Duration) -> Self {
         let written = vec![record.spec.clone()];
         let (valid_until, act_at) = (sent + terms.validity(), sent + terms.renewal());
         Self { terms, record, written, valid_until, act_at, must_look: false, failure: None }
     }
 
     /// Until then it is ours, in time since boot.
-    pub fn valid_until(&self) -> Duration {
+    pub(super) fn valid_until(&self) -> Duration {
         self.valid_until
     }
 
     /// The version that is to be replaced or deleted.
-    pub fn record(&self) -> &Record {
+    pub(super) fn record(&self) -> &Record {
         &self.record
     }
 
     /// What to do now.
-    pub fn next(&self, now: Duration) -> Next {
+    pub(super) fn next(&self, now: Duration) -> Next {
         if now >= self.valid_until {
             return Next::Lost(Loss::RanOut(self.failure.clone()));
         }
@@ -85,14 +85,14 @@ impl Tenure {
     }
 
     /// The object to send for a renewal, when the server's clock says so.
-    pub fn renewal(&mut self, server: Option<SystemTime>) -> Value {
+    pub(super) fn renewal(&mut self, server: Option<SystemTime>) -> Value {
         let object = self.record.renewed(server);
         self.written.push(Spec::read(&object["spec"]));
         object
     }
 
     /// A renewal that was sent then succeeded.
-    pub fn renewed(&mut self, sent: Duration, record: Record) {
+    pub(super) fn renewed(&mut self, sent: Duration, record: Record) {
         self.written = vec![record.spec.clone()];
         self.record = record;
         self.valid_until = self.valid_until.max(sent + self.terms.validity());
@@ -101,19 +101,19 @@ impl Tenure {
     }
 
     /// The server has another version than ours, or none.
-    pub fn refused(&mut self, now: Duration) {
+    pub(super) fn refused(&mut self, now: Duration) {
         self.must_look = true;
         self.act_at = now;
     }
 
     /// A call failed: whether it did anything is not known.
-    pub fn failed(&mut self, now: Duration, why: String) {
+    pub(super) fn failed(&mut self, now: Duration, why: String) {
         self.failure = Some(why);
         self.act_at = now + self.terms.retry();
     }
 
     /// What a look showed.
-    pub fn seen(&mut self, now: Duration, found: Option<Record>) -> Result<(), Loss> {
+    pub(super) fn seen(&mut self, now: Duration, found: Option<Record>) -> Result<(), Loss> {
         let Some(found) = found else { return Err(Loss::Deleted) };
         if found.uid != self.record.uid || !self.written.contains(&found.spec) {
             let is_ours = found.spec.holder == self.record.spec.holder && found.uid == self.record.uid;

@@ -75,6 +75,7 @@ impl Work<'_, '_> {
         if dest.uid == self.stage.options.process_owner.0 {
             return Ok(true);
         }
+        self.stage.may_change()?;
         match set_mtime(file, dest.mtime) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(false),
             result => result.at_dest("setting the mtime").map(|()| true),
@@ -86,6 +87,7 @@ impl Work<'_, '_> {
         let has = Wear::of(dest).with(self.stage.attributes_at_dest(file)?);
         let wanted = Wear::wanted(self.stage.options, source, Some(dest));
         self.stage.dress(file, has, &wanted.with(compared.source_attributes.clone()))?;
+        self.stage.may_change()?;
         // Last: until the mtime is the source's, the next run comes back to this file.
         set_mtime(file, source.mtime).at_dest("setting the mtime")?;
         if self.stage.options.fsync == Fsync::EachFile {

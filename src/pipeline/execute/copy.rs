@@ -15,6 +15,7 @@ use super::step::{Doing, Halt, Step};
 use super::{Done, Work};
 use crate::model::{Change, Effect, Entry, Failure, Md5, Side, Subject, Summary};
 use crate::pipeline::Fsync;
+use crate::pipeline::stage::Stage;
 use crate::tree::{Attributes, Dir, File, Freshness, Layout, Publish, Temporary, set_mtime};
 
 /// A source that is open and still what was decided on.
@@ -36,6 +37,7 @@ impl Work<'_, '_> {
         self.pair.touch();
         let before = SystemTime::now();
         let first_mode = wanted.mode_at_first(self.stage.options, inherits);
+        self.stage.may_change()?;
         let Begun { temporary, file, bookmark } = self.begin(&dest_dir, &source, first_mode)?;
         let moved = match self.fill(&source, file, bookmark.as_ref(), (&wanted, inherits), before) {
             Ok(moved) => moved,
@@ -43,7 +45,7 @@ impl Work<'_, '_> {
                 temporary.leave();
                 return Err(Halt::Stopped);
             }
-            Err(halt) => return give_up(temporary, halt),
+            Err(halt) => return self.stage.give_up(temporary, halt),
         };
         self.publish(&dest_dir, temporary)?;
         self.stage.count(&Summary { continued: u64::from(moved.kept > 0), ..Summary::default() });
@@ -90,12 +92,14 @@ impl Work<'_, '_> {
         if !after.is_same_version_as(seen) {
             return Err(Halt::SourceChanged);
         }
+        self.stage.may_change()?;
         if bookmark.is_some() {
             file.remove_bookmark().at_dest("removing the bookmark")?;
         }
         let may_have_some = inherits || durable > 0;
         let has = if may_have_some { self.stage.attributes_at_dest(&file)? } else { Attributes::default() };
         self.stage.dress(&file, Wear::of(&born).with(has), wanted)?;
+        self.stage.may_change()?;
         set_mtime(&file, seen.mtime).at_dest("setting the mtime")?;
         if self.stage.options.fsync == Fsync::EachFile {
             file.sync().at_dest("writing to disk")?;
@@ -106,8 +110,9 @@ impl Work<'_, '_> {
 
     /// Gives the finished temporary its name, if the destination is still what was decided on.
     pub(super) fn publish(&self, dest_dir: &Dir, temporary: Temporary<'_>) -> Step<()> {
-        if let Err(halt) = self.expect_dest_unchanged(dest_dir) {
-            return give_up(temporary, halt);
+        let expected = self.expect_dest_unchanged(dest_dir);
+        if let Err(halt) = expected.and_then(|()| self.stage.may_change()) {
+            return self.stage.give_up(temporary, halt);
         }
         let how = if self.carry.dest.is_some() { Publish::Replace } else { Publish::Create };
         temporary.publish(&self.carry.name, how).or_else(|error| match error.kind() {
@@ -147,8 +152,15 @@ impl Work<'_, '_> {
     }
 }
 
-/// Removes a temporary that will not be needed. What can't be removed now is swept by the next run.
-pub(super) fn give_up<T>(temporary: Temporary<'_>, halt: Halt) -> Step<T> {
-    let _swept_later = temporary.discard();
-    Err(halt)
+impl Stage<'_> {
+    /// Removes a temporary that will not be needed. What can't be removed now, or may not be any more, is swept by
+    /// the next run.
+    pub(super) fn give_up<T>(&self, temporary: Temporary<'_>, halt: Halt) -> Step<T> {
+        if self.stop.forbids_changes() {
+            temporary.leave();
+        } else {
+            let _swept_later = temporary.discard();
+        }
+        Err(halt)
+    }
 }

@@ -119,6 +119,7 @@ impl<'a> Mover<'a> {
         thread::scope(|threads| {
             let mut digester = Digester::beside(hash, spare, threads);
             if hash && !self.digest_beginning(source, dest, beginning.durable, &mut digester)? {
+                self.may_change()?;
                 beginning.forget(dest)?;
                 digester = Digester::beside(hash, Vec::new(), threads);
             }
@@ -169,6 +170,7 @@ impl<'a> Mover<'a> {
     /// Has both files share their blocks; nothing: that cannot be done here. The digest is that of what arrived.
     fn share(&mut self, source: &File, dest: &File, len: u64, layout: Layout) -> Step<Option<Moved>> {
         // A sparse one goes the other way, to count its data.
+        self.may_change()?;
         if layout == Layout::Sparse || !source.share_with(dest).at_dest("sharing the data")? {
             return Ok(None);
         }
@@ -200,6 +202,7 @@ impl<'a> Mover<'a> {
             bytes += data.end - data.start;
             position = data.end;
             if data.start == data.end {
+                self.may_change()?;
                 work.dest.set_len(len).at_dest("setting the size")?;
             }
         }
@@ -218,6 +221,7 @@ impl<'a> Mover<'a> {
             let mut buffer = work.digester.buffer();
             let rest = Extent { start: position, end: data.end };
             let read = self.read(work.source, Side::Source, rest, &mut buffer)?;
+            self.may_change()?;
             work.dest.write_all_at(&buffer[..read], position).at_dest("writing the data")?;
             work.digester.digest(buffer, read);
             position += read as u64;
@@ -231,6 +235,7 @@ impl<'a> Mover<'a> {
         let Some(durable) = work.behind.copied(position)? else { return Ok(()) };
         if let Some(note) = work.beginning.note
             && durable - work.beginning.durable >= self.note_every
+            && !self.stop.forbids_changes()
             && note(durable)
         {
             work.beginning.durable = durable;
@@ -295,6 +300,10 @@ impl<'a> Mover<'a> {
     fn take_step(&self, len: u64, most: u64) -> Step<u64> {
         let step = self.pace.step(len.min(most));
         if self.pace.pay(step, self.stop) { Ok(step) } else { Err(Halt::Stopped) }
+    }
+
+    fn may_change(&self) -> Step<()> {
+        if self.stop.forbids_changes() { Err(Halt::Stopped) } else { Ok(()) }
     }
 
     fn go_on(&self) -> Step<()> {

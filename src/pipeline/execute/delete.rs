@@ -49,6 +49,8 @@ struct Trails {
 enum Refusal {
     /// It is not what it was taken for.
     Spared(&'static str),
+    /// Nothing may be changed any more.
+    Stopped,
     /// A system call failed.
     Failed(Failure),
 }
@@ -168,9 +170,14 @@ impl<'d, 'a> Deletion<'d, 'a> {
         let deleted = match self.stage.evidence.protects(&candidate.entry, threshold) {
             Some(reason) => Err(Refusal::Spared(reason)),
             None => {
-                directories.and_then(|directories| directories.map_or(Ok(()), |open| open.delete(candidate)))
+                directories.and_then(|directories| {
+                    directories.map_or(Ok(()), |open| open.delete(candidate, self.stage))
+                })
             }
         };
+        if matches!(deleted, Err(Refusal::Stopped)) {
+            return self.stage.monitor.ended(worker);
+        }
         self.tell(path, candidate, started, deleted);
         self.tried.fetch_add(1, Ordering::Relaxed);
         self.stage.monitor.ended(worker);
@@ -183,6 +190,7 @@ impl<'d, 'a> Deletion<'d, 'a> {
             Ok(()) if self.stage.options.dry_run => Verdict::Planned { compares: false },
             Ok(()) => Verdict::Done,
             Err(Refusal::Failed(failure)) => Verdict::Failed(failure),
+            Err(Refusal::Stopped) => return,
             Err(Refusal::Spared(reason)) => {
                 self.stage.monitor.spared(&path, reason);
                 return self.stage.count(&Summary { spared: 1, ..Summary::default() });
@@ -197,6 +205,7 @@ impl<'d, 'a> Deletion<'d, 'a> {
         let opened = dest.open(&directory, usize::MAX);
         let restored = unless_elsewhere(opened, Side::Dest, "opening the directory").and_then(|dir| {
             let has = dir.look_at_self(Freshness::Cached).at_dest("looking at the directory")?;
+            self.stage.may_change()?;
             let set = if has.mtime == mtime { Ok(()) } else { set_mtime(dir, mtime) };
             Ok(self.stage.tolerate_directory_time(set).at_dest("setting the directory's mtime")?)
         });
@@ -228,7 +237,7 @@ fn open<'t>(trails: &'t mut Trails, batch: &'t Batch) -> Tried<Directories<'t>> 
 }
 
 impl Directories<'_> {
-    fn delete(&self, Candidate { name, entry }: &Candidate) -> Tried<()> {
+    fn delete(&self, Candidate { name, entry }: &Candidate, stage: &Stage<'_>) -> Tried<()> {
         // Only a name that the source denies is absent: any error says nothing.
         let absent = self.missing.unwrap_or(name);
         if self.source.look(absent, Freshness::Server).at_source("looking at the source again")?.is_some() {
@@ -239,6 +248,7 @@ impl Directories<'_> {
             Some(_) => return Err(Refusal::Spared("it has changed since it was scanned")),
             None => return Err(Refusal::Spared("it is gone already")),
         }
+        stage.may_change()?;
         let deleted = match entry.kind {
             EntryKind::Directory => self.dest.remove_dir(name),
             _ => self.dest.unlink(name),
@@ -276,7 +286,8 @@ impl From<Halt> for Refusal {
     fn from(halt: Halt) -> Self {
         match halt {
             Halt::Failed(failure) => Self::Failed(failure),
-            Halt::Overtaken | Halt::SourceChanged | Halt::Stopped => {
+            Halt::Stopped => Self::Stopped,
+            Halt::Overtaken | Halt::SourceChanged => {
                 Self::Spared("it has changed since it was scanned")
             }
         }

@@ -86,6 +86,7 @@ impl Stage<'_> {
             Some(above) => self.hands_down_acl(above, &parent)?,
             None => false,
         };
+        self.may_change()?;
         match parent.create_dir(name, wanted.mode_at_first(self.options, inherits) | OURS) {
             // Made by somebody else since the scan. What it holds is looked at when it is met.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -101,6 +102,9 @@ impl Stage<'_> {
                 pair.dest.keep(dir);
                 Ok(made)
             }
+            Err(Halt::Stopped) => Err(Halt::Failed(Failure::error(
+                "it was made, and the run had to end before it had its owner and mode".to_owned(),
+            ))),
             Err(halt) => Err(unmake(&parent, name, halt)),
         }
     }
@@ -130,7 +134,7 @@ impl Stage<'_> {
 
     /// Everything in the directory is done: gives it its final mode and its mtime, where it was changed.
     pub(in crate::pipeline) fn finish_directory(&self, pair: &Arc<Pair>) {
-        if !pair.is_touched() {
+        if !pair.is_touched() || self.stop.forbids_changes() {
             return;
         }
         let started = SystemTime::now();
@@ -144,7 +148,9 @@ impl Stage<'_> {
         let open = || pair.dest.open().at_dest("opening the directory to finish it");
         match (&pair.stands, pair.made.get()) {
             (Stands::OnBoth { .. } | Stands::AtDest(_), _) => {
-                let set = set_mtime(&*open()?, pair.mtime());
+                let dir = open()?;
+                self.may_change()?;
+                let set = set_mtime(&*dir, pair.mtime());
                 self.tolerate_directory_time(set).at_dest("setting the directory's mtime")
             }
             (Stands::AtSource(source), Some(Ok(Made::ByUs { inode, mode }))) => {
@@ -161,6 +167,7 @@ impl Stage<'_> {
         }
         // Its attributes it has since it was made; an ACL keeps its say, with the mode's group bits as the mask.
         self.dress(dir, Wear::of(&has), &Wear { mode, ..Wear::of(source) })?;
+        self.may_change()?;
         set_mtime(dir, source.mtime).at_dest("setting the directory's mtime")
     }
 }

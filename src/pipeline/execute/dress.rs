@@ -84,13 +84,17 @@ impl Stage<'_> {
     /// Gives what the handle refers to its owner, mode and attributes; `has` is what it wears now. Returns
     /// the mode that was wanted in the end, which is less where an ACL could not be had.
     pub(super) fn dress(&self, fd: impl AsFd, mut has: Wear, wanted: &Wear) -> Step<u32> {
+        self.may_change()?;
         self.set_user_attributes(&fd, &mut has, wanted)?;
+        self.may_change()?;
         let owned = self.own(&has, wanted, |uid, gid| set_owner(&fd, uid, gid))?;
+        self.may_change()?;
         let wanted_mode = self.set_acls(&fd, &mut has, wanted)?;
         // Set-id bits lend the owner's rights: on a file that is not the owner's they would lend another's.
         let mode = if owned.as_wanted { wanted_mode } else { wanted_mode & 0o1777 };
         let is_set_anew = has.attributes.restrict_access() || wanted.attributes.restrict_access();
         if mode != has.mode || is_set_anew || (owned.changed && mode & 0o6000 != 0) {
+            self.may_change()?;
             set_mode(&fd, mode).at_dest("setting the mode")?;
         }
         Ok(wanted_mode)

@@ -29,7 +29,8 @@ use std::time::SystemTime;
 use self::data::Mover;
 pub(super) use self::delete::delete;
 pub(super) use self::dress::Notices;
-use self::step::{Doing, Halt, Step};
+pub(super) use self::step::Halt;
+use self::step::{Doing, Step};
 use super::Error;
 use super::classify::{Rules, classify};
 use super::dispatch::Waiting;
@@ -122,6 +123,7 @@ impl<'a> Stage<'a> {
             Task::Sweep(name) => {
                 operation.pair.touch();
                 let dir = operation.pair.dest.open().at_dest("opening the directory")?;
+                self.may_change()?;
                 match dir.unlink(name) {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Done::NothingLeft),
                     removed => removed

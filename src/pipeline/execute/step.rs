@@ -9,7 +9,7 @@ pub(super) type Step<T> = Result<T, Halt>;
 
 /// Why an operation does not go on.
 #[derive(Debug)]
-pub(super) enum Halt {
+pub(in crate::pipeline) enum Halt {
     /// A system call failed: the path has failed.
     Failed(Failure),
     /// What was decided on is no longer what stands there: look and classify again.

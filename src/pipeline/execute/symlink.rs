@@ -1,6 +1,5 @@
 //! Carrying a symlink: made under a temporary name with its owner and mtime, then published.
 
-use super::copy::give_up;
 use super::step::{Doing, Halt, Step};
 use super::{Done, Work};
 use crate::model::{Change, Effect, Entry, Subject};
@@ -17,10 +16,11 @@ impl Work<'_, '_> {
         }
         let dest_dir = self.open_dest_dir()?;
         self.pair.touch();
+        self.stage.may_change()?;
         let (temporary, link) = Temporary::create_symlink(&dest_dir, &self.stage.temporaries, target)
             .at_dest("creating a temporary symlink")?;
         if let Err(halt) = self.dress_symlink(&link) {
-            return give_up(temporary, halt);
+            return self.stage.give_up(temporary, halt);
         }
         self.publish(&dest_dir, temporary)?;
         Ok(Done::Changed(Effect {
@@ -31,7 +31,9 @@ impl Work<'_, '_> {
 
     fn dress_symlink(&self, link: &Link) -> Step<()> {
         let source = &self.carry.source;
+        self.stage.may_change()?;
         self.stage.own_symlink(link.owner(), source, |uid, gid| link.set_owner(uid, gid))?;
+        self.stage.may_change()?;
         link.set_mtime(source.mtime).at_dest("setting the symlink's mtime")
     }
 }

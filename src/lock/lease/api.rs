@@ -1,0 +1,249 @@
+//! The API server: four verbs on one Lease, each call with a bound. The home of `kube`, `k8s-openapi` and `tokio`.
+//!
+//! Calls block: whoever makes them has a thread for it. The library's own retries are off, they would go on
+//! for minutes behind the back of whoever counts on a bound. A client that has failed, or that nobody has used for a while,
+//! is thrown away: its connection may be dead without knowing, and its token an old one (the library reads the
+//! file once a minute, a server refuses an old token at once).
+
+use std::io;
+use std::time::{Duration, SystemTime};
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::client::{Body, ClientBuilder};
+use kube::config::KubeConfigOptions;
+use kube::core::Request;
+use kube::core::params::{DeleteParams, GetParams, PostParams, Preconditions};
+use kube::{Client, Config, Resource as _};
+use serde_json::Value;
+use tokio::runtime::Runtime;
+use tokio::time::timeout;
+use tracing::subscriber::{NoSubscriber, with_default};
+
+use super::clock::Stamp;
+use super::record::Record;
+use crate::time::{from_http_date, since_boot};
+
+/// A connection that was idle for longer is not used again.
+const FRESH: Duration = Duration::from_secs(30);
+
+/// Where the API server is found, and who we are for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// From the pod's environment and its service account.
+    InCluster,
+    /// From `KUBECONFIG` or `~/.kube/config`.
+    Kubeconfig,
+}
+
+/// The way to one Lease.
+pub(super) struct Api {
+    runtime: Runtime,
+    way: Way,
+    request: Request,
+    name: String,
+    client: Option<Client>,
+    used: Duration,
+    limit: Duration,
+}
+
+/// An answer, and when it was asked for and given.
+#[derive(Clone, Debug)]
+pub(super) struct Answer<T> {
+    pub value: T,
+    pub stamp: Stamp,
+}
+
+/// Why there is no answer of the kind that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum CallError {
+    /// There is no way to any API server: no configuration, or a wrong one.
+    #[error("{0}")]
+    Configuration(String),
+    /// None that could be used: whether the call did something is not known.
+    #[error("{0}")]
+    NoAnswer(String),
+    /// 401
+    #[error("the API server does not know us: {0}")]
+    Unauthorized(String),
+    /// 403
+    #[error("{0}")]
+    Forbidden(String),
+    /// 404: the Lease, or the namespace.
+    #[error("{0}")]
+    NotFound(String),
+    /// 409: there is another version than the one that was sent, or one where none should be.
+    #[error("{0}")]
+    Conflict(String),
+    /// Anything else that asking again does not change.
+    #[error("the API server refuses ({0}): {1}")]
+    Refused(u16, String),
+}
+
+type Called<T> = Result<Answer<T>, CallError>;
+
+impl Api {
+    /// No call has been made yet.
+    pub(super) fn new(way: Way, namespace: &str, name: &str, limit: Duration) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let request = Request::new(Lease::url_path(&(), Some(namespace)));
+        Ok(Self { runtime, way, request, name: name.to_owned(), client: None, used: Duration::ZERO, limit })
+    }
+
+    /// Reads it; nothing: there is none.
+    pub(super) fn get(&mut self) -> Called<Option<Record>> {
+        let request = self.request.get(&self.name, &GetParams::default());
+        match self.call(request) {
+            // Where it is not the Lease that is missing, making one will say what is.
+            Ok((Answer { stamp, .. }, 404)) => Ok(Answer { value: None, stamp }),
+            Ok((answer, status)) => {
+                stored(answer, status).map(|Answer { value, stamp }| Answer { value: Some(value), stamp })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes it, if there is none.
+    pub(super) fn create(&mut self, object: &Value) -> Called<Record> {
+        let request = self.request.create(&PostParams::default(), object.to_string().into_bytes());
+        self.call(request).and_then(|(answer, status)| stored(answer, status))
+    }
+
+    /// Puts the object in place of the version that it was read from.
+    pub(super) fn replace(&mut self, object: &Value) -> Called<Record> {
+        let request =
+            self.request.replace(&self.name, &PostParams::default(), object.to_string().into_bytes());
+        self.call(request).and_then(|(answer, status)| stored(answer, status))
+    }
+
+    /// Deletes that version and no other.
+    pub(super) fn delete(&mut self, version: &Record) -> Called<()> {
+        let preconditions =
+            Preconditions { uid: Some(version.uid.clone()), resource_version: Some(version.version.clone()) };
+        let request = self.request.delete(&self.name, &DeleteParams::default().preconditions(preconditions));
+        let (Answer { value, stamp }, status) = self.call(request)?;
+        refusal(&value, status).map_or(Ok(Answer { value: (), stamp }), Err)
+    }
+
+    /// The thread's last words: what the runtime still waits for is not waited for.
+    pub(super) fn finish(self) {
+        self.runtime.shutdown_background();
+    }
+
+    fn call<E: std::error::Error>(
+        &mut self,
+        request: Result<http::Request<Vec<u8>>, E>,
+    ) -> Result<(Answer<Value>, u16), CallError> {
+        let request = request.map_err(|error| CallError::Configuration(chain(&error)))?;
+        let sent = since_boot();
+        if sent.saturating_sub(self.used) > FRESH {
+            self.client = None;
+        }
+        let (runtime, client, way, limit) = (&self.runtime, &mut self.client, self.way, self.limit);
+        // What the library logs on its way is told in our own words, if it matters.
+        let answered = with_default(NoSubscriber::new(), || {
+            runtime.block_on(async {
+                timeout(limit, send(client, way, limit, request)).await.unwrap_or_else(|_| {
+                    Err(CallError::NoAnswer(format!("no answer within {:.1} s", limit.as_secs_f64())))
+                })
+            })
+        });
+        let received = since_boot();
+        self.used = received;
+        if !matches!(answered, Ok((_, status, _)) if status != 401 && status < 500) {
+            self.client = None;
+        }
+        let (date, status, value) = answered?;
+        Ok((Answer { value, stamp: Stamp { sent, received, date } }, status))
+    }
+}
+
+/// Date, status and body of an answer.
+type Received = (Option<SystemTime>, u16, Value);
+
+async fn send(
+    kept: &mut Option<Client>,
+    way: Way,
+    limit: Duration,
+    request: http::Request<Vec<u8>>,
+) -> Result<Received, CallError> {
+    let client = match kept {
+        Some(client) => client,
+        None => kept.insert(connect(way, limit).await?),
+    };
+    let answer = client.send(request.map(Body::from)).await.map_err(no_answer)?;
+    let date = answer.headers().get("date").and_then(|date| date.to_str().ok()).and_then(from_http_date);
+    let status = answer.status().as_u16();
+    let body = answer.into_body().collect_bytes().await.map_err(no_answer)?;
+    // What is no JSON, such as a proxy's page, is shown where it matters.
+    let value = serde_json::from_slice(&body)
+        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned()));
+    Ok((date, status, value))
+}
+
+/// A client without connections: they are made when they are needed.
+async fn connect(way: Way, limit: Duration) -> Result<Client, CallError> {
+    let config = match way {
+        Way::InCluster => Config::incluster().map_err(|error| unusable("this pod's service account", &error)),
+        Way::Kubeconfig => Config::from_kubeconfig(&KubeConfigOptions::default())
+            .await
+            .map_err(|error| unusable("the kubeconfig (KUBECONFIG, else ~/.kube/config)", &error)),
+    };
+    let mut config = config?;
+    config.default_retry = false;
+    config.connect_timeout = Some(limit);
+    config.read_timeout = Some(limit);
+    config.write_timeout = Some(limit);
+    config.reset_reader_on_write = true;
+    let builder = ClientBuilder::try_from(config).map_err(|error| unusable("what it says", &error))?;
+    Ok(builder.build())
+}
+
+fn unusable(what: &str, error: &dyn std::error::Error) -> CallError {
+    CallError::Configuration(format!("{what} cannot be used: {}", chain(error)))
+}
+
+fn no_answer(error: kube::Error) -> CallError {
+    match error {
+        kube::Error::Auth(error) => unusable("our way to prove who we are", &error),
+        error => CallError::NoAnswer(chain(&error)),
+    }
+}
+
+/// What an error says, and what it says of its causes, each once.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+fn stored(Answer { value, stamp }: Answer<Value>, status: u16) -> Called<Record> {
+    if let Some(refusal) = refusal(&value, status) {
+        return Err(refusal);
+    }
+    match Record::read(value) {
+        Some(value) => Ok(Answer { value, stamp }),
+        None => Err(CallError::NoAnswer("the API server's answer is no Lease".into())),
+    }
+}
+
+/// Nothing: the status says that it was done.
+fn refusal(value: &Value, status: u16) -> Option<CallError> {
+    let said = value["message"].as_str().or(value.as_str()).unwrap_or("it does not say why").to_owned();
+    Some(match status {
+        200..300 => return None,
+        401 => CallError::Unauthorized(said),
+        403 => CallError::Forbidden(said),
+        404 => CallError::NotFound(said),
+        409 => CallError::Conflict(said),
+        // It is overloaded, starting or stopping.
+        429 | 500.. => CallError::NoAnswer(format!("the API server answers {status}: {said}")),
+        _ => CallError::Refused(status, said),
+    })
+}
