@@ -19,6 +19,7 @@ mod hostile;
 mod interrupted;
 mod killed;
 mod large;
+mod lease;
 mod ledger;
 mod locking;
 mod model;

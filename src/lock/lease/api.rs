@@ -9,7 +9,7 @@ use std::io;
 use std::time::{Duration, SystemTime};
 
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::client::{Body, ClientBuilder};
+use kube::client::{AuthError, Body, ClientBuilder};
 use kube::config::KubeConfigOptions;
 use kube::core::Request;
 use kube::core::params::{DeleteParams, GetParams, PostParams, Preconditions};
@@ -205,6 +205,9 @@ fn unusable(what: &str, error: &dyn std::error::Error) -> CallError {
 fn no_answer(error: kube::Error) -> CallError {
     match error {
         kube::Error::Auth(error) => unusable("our way to prove who we are", &error),
+        kube::Error::Service(error) if error.is::<AuthError>() => {
+            unusable("our way to prove who we are (a token file must not end in a newline)", &*error)
+        }
         error => CallError::NoAnswer(chain(&error)),
     }
 }

@@ -13,7 +13,7 @@ mod injected;
 mod limits;
 mod moving;
 mod read_only;
-mod strace;
+pub mod strace;
 
 use std::fs;
 use std::os::unix::fs::lchown;

@@ -1,0 +1,67 @@
+//! Workers that hang in the kernel, on a file system that does not answer.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::lab::Lab;
+use crate::fixture::*;
+
+/// A mounted file system that stops to answer when it is told to. Ended, with all that waits for it, when dropped.
+struct HangingFs {
+    process: Child,
+    mounted: PathBuf,
+    hang: PathBuf,
+}
+
+impl HangingFs {
+    fn mount(scratch: &Path, on: &Path) -> Self {
+        let (store, hang) = (scratch.join("store"), scratch.join("hang"));
+        fs::create_dir(&store).unwrap();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hanging-fs");
+        let process = Command::new(script).arg(store).arg(on).arg(&hang).stdin(Stdio::null()).spawn().unwrap();
+        let mounted = on.to_owned();
+        wait_until("it is mounted", || {
+            fs::read_to_string("/proc/self/mounts").unwrap().contains(mounted.to_str().unwrap())
+        });
+        Self { process, mounted, hang }
+    }
+}
+
+impl Drop for HangingFs {
+    fn drop(&mut self) {
+        let _ended_meanwhile = self.process.kill();
+        let _nobody_to_tell = self.process.wait();
+        let _unmounted = Command::new("umount").arg("-l").arg(&self.mounted).status();
+    }
+}
+
+#[test]
+fn a_worker_that_hangs_at_a_signal_is_not_waited_for_and_the_lease_is_left_to_expire() {
+    let lab = Lab::fake();
+    let job = lab.job();
+    let dest = HangingFs::mount(job.trees.scratch.path(), &job.trees.b);
+    write(&job.trees.a, "first", "x", T0);
+    write(&job.trees.a, "second", vec![1; 1 << 20], T0);
+    fs::write(&dest.hang, "write").unwrap();
+    let mut command = job.command(30);
+    command.args(["--workers=1", "--format=json"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    wait_until("a worker hangs", || dest.hang.with_extension("hit").exists());
+    let held = job.lease().expect("the Lease is held");
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(output.status.code(), Some(143), "{stdout}{stderr}");
+    let footer = job.footer();
+    let said = footer["error_message"].as_str().unwrap();
+    assert!(said.contains("interrupted by signal 15") && said.contains("the Lease is left to expire"), "{said}");
+    assert!(said.contains("first") || said.contains("second"), "{said}");
+    assert_eq!(footer["status"], "failed");
+    let left = job.lease().expect("the Lease is left");
+    assert_eq!(left["spec"]["holderIdentity"], held["spec"]["holderIdentity"]);
+    let next = run(&mut job.between(&job.trees.a, &job.trees.a.join("../c"), 30));
+    assert_eq!(next.code, Some(2), "{}", next.stdout);
+}
