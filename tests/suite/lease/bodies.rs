@@ -130,7 +130,7 @@ pub fn a_lease_that_is_deleted_taken_or_edited_ends_the_run(lab: &Lab) {
         job.delete();
         let metadata = again["metadata"].as_object_mut().unwrap();
         metadata.retain(|name, _| ["name", "namespace"].contains(&name.as_str()));
-        lab.kubectl(&["create", "--raw", super::lab::LEASES, "-f", "-"], Some(&again)).unwrap();
+        lab.ask("admin", "POST", super::lab::LEASES, Some(&again)).unwrap();
     });
 }
 

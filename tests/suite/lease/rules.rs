@@ -6,10 +6,13 @@ use super::lab::{LEASES, Lab};
 
 pub fn an_api_server_keeps_to_what_the_lease_relies_on(lab: &Lab) {
     let path = format!("{LEASES}/rules");
-    let post = |lease: &Value| lab.kubectl(&["create", "--raw", LEASES, "-f", "-"], Some(lease));
-    let put = |lease: &Value| lab.kubectl(&["replace", "--raw", &path, "-f", "-"], Some(lease));
-    let get = || lab.kubectl(&["get", "--raw", &path], None).map(|text| serde_json::from_str::<Value>(&text).unwrap());
-    let delete = || lab.kubectl(&["delete", "--raw", &path], None);
+    let post = |lease: &Value| lab.ask("admin", "POST", LEASES, Some(lease));
+    let put = |lease: &Value| lab.ask("admin", "PUT", &path, Some(lease));
+    let get = || lab.ask("admin", "GET", &path, None).map(|text| serde_json::from_str::<Value>(&text).unwrap());
+    let delete = || lab.ask("admin", "DELETE", &path, None);
+    let delete_if = |part: &str, is: &str| {
+        lab.ask("admin", "DELETE", &path, Some(&json!({ "preconditions": { part: is } })))
+    };
     let fresh = json!({
         "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
         "metadata": { "name": "rules", "namespace": "infrastructure" },
@@ -41,14 +44,17 @@ pub fn an_api_server_keeps_to_what_the_lease_relies_on(lab: &Lab) {
     short["spec"]["renewTime"] = "2026-11-25T21:13:56Z".into();
     assert!(put(&short).is_err(), "a time without microseconds");
 
-    delete().unwrap();
+    refused(delete_if("uid", "00000000-0000-0000-0000-000000000000"), "precondition");
+    refused(delete_if("resourceVersion", "1"), "precondition");
+    let version = get().unwrap()["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
+    delete_if("resourceVersion", &version).unwrap();
     refused(put(&changed), "uid");
     assert!(get().is_err(), "a PUT with the uid of what is gone makes nothing");
     put(&fresh).unwrap();
     assert!(get().is_ok(), "one without makes it");
     delete().unwrap();
 
-    let account = |args: &[&str]| lab.kubectl_as("ha-sync", args, None);
-    refused(account(&["get", "--raw", LEASES]), "forbidden");
-    assert!(account(&["get", "--raw", &path]).unwrap_err().contains("not"), "but get is allowed");
+    refused(lab.ask("ha-sync", "GET", LEASES, None), "forbidden");
+    refused(lab.ask("ha-sync", "PATCH", &path, Some(&json!({}))), "forbidden");
+    refused(lab.ask("ha-sync", "GET", &path, None), "not found");
 }
