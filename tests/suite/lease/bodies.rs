@@ -156,6 +156,7 @@ pub fn unlock_removes_what_is_stale_and_asks_before(lab: &Lab) {
     let removed = job.unlock(&["--yes"]);
     assert_eq!((removed.code, job.lease()), (Some(0), None), "{}{}", removed.stdout, removed.stderr);
 
+    let job = lab.job();
     let running = job.slow_holder(3);
     assert_eq!(job.unlock(&["--yes", "--force"]).code, Some(0));
     assert_eq!(finish(running).code, Some(4), "who loses it that way notices");

@@ -177,7 +177,10 @@ impl Inner {
         if version.is_null() {
             return refuse(422, "Invalid", "metadata.resourceVersion: Invalid value: 0x0: must be specified for an update");
         }
-        if *version != stored["metadata"]["resourceVersion"] || (!uid.is_null() && *uid != stored["metadata"]["uid"]) {
+        if !uid.is_null() && *uid != stored["metadata"]["uid"] {
+            return conflict("Precondition failed: UID in precondition, UID in object meta");
+        }
+        if *version != stored["metadata"]["resourceVersion"] {
             return conflict("the object has been modified");
         }
         if body == *stored {

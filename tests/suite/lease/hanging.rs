@@ -13,6 +13,7 @@ use crate::fixture::*;
 struct HangingFs {
     process: Child,
     mounted: PathBuf,
+    store: PathBuf,
     hang: PathBuf,
 }
 
@@ -21,12 +22,12 @@ impl HangingFs {
         let (store, hang) = (scratch.join("store"), scratch.join("hang"));
         fs::create_dir(&store).unwrap();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hanging-fs");
-        let process = Command::new(script).arg(store).arg(on).arg(&hang).stdin(Stdio::null()).spawn().unwrap();
+        let process = Command::new(script).arg(&store).arg(on).arg(&hang).stdin(Stdio::null()).spawn().unwrap();
         let mounted = on.to_owned();
         wait_until("it is mounted", || {
             fs::read_to_string("/proc/self/mounts").unwrap().contains(mounted.to_str().unwrap())
         });
-        Self { process, mounted, hang }
+        Self { process, mounted, store, hang }
     }
 }
 
@@ -52,6 +53,14 @@ fn a_worker_that_hangs_at_a_signal_is_not_waited_for_and_the_lease_is_left_to_ex
     wait_until("a worker hangs", || dest.hang.with_extension("hit").exists());
     let held = job.lease().expect("the Lease is held");
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    // It has ended but for the thread in the kernel, which FUSE lets nobody take out of there: while it waits there are no
+    // other threads, and the exit code can't be had.
+    let stat = format!("/proc/{}/stat", child.id());
+    wait_until("all of it has ended that can", || fs::read_to_string(&stat).unwrap().contains(") Z "));
+    let left = job.lease().expect("the Lease is left");
+    assert_eq!(left["spec"]["holderIdentity"], held["spec"]["holderIdentity"]);
+    assert_eq!(fs::read_dir(&dest.store).unwrap().count(), 1, "the temporary that it hangs in");
+    drop(dest);
     let output = child.wait_with_output().unwrap();
     let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert_eq!(output.status.code(), Some(143), "{stdout}{stderr}");
@@ -60,8 +69,5 @@ fn a_worker_that_hangs_at_a_signal_is_not_waited_for_and_the_lease_is_left_to_ex
     assert!(said.contains("interrupted by signal 15") && said.contains("the Lease is left to expire"), "{said}");
     assert!(said.contains("first") || said.contains("second"), "{said}");
     assert_eq!(footer["status"], "failed");
-    let left = job.lease().expect("the Lease is left");
-    assert_eq!(left["spec"]["holderIdentity"], held["spec"]["holderIdentity"]);
-    let next = run(&mut job.between(&job.trees.a, &job.trees.a.join("../c"), 30));
-    assert_eq!(next.code, Some(2), "{}", next.stdout);
+    assert_eq!(job.lease(), Some(left), "nobody releases it later");
 }
