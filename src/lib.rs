@@ -18,7 +18,8 @@
 //! the evidence is good enough.
 //!
 //! What people see of it is [`report`]'s business. In the end the opslog is sealed and
-//! flushed, the lock given back, and the exit code tells how it went.
+//! flushed, the lock given back, and the exit code tells how it went. A lock that is a Lease may be lost on the
+//! way; then nothing more is begun.
 //!
 //! # Who knows whom
 //!
