@@ -440,7 +440,10 @@ fn judge(
         (None, Err(error)) => (Exit::Fatal, Some(error.to_string())),
         (None, Ok(())) if stop.forbids_changes() => {
             let why = lock.map_or_else(String::new, PairLock::loss);
-            (Exit::LockLost, Some(format!("the lock was lost, and nothing more was begun at the destination: {why}")))
+            (
+                Exit::LockLost,
+                Some(format!("the lock was lost, and nothing more was begun at the destination: {why}")),
+            )
         }
         (None, Ok(())) if withheld.is_some() => (Exit::Withheld, None),
         (None, Ok(())) if counts.is_partial() => (Exit::Partial, None),

@@ -40,7 +40,9 @@ fn unlock_pair(args: &UnlockArgs) -> Ended {
     };
     init_logging(&console, output).map_err(|error| (Exit::Fatal, error.into()))?;
     let said = match choice {
-        LockChoice::None => return Err((Exit::Usage, "--lock=none is no lock: there is nothing to remove".into())),
+        LockChoice::None => {
+            return Err((Exit::Usage, "--lock=none is no lock: there is nothing to remove".into()));
+        }
         LockChoice::File => tell_of_file(args, &pair),
         LockChoice::Lease(choice) => remove_lease(args, &pair, &choice),
     };
@@ -55,13 +57,19 @@ fn unlock_pair(args: &UnlockArgs) -> Ended {
 type Said = Result<(Exit, String), (Exit, Box<dyn Error>)>;
 
 fn tell_of_file(args: &UnlockArgs, pair: &str) -> Said {
-    let dir = open_log_dir(&log_dir(args.log_dir.as_deref())).map_err(|error| (error.exit(), Box::from(error)))?;
+    let dir =
+        open_log_dir(&log_dir(args.log_dir.as_deref())).map_err(|error| (error.exit(), Box::from(error)))?;
     let path = dir.lock_file(pair);
-    let held = holder_of(&path).map_err(|error| (Exit::Fatal, format!("{}: {error}", shown(&path)).into()))?;
+    let held =
+        holder_of(&path).map_err(|error| (Exit::Fatal, format!("{}: {error}", shown(&path)).into()))?;
     Ok(match held {
-        None => (Exit::Done, format!("{pair}: not locked. (A lock file is released by the kernel when its holder ends)")),
+        None => (
+            Exit::Done,
+            format!("{pair}: not locked. (A lock file is released by the kernel when its holder ends)"),
+        ),
         Some(holder) => {
-            let who = holder.map_or_else(|| "a process that it does not name".to_owned(), |holder| holder.to_string());
+            let who = holder
+                .map_or_else(|| "a process that it does not name".to_owned(), |holder| holder.to_string());
             (
                 Exit::Locked,
                 format!(
@@ -81,7 +89,10 @@ fn remove_lease(args: &UnlockArgs, pair: &str, choice: &LeaseChoice) -> Said {
     let mut unlock = Unlock::new(choice, pair).map_err(failed)?;
     let Some(found) = unlock.look().map_err(failed)? else {
         let (name, namespace) = (lease_name(pair), &choice.namespace);
-        return Ok((Exit::Done, format!("{pair}: not locked, there is no Lease {name} in the namespace {namespace}")));
+        return Ok((
+            Exit::Done,
+            format!("{pair}: not locked, there is no Lease {name} in the namespace {namespace}"),
+        ));
     };
     let shown = describe(pair, &found);
     if found.is_fresh && !args.force {
@@ -111,7 +122,8 @@ fn describe(pair: &str, found: &Found) -> String {
         (Some(renewed), None) => to_rfc3339(renewed),
         (None, _) => "at a time that it does not tell".to_owned(),
     };
-    let state = if found.is_fresh { "its holder seems to be alive" } else { "stale, the next run takes it over" };
+    let state =
+        if found.is_fresh { "its holder seems to be alive" } else { "stale, the next run takes it over" };
     let holds = found.duration.map_or_else(|| "?".to_owned(), |duration| duration.as_secs().to_string());
     format!(
         "{pair}: held by {}\n  last renewed {renewed}; it holds for {holds} s after that: {state}",

@@ -41,9 +41,7 @@ impl FileLock {
                 file.write_all(&serde_json::to_vec(holder)?)?;
                 Ok(AskedForFile::Held(Self { file }))
             }
-            Err(TryLockError::WouldBlock) => {
-                Ok(AskedForFile::Taken(named_in(&mut file)))
-            }
+            Err(TryLockError::WouldBlock) => Ok(AskedForFile::Taken(named_in(&mut file))),
             Err(TryLockError::Error(error)) => Err(error),
         }
     }

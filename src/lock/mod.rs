@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::file::{AskedForFile, FileLock, holder_of};
 pub use self::lease::{
-    Applicant, AskedForLease, Found, Lease, LeaseChoice, LeaseError, Removed, SHORTEST, Unlock, Way, lease_name,
+    Applicant, AskedForLease, Found, Lease, LeaseChoice, LeaseError, Removed, SHORTEST, Unlock, Way,
+    lease_name,
 };
 use crate::stop::Stop;
 use crate::time::to_rfc3339;
@@ -139,7 +140,9 @@ impl PairLock {
     pub fn release(self) -> Result<(), String> {
         match self {
             Self::File(file) => file.release().map_err(|error| {
-                format!("the lock file could not be released ({error}); it is free when this process has ended")
+                format!(
+                    "the lock file could not be released ({error}); it is free when this process has ended"
+                )
             }),
             Self::Lease(lease) => lease.release(),
         }

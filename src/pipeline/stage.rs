@@ -7,9 +7,9 @@ use crossbeam_channel::Sender;
 
 use super::candidates::Candidates;
 use super::evidence::Evidence;
+use super::execute::Halt;
 use super::pace::Pace;
 use super::pair::Pair;
-use super::execute::Halt;
 use super::{Error, Monitor, Options, execute};
 use crate::model::{Outcome, Summary, Verdict};
 use crate::stop::Stop;

@@ -104,8 +104,7 @@ pub(super) struct Found {
 /// Puts the log directory in order; what can't be done there is told and stops nobody.
 pub(super) fn tidy(config: &Config, dir: &LogDir) -> Found {
     // Without a lock a `.part` may be a living run's whose lock does not show (another NFS client).
-    let min_age =
-        if config.lock == LockChoice::None { Duration::from_secs(3600) } else { Duration::ZERO };
+    let min_age = if config.lock == LockChoice::None { Duration::from_secs(3600) } else { Duration::ZERO };
     let recovered = recover(dir, &config.pair, &config.direction, min_age);
     let recovered: Vec<PathBuf> =
         told(recovered, "recovered").into_iter().filter_map(tell_recovered).collect();

@@ -192,7 +192,11 @@ mod tests {
     fn a_stale_lease_is_taken_after_a_second_look_and_not_before_its_own_duration() {
         let theirs = lease(1, "them", 100);
         let mut contender = contender();
-        assert_eq!(contender.look(look(&theirs, 0, Some(133))), Step::Held(theirs.clone()), "30 s and a margin of 3");
+        assert_eq!(
+            contender.look(look(&theirs, 0, Some(133))),
+            Step::Held(theirs.clone()),
+            "30 s and a margin of 3"
+        );
         assert_eq!(contender.look(look(&theirs, 1, Some(134))), Step::LookAgain(Duration::from_millis(7500)));
         assert_eq!(contender.look(look(&theirs, 6, Some(139))), Step::LookAgain(Duration::from_millis(2500)));
         assert_eq!(contender.look(look(&theirs, 9, Some(142))), Step::Take(theirs));

@@ -175,8 +175,9 @@ async fn send(
     let status = answer.status().as_u16();
     let body = answer.into_body().collect_bytes().await.map_err(no_answer)?;
     // What is no JSON, such as a proxy's page, is shown where it matters.
-    let value = serde_json::from_slice(&body)
-        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned()));
+    let value = serde_json::from_slice(&body).unwrap_or_else(|_| {
+        Value::String(String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned())
+    });
     Ok((date, status, value))
 }
 

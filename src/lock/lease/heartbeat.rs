@@ -71,7 +71,11 @@ impl Heartbeat {
     }
 
     /// The thread's life. Returns how giving the Lease back went, if it came to that.
-    pub(super) fn live(mut self, patience: Duration, tell: &Sender<Result<Begun, LeaseError>>) -> Result<(), String> {
+    pub(super) fn live(
+        mut self,
+        patience: Duration,
+        tell: &Sender<Result<Begun, LeaseError>>,
+    ) -> Result<(), String> {
         let (begun, tenure) = match self.acquire(patience) {
             Ok(Some(Attempt::Held(tenure))) => (Ok(Begun::Held), Some(tenure)),
             Ok(Some(Attempt::Taken(record))) => (Ok(Begun::Taken(record.holder())), None),
@@ -104,7 +108,8 @@ impl Heartbeat {
                 Err((verb, error)) => {
                     let (since, pause) = outage.unwrap_or((since_boot(), BACKOFF.0));
                     let tried = since_boot() - since;
-                    if tried > OUTAGE || !matches!(error, CallError::NoAnswer(_) | CallError::Unauthorized(_)) {
+                    if tried > OUTAGE || !matches!(error, CallError::NoAnswer(_) | CallError::Unauthorized(_))
+                    {
                         return Err(self.explain(verb, error, tried));
                     }
                     outage = Some((since, (2 * pause).min(BACKOFF.1)));
@@ -243,7 +248,9 @@ impl Heartbeat {
                     in_doubt = true;
                     error.to_string()
                 }
-                Err(CallError::Forbidden(said)) => return Err(self.explain("delete", CallError::Forbidden(said), begun).to_string()),
+                Err(CallError::Forbidden(said)) => {
+                    return Err(self.explain("delete", CallError::Forbidden(said), begun).to_string());
+                }
                 Err(error) => error.to_string(),
             };
             if since_boot() - begun > super::RELEASE {

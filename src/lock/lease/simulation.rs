@@ -150,8 +150,11 @@ struct World {
 impl World {
     fn new(seed: u64, durations: &[u64], tells_date: bool) -> Self {
         let mut dice = Dice(seed);
-        let actors: Vec<Actor> =
-            durations.iter().enumerate().map(|(number, seconds)| Actor::new(number, *seconds, &mut dice)).collect();
+        let actors: Vec<Actor> = durations
+            .iter()
+            .enumerate()
+            .map(|(number, seconds)| Actor::new(number, *seconds, &mut dice))
+            .collect();
         let server = Server { stored: None, version: 0, tells_date, wild: (0, 0) };
         let mut world = Self {
             time: 0,
@@ -197,7 +200,9 @@ impl World {
         match event {
             Event::Wake { actor } => self.wake(actor),
             Event::Arrive { actor, number, call } => self.arrive(actor, number, call),
-            Event::Answer { actor, number, answered, date } => self.answer(actor, number, Some((answered, date))),
+            Event::Answer { actor, number, answered, date } => {
+                self.answer(actor, number, Some((answered, date)));
+            }
             Event::GiveUp { actor, number } => self.answer(actor, number, None),
         }
     }
@@ -321,10 +326,10 @@ impl World {
 
     /// Somebody takes itself for the holder from now on: nobody else may.
     fn hold(&mut self, actor: usize) {
-        let takes_itself = |one: &Actor| {
-            one.tenure.as_ref().is_some_and(|tenure| one.now(self.time) < tenure.valid_until())
-        };
-        let holders: Vec<usize> = (0..self.actors.len()).filter(|one| takes_itself(&self.actors[*one])).collect();
+        let takes_itself =
+            |one: &Actor| one.tenure.as_ref().is_some_and(|tenure| one.now(self.time) < tenure.valid_until());
+        let holders: Vec<usize> =
+            (0..self.actors.len()).filter(|one| takes_itself(&self.actors[*one])).collect();
         assert!(holders.len() <= 1, "at {} ms, {holders:?} hold it", self.time);
         self.after(0, Event::Wake { actor });
     }
@@ -336,13 +341,15 @@ impl Server {
         match (call, stored) {
             (Call::Get, stored) => Answered::Found(stored),
             (Call::Post(object), None) => self.store(object, true),
-            (Call::Put(object), Some(stored)) => {
-                match Record::read(object.clone()) {
-                    Some(sent) if sent.version == stored.version && sent.uid == stored.uid => self.store(object, false),
-                    _ => Answered::Conflict,
+            (Call::Put(object), Some(stored)) => match Record::read(object.clone()) {
+                Some(sent) if sent.version == stored.version && sent.uid == stored.uid => {
+                    self.store(object, false)
                 }
-            }
-            (Call::Delete { uid, version }, Some(stored)) if (&uid, &version) == (&stored.uid, &stored.version) => {
+                _ => Answered::Conflict,
+            },
+            (Call::Delete { uid, version }, Some(stored))
+                if (&uid, &version) == (&stored.uid, &stored.version) =>
+            {
                 self.stored = None;
                 Answered::Deleted
             }

@@ -130,9 +130,9 @@ impl Tenure {
 impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::RanOut(None) => {
-                f.write_str("it ran out before it could be renewed: this process was stopped, or the machine slept")
-            }
+            Self::RanOut(None) => f.write_str(
+                "it ran out before it could be renewed: this process was stopped, or the machine slept",
+            ),
             Self::RanOut(Some(why)) => write!(f, "it ran out before it could be renewed: {why}"),
             Self::Deleted => f.write_str("somebody deleted the Lease"),
             Self::Taken(holder) if holder.is_empty() => f.write_str("somebody emptied the Lease"),
@@ -224,7 +224,10 @@ mod tests {
             change(&mut object);
             tenure.seen(seconds(110), Record::read(object))
         };
-        assert_eq!(changed(&|object| object["spec"]["holderIdentity"] = "them".into()), Err(Loss::Taken("them".into())));
+        assert_eq!(
+            changed(&|object| object["spec"]["holderIdentity"] = "them".into()),
+            Err(Loss::Taken("them".into()))
+        );
         assert_eq!(changed(&|object| object["metadata"]["uid"] = "v".into()), Err(Loss::Taken("us".into())));
         assert_eq!(changed(&|object| object["spec"]["leaseDurationSeconds"] = 5.into()), Err(Loss::Edited));
         assert_eq!(changed(&|object| object["metadata"] = json!({})), Err(Loss::Deleted));

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::acquiring::is_fresh;
-use super::api::{Api, Answer};
+use super::api::{Answer, Api};
 use super::record::Record;
 use super::terms::Terms;
 use super::{CallError, Holder, LeaseChoice, LeaseError, lease_name, no_thread};
@@ -57,7 +57,10 @@ impl Unlock {
             Found {
                 holder: record.holder(),
                 renewed,
-                age: stamp.date.zip(renewed).map(|(date, renewed)| date.duration_since(renewed).unwrap_or_default()),
+                age: stamp
+                    .date
+                    .zip(renewed)
+                    .map(|(date, renewed)| date.duration_since(renewed).unwrap_or_default()),
                 duration: record.spec.duration,
                 is_fresh: is_fresh(&record, stamp.date, terms),
                 record,

@@ -169,11 +169,9 @@ impl<'d, 'a> Deletion<'d, 'a> {
         let threshold = self.stage.options.rules.mtime_threshold;
         let deleted = match self.stage.evidence.protects(&candidate.entry, threshold) {
             Some(reason) => Err(Refusal::Spared(reason)),
-            None => {
-                directories.and_then(|directories| {
-                    directories.map_or(Ok(()), |open| open.delete(candidate, self.stage))
-                })
-            }
+            None => directories.and_then(|directories| {
+                directories.map_or(Ok(()), |open| open.delete(candidate, self.stage))
+            }),
         };
         if matches!(deleted, Err(Refusal::Stopped)) {
             return self.stage.monitor.ended(worker);
@@ -287,9 +285,7 @@ impl From<Halt> for Refusal {
         match halt {
             Halt::Failed(failure) => Self::Failed(failure),
             Halt::Stopped => Self::Stopped,
-            Halt::Overtaken | Halt::SourceChanged => {
-                Self::Spared("it has changed since it was scanned")
-            }
+            Halt::Overtaken | Halt::SourceChanged => Self::Spared("it has changed since it was scanned"),
         }
     }
 }

@@ -29,18 +29,34 @@ pub fn a_pair_is_held_by_one_run_in_whatever_direction(lab: &Lab) {
     let job = lab.job();
     let running = job.slow_holder(30);
     let lease = job.lease().unwrap();
-    let (holder, annotations) = (lease["spec"]["holderIdentity"].as_str().unwrap(), &lease["metadata"]["annotations"]);
+    let (holder, annotations) =
+        (lease["spec"]["holderIdentity"].as_str().unwrap(), &lease["metadata"]["annotations"]);
     let parts: Vec<_> = holder.split('/').collect();
-    assert_eq!((parts.len(), parts[1]), (3, traced(&running).as_raw_nonzero().to_string().as_str()), "{holder}");
-    assert_eq!((&annotations["ha-sync/direction"], lease["spec"]["leaseDurationSeconds"].as_u64()), (&"there".into(), Some(30)));
+    assert_eq!(
+        (parts.len(), parts[1]),
+        (3, traced(&running).as_raw_nonzero().to_string().as_str()),
+        "{holder}"
+    );
+    assert_eq!(
+        (&annotations["ha-sync/direction"], lease["spec"]["leaseDurationSeconds"].as_u64()),
+        (&"there".into(), Some(30))
+    );
     assert!(annotations["ha-sync/run"].as_str().unwrap().ends_with(parts[2]), "{annotations}");
     assert!(annotations["ha-sync/version"].is_string(), "{annotations}");
 
     let skipped = run(&mut job.command(30));
     assert_eq!(skipped.code, Some(0), "{}", skipped.stderr);
-    assert!(skipped.stdout.contains(&format!("skipped, the pair is locked by {holder} (there) since 2")), "{}", skipped.stdout);
+    assert!(
+        skipped.stdout.contains(&format!("skipped, the pair is locked by {holder} (there) since 2")),
+        "{}",
+        skipped.stdout
+    );
     let back = run(job.between(&job.trees.b, &job.trees.a, 30).args(["--format", "json"]));
-    assert_eq!((back.code, &back.summary()["holder"]["holder"]), (Some(0), &holder.into()), "the other direction, too");
+    assert_eq!(
+        (back.code, &back.summary()["holder"]["holder"]),
+        (Some(0), &holder.into()),
+        "the other direction, too"
+    );
     let dry = run(job.command(30).arg("--dry-run"));
     assert!(dry.stdout.contains("skipped"), "a dry run, too: {}", dry.stdout);
     for refuses in ["--if-locked=fail", "--if-locked=wait=1"] {
@@ -51,7 +67,11 @@ pub fn a_pair_is_held_by_one_run_in_whatever_direction(lab: &Lab) {
     assert_eq!(run(&mut other.command(30)).code, Some(0), "another pair is free");
     assert!(other.trees.b.join("file").exists());
     assert_eq!(other.lease(), None, "and its Lease is gone");
-    assert_eq!(job.lease().unwrap()["metadata"]["uid"], lease["metadata"]["uid"], "nobody has touched this one");
+    assert_eq!(
+        job.lease().unwrap()["metadata"]["uid"],
+        lease["metadata"]["uid"],
+        "nobody has touched this one"
+    );
     end(running);
 }
 
@@ -116,7 +136,11 @@ pub fn a_lease_that_is_deleted_taken_or_edited_ends_the_run(lab: &Lab) {
         assert!(said.contains("the lock was lost") && said.contains(what), "{said}");
         assert_eq!(job.lease(), left, "{what}: the Lease is left alone");
         assert!(!job.trees.b.join("large").exists());
-        assert_eq!(temporaries(&job.trees.b).len(), 1, "not even a temporary is removed: the next holder does");
+        assert_eq!(
+            temporaries(&job.trees.b).len(),
+            1,
+            "not even a temporary is removed: the next holder does"
+        );
     };
     lose("somebody deleted the Lease", &|job| job.delete());
     lose("now held by somebody", &|job| {
@@ -142,7 +166,11 @@ pub fn unlock_removes_what_is_stale_and_asks_before(lab: &Lab) {
     let running = job.slow_holder(3);
     let alive = job.unlock(&["--yes"]);
     assert_eq!(alive.code, Some(75), "{}{}", alive.stdout, alive.stderr);
-    assert!(alive.stdout.contains("(there) since 2") && alive.stdout.contains("seems to be alive"), "{}", alive.stdout);
+    assert!(
+        alive.stdout.contains("(there) since 2") && alive.stdout.contains("seems to be alive"),
+        "{}",
+        alive.stdout
+    );
     end(running);
     wait_until("it is stale", || {
         let asked = job.unlock(&[]);
@@ -150,7 +178,12 @@ pub fn unlock_removes_what_is_stale_and_asks_before(lab: &Lab) {
             return false;
         }
         assert_eq!(asked.code, Some(2), "without a terminal nobody can be asked: {}", asked.stdout);
-        assert!(asked.stderr.contains("s ago; it holds for 3 s after that: stale") && asked.stderr.contains("--yes"), "{}", asked.stderr);
+        assert!(
+            asked.stderr.contains("s ago; it holds for 3 s after that: stale")
+                && asked.stderr.contains("--yes"),
+            "{}",
+            asked.stderr
+        );
         true
     });
     let removed = job.unlock(&["--yes"]);

@@ -113,7 +113,10 @@ fn token(headers: &HeaderMap) -> Option<String> {
 type Answer = (u16, Value);
 
 fn refuse(code: u16, reason: &str, message: &str) -> Answer {
-    (code, json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": message, "code": code }))
+    (
+        code,
+        json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": message, "code": code }),
+    )
 }
 
 fn conflict(message: &str) -> Answer {
@@ -136,7 +139,9 @@ impl Inner {
             _ => "patch",
         };
         if !verbs.contains(&verb) {
-            let message = format!("leases.coordination.k8s.io {name:?} is forbidden: User cannot {verb} resource \"leases\"");
+            let message = format!(
+                "leases.coordination.k8s.io {name:?} is forbidden: User cannot {verb} resource \"leases\""
+            );
             return refuse(403, "Forbidden", &message);
         }
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
@@ -157,7 +162,11 @@ impl Inner {
             return refuse(404, "NotFound", &format!("namespaces {namespace:?} not found"));
         }
         if self.leases.contains_key(&name) {
-            return refuse(409, "AlreadyExists", &format!("leases.coordination.k8s.io {name:?} already exists"));
+            return refuse(
+                409,
+                "AlreadyExists",
+                &format!("leases.coordination.k8s.io {name:?} already exists"),
+            );
         }
         let uid = format!("uid-{}", self.version + 1);
         let (_, stored) = self.store(&name, body, &uid);
@@ -175,7 +184,11 @@ impl Inner {
             return (201, stored);
         };
         if version.is_null() {
-            return refuse(422, "Invalid", "metadata.resourceVersion: Invalid value: 0x0: must be specified for an update");
+            return refuse(
+                422,
+                "Invalid",
+                "metadata.resourceVersion: Invalid value: 0x0: must be specified for an update",
+            );
         }
         if !uid.is_null() && *uid != stored["metadata"]["uid"] {
             return conflict("Precondition failed: UID in precondition, UID in object meta");

@@ -22,7 +22,8 @@ impl HangingFs {
         let (store, hang) = (scratch.join("store"), scratch.join("hang"));
         fs::create_dir(&store).unwrap();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hanging-fs");
-        let process = Command::new(script).arg(&store).arg(on).arg(&hang).stdin(Stdio::null()).spawn().unwrap();
+        let process =
+            Command::new(script).arg(&store).arg(on).arg(&hang).stdin(Stdio::null()).spawn().unwrap();
         let mounted = on.to_owned();
         wait_until("it is mounted", || {
             fs::read_to_string("/proc/self/mounts").unwrap().contains(mounted.to_str().unwrap())
@@ -62,11 +63,15 @@ fn a_worker_that_hangs_at_a_signal_is_not_waited_for_and_the_lease_is_left_to_ex
     assert_eq!(fs::read_dir(&dest.store).unwrap().count(), 1, "the temporary that it hangs in");
     drop(dest);
     let output = child.wait_with_output().unwrap();
-    let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    let (stdout, stderr) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert_eq!(output.status.code(), Some(143), "{stdout}{stderr}");
     let footer = job.footer();
     let said = footer["error_message"].as_str().unwrap();
-    assert!(said.contains("interrupted by signal 15") && said.contains("the Lease is left to expire"), "{said}");
+    assert!(
+        said.contains("interrupted by signal 15") && said.contains("the Lease is left to expire"),
+        "{said}"
+    );
     assert!(said.contains("first") || said.contains("second"), "{said}");
     assert_eq!(footer["status"], "failed");
     assert_eq!(job.lease(), Some(left), "nobody releases it later");

@@ -97,7 +97,8 @@ impl Lab {
         let _there_already = self.kubectl(&["create", "serviceaccount", name, "-n", "infrastructure"]);
         if may && name != "ha-sync" {
             let account = format!("--serviceaccount=infrastructure:{name}");
-            let binding = ["create", "rolebinding", name, "--role=ha-sync-lease", &account, "-n", "infrastructure"];
+            let binding =
+                ["create", "rolebinding", name, "--role=ha-sync-lease", &account, "-n", "infrastructure"];
             let _there_already = self.kubectl(&binding);
         }
     }
@@ -152,7 +153,12 @@ impl Lab {
         let token = text(&format!("{who}.token"));
         let mut curl = Command::new("curl");
         curl.args(["-sk", "--noproxy", "*", "--fail-with-body", "-X", method, "--data-binary", "@-"]);
-        curl.args(["-H", "Content-Type: application/json", "-H", &format!("Authorization: Bearer {}", token.trim())]);
+        curl.args([
+            "-H",
+            "Content-Type: application/json",
+            "-H",
+            &format!("Authorization: Bearer {}", token.trim()),
+        ]);
         said(curl.arg(format!("{server}{path}")), body)
     }
 

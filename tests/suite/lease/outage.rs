@@ -61,8 +61,13 @@ fn renewals_whose_answers_are_lost_late_or_refused_for_a_moment_are_survived_in_
     let lab = Lab::fake();
     let job = lab.job();
     let running = job.slow_holder(6);
-    let faults =
-        [Fault::LostAnswer, Fault::Status(500), Fault::Late(Duration::from_millis(700)), Fault::Status(429), Fault::Status(409)];
+    let faults = [
+        Fault::LostAnswer,
+        Fault::Status(500),
+        Fault::Late(Duration::from_millis(700)),
+        Fault::Status(429),
+        Fault::Status(409),
+    ];
     for fault in faults {
         fake(&lab).fail_next("PUT", fault);
         wait_until("it has happened", || fake(&lab).has_failed());
@@ -94,7 +99,11 @@ fn without_an_api_server_nothing_is_touched() {
     fake(&lab).fail_all(Some(Fault::Status(503)));
     let ran = run(job.command(3).args(["--format", "json"]));
     assert_eq!((ran.code, &ran.summary()["exit_code"]), (Some(5), &5.into()), "{}", ran.stderr);
-    assert!(ran.stderr.contains("no Lease can be had") && ran.stderr.contains("Nothing was touched"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("no Lease can be had") && ran.stderr.contains("Nothing was touched"),
+        "{}",
+        ran.stderr
+    );
     assert!(look(&job.trees.b).is_empty() && job.trees.log_files(".jsonl").is_empty());
     // The verbs that were used, at last: nothing but looking.
     assert!(fake(&lab).inner.lock().unwrap().requests.iter().all(|method| method == "GET"));

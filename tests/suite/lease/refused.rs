@@ -9,7 +9,13 @@ pub fn what_may_not_be_done_is_named_with_the_rule_that_is_missing(lab: &Lab) {
     write(&job.trees.a, "file", "x", T0);
     let ran = run(&mut job.command(3));
     assert_eq!(ran.code, Some(2), "{}{}", ran.stdout, ran.stderr);
-    for part in ["may not get it", &format!("ha-sync-{}", job.pair), "infrastructure", "verbs: [create, get, update, delete]", "deploy/rbac.yaml"] {
+    for part in [
+        "may not get it",
+        &format!("ha-sync-{}", job.pair),
+        "infrastructure",
+        "verbs: [create, get, update, delete]",
+        "deploy/rbac.yaml",
+    ] {
         assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
     }
     assert!(look(&job.trees.b).is_empty() && job.trees.log_files(".jsonl").is_empty(), "nothing was touched");

@@ -8,7 +8,8 @@ pub fn an_api_server_keeps_to_what_the_lease_relies_on(lab: &Lab) {
     let path = format!("{LEASES}/rules");
     let post = |lease: &Value| lab.ask("admin", "POST", LEASES, Some(lease));
     let put = |lease: &Value| lab.ask("admin", "PUT", &path, Some(lease));
-    let get = || lab.ask("admin", "GET", &path, None).map(|text| serde_json::from_str::<Value>(&text).unwrap());
+    let get =
+        || lab.ask("admin", "GET", &path, None).map(|text| serde_json::from_str::<Value>(&text).unwrap());
     let delete = || lab.ask("admin", "DELETE", &path, None);
     let delete_if = |part: &str, is: &str| {
         lab.ask("admin", "DELETE", &path, Some(&json!({ "preconditions": { part: is } })))
@@ -32,7 +33,11 @@ pub fn an_api_server_keeps_to_what_the_lease_relies_on(lab: &Lab) {
     without_version["metadata"].as_object_mut().unwrap().remove("resourceVersion");
     refused(put(&without_version), "must be specified for an update");
     put(&first).unwrap();
-    assert_eq!(get().unwrap()["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"], "nothing changed");
+    assert_eq!(
+        get().unwrap()["metadata"]["resourceVersion"],
+        first["metadata"]["resourceVersion"],
+        "nothing changed"
+    );
     let mut changed = first.clone();
     changed["spec"]["holderIdentity"] = "b".into();
     put(&changed).unwrap();
