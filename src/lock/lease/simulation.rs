@@ -1,6 +1,6 @@
 //! Contenders, a server and a network that does its worst, on a clock of their own: never two holders at once.
 //!
-//! Each contender has clocks that are off by up to a day and go up to 300 millionths too fast or too slow. Requests
+//! Each contender has a clock that is off by up to a day and goes up to two per cent too fast or too slow. Requests
 //! and answers are late or lost, also late requests that nobody waits for any more are carried out; processes stand still for
 //! longer than a Lease holds. Now and then the server's own clock is off by a day for a moment, shorter than the time
 //! between the two looks.
@@ -24,8 +24,9 @@ type Time = u64;
 const DAY: Time = 24 * 3600 * 1000;
 const LASTS: Time = 20 * 60 * 1000;
 
-/// The server's clock is right for at least so long between two moments in which it is wrong.
-const CALM: Time = 20_000;
+/// The server's clock is right for so long between two moments in which it is wrong: longer than anything takes, or both
+/// looks could fall into such moments.
+const CALM: Time = 150_000;
 
 /// The pseudo-random numbers of one history (SplitMix64).
 struct Dice(u64);
@@ -116,7 +117,7 @@ impl Actor {
             tenure: None,
             pending: None,
             boot: dice.below(2 * DAY),
-            millionths: 300 - dice.below(601) as i64,
+            millionths: 20_000 - dice.below(40_001) as i64,
             paused_until: 0,
             shall_release: false,
         }
@@ -212,8 +213,11 @@ impl World {
         let number = self.calls;
         let sent = self.actors[actor].now(self.time);
         self.actors[actor].pending = Some((number, call.clone(), sent));
-        // The process may be stopped between looking at its clock and sending.
         let delay = self.dice.delay();
+        if self.dice.one_in(40) {
+            // It is stopped while it waits, and hears of the answer long after that was given.
+            self.actors[actor].paused_until = self.time + self.dice.below(90_000);
+        }
         if !self.dice.one_in(10) {
             self.after(delay, Event::Arrive { actor, number, call });
         }
