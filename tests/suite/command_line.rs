@@ -79,17 +79,22 @@ fn wrong_input_is_refused_at_once_with_what_to_do() {
 }
 
 #[test]
-fn what_does_not_work_yet_is_refused_and_never_ignored() {
+fn a_lock_that_cannot_be_had_here_is_refused_with_what_to_do() {
     let pair = Fixture::new();
-    let flags = ["--lock=lease", "--lock-ttl=60", "--namespace=x"];
-    for flag in flags {
-        let ran = pair.sync(&[flag]);
-        let name = flag.split('=').next().unwrap();
-        assert_eq!(ran.code, Some(2), "{flag}: {}", ran.stderr);
-        assert!(ran.stderr.contains("not there yet") && ran.stderr.contains(name), "{flag}: {}", ran.stderr);
+    let cases = [
+        (&["--lock=lease", "--lock-ttl=2"][..], "whole seconds, 3 or more"),
+        (&["--lock=lease", "--namespace=In.fra"], "is no DNS label"),
+        (&["--lock=lease"], "the kubeconfig (KUBECONFIG, else ~/.kube/config) cannot be used"),
+    ];
+    for (flags, says) in cases {
+        let ran = run(pair.command().args(flags).env("KUBECONFIG", pair.scratch.path().join("none")));
+        assert_eq!(ran.code, Some(2), "{flags:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(says), "{flags:?}: {}", ran.stderr);
     }
-    let ran = run(pair.command().env("KUBERNETES_SERVICE_HOST", "10.0.0.1"));
-    assert!(ran.code == Some(2) && ran.stderr.contains("--lock=file"), "{}", ran.stderr);
+    let in_a_pod = run(pair.command().env("KUBERNETES_SERVICE_HOST", "10.0.0.1"));
+    assert!(in_a_pod.code == Some(2) && in_a_pod.stderr.contains("--lock=file"), "{}", in_a_pod.stderr);
+    assert!(in_a_pod.stderr.contains("automountServiceAccountToken: true"), "{}", in_a_pod.stderr);
+    assert!(look(&pair.b).is_empty());
     assert_eq!(pair.sync(&["--delete-missing=false", "--require-mount=false"]).code, Some(0));
 }
 
