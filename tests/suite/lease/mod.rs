@@ -10,6 +10,7 @@ mod hanging;
 mod lab;
 mod outage;
 mod paused;
+mod pod;
 mod refused;
 mod rules;
 
@@ -51,9 +52,11 @@ on_both!(
 #[test]
 fn a_real_api_server_says_the_same() {
     let lab = Lab::real();
+    const ONLY_THERE: (&str, Body) = ("a_pod_takes_a_lease_by_itself", pod::a_pod_takes_a_lease_by_itself);
     let failed: Vec<&str> = thread::scope(|threads| {
         let begun: Vec<_> = BODIES
             .iter()
+            .chain([&ONLY_THERE])
             .map(|(name, body)| {
                 let lab = &lab;
                 (*name, threads.spawn(move || catch_unwind(AssertUnwindSafe(|| body(lab))).is_ok()))
