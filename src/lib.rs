@@ -28,6 +28,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod dashboard;
 pub mod entry;
 pub mod ledger;
 pub mod lock;

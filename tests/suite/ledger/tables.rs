@@ -7,7 +7,7 @@ use super::mariadb::Server;
 use crate::fixture::*;
 
 /// What the first release ran, word for word.
-const FIRST_RELEASE: [&str; 2] = [
+pub const FIRST_RELEASE: [&str; 2] = [
     "CREATE TABLE IF NOT EXISTS sync_iterations (
   id BIGINT AUTO_INCREMENT PRIMARY KEY, sync_pair VARCHAR(255) NOT NULL, direction VARCHAR(64) NOT NULL,
   src VARCHAR(512) NOT NULL, dest VARCHAR(512) NOT NULL, started_at DATETIME(3) NOT NULL, ended_at DATETIME(3),
@@ -24,7 +24,7 @@ const FIRST_RELEASE: [&str; 2] = [
 ];
 
 /// The same for SQLite.
-const FIRST_RELEASE_SQLITE: [&str; 2] = [
+pub const FIRST_RELEASE_SQLITE: [&str; 2] = [
     "CREATE TABLE sync_iterations (id INTEGER PRIMARY KEY AUTOINCREMENT, sync_pair TEXT NOT NULL, direction TEXT NOT NULL,
   src TEXT NOT NULL, dest TEXT NOT NULL, started_at TEXT NOT NULL, ended_at TEXT, status TEXT NOT NULL DEFAULT 'running',
   dry_run INTEGER NOT NULL DEFAULT 0, files_created INTEGER DEFAULT 0, files_updated INTEGER DEFAULT 0,
@@ -35,7 +35,7 @@ const FIRST_RELEASE_SQLITE: [&str; 2] = [
   md5_after TEXT, started_at TEXT NOT NULL, ended_at TEXT, status TEXT NOT NULL, error_message TEXT)",
 ];
 
-const ROWS: [&str; 2] = [
+pub const ROWS: [&str; 2] = [
     "INSERT INTO sync_iterations (id, sync_pair, direction, src, dest, started_at, ended_at, status, dry_run, files_created) VALUES \
      (7, 'media', 'fwd', '/a', '/b', '2026-01-02 03:04:05.678', '2026-01-02 03:04:06.000', 'success', 1, 2), \
      (8, 'media', 'fwd', '/a', '/b', '2026-01-03 03:04:05.678', NULL, 'running', 0, 0)",
