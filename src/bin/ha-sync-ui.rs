@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use ha_sync::cli::DashboardCli;
 use ha_sync::entry;
 
@@ -10,5 +9,5 @@ use ha_sync::entry;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    entry::dashboard(&DashboardCli::parse())
+    entry::dashboard(&DashboardCli::of_this_process())
 }

@@ -2,7 +2,7 @@
 
 use clap::Parser;
 
-use super::DatabaseArgs;
+use super::{DatabaseArgs, mistakes};
 
 /// Shows in a browser whether every pair is in step, when it last was, what moved and what failed. It reads the
 /// database of ha-sync and changes nothing.
@@ -24,4 +24,11 @@ pub struct DashboardCli {
     /// Which database.
     #[command(flatten)]
     pub database: DatabaseArgs,
+}
+
+impl DashboardCli {
+    /// What this process was called with. Where that can't be parsed, or help was asked for, the process ends.
+    pub fn of_this_process() -> Self {
+        Self::try_parse().unwrap_or_else(|error| mistakes::without_login(error).exit())
+    }
 }

@@ -107,7 +107,7 @@ const TABLES: [Table; 2] = [
 const UNIQUE_RUN: &str = "uq_run_id";
 
 /// By which the latest runs of a kind are found among a million (`read/`).
-const SERIES: &str = "idx_series";
+pub(super) const SERIES: &str = "idx_series";
 const SERIES_ON: &str = "sync_pair, direction, dry_run, status, started_at";
 
 /// How long one who wants to change the tables waits for another who does.
@@ -134,7 +134,7 @@ pub(super) struct Found {
     /// Table and column.
     columns: Vec<(String, String)>,
     has_unique_run: bool,
-    has_series: bool,
+    pub(super) has_series: bool,
     /// A table that knows no transactions.
     unsafe_engine: Option<String>,
     pub(super) charset: Charset,

@@ -58,6 +58,13 @@ impl Reader {
         columns.iter().map(column).collect::<Vec<_>>().join(", ")
     }
 
+    /// The table of runs, to be read along `idx_series`, where an older release's has that.
+    fn runs_by_series(&self) -> String {
+        let hint =
+            if self.found.has_series { self.db.dialect().by_index(schema::SERIES) } else { String::new() };
+        format!("{}{hint}", schema::ITERATIONS)
+    }
+
     fn selected_runs(&self) -> String {
         self.selected(schema::ITERATIONS, &schema::iteration_columns())
     }

@@ -199,8 +199,9 @@ impl Reader {
         and: &[Value],
         limit: usize,
     ) -> Answer<Vec<Row>> {
+        let table = self.runs_by_series();
         let part = format!(
-            "SELECT * FROM (SELECT {columns} FROM {ITERATIONS} WHERE sync_pair = ? AND direction = ? AND dry_run = ? \
+            "SELECT * FROM (SELECT {columns} FROM {table} WHERE sync_pair = ? AND direction = ? AND dry_run = ? \
              AND status = ?{which} ORDER BY started_at DESC, id DESC LIMIT {limit}) AS part"
         );
         let mut found = Vec::new();

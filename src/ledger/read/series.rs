@@ -1,8 +1,7 @@
 //! Which pairs there are, and which directions of each.
 
 use super::Reader;
-use crate::ledger::database::{Answer, Row};
-use crate::ledger::schema::ITERATIONS;
+use crate::ledger::database::Answer;
 use crate::ledger::value::Value;
 
 /// One direction of one pair.
@@ -23,47 +22,56 @@ impl Reader {
     /// It hops along the index from one name to the next. `SELECT DISTINCT` would read all of it in SQLite.
     pub(super) fn series(&mut self, pair: Option<&str>, direction: Option<&str>) -> Answer<Vec<Series>> {
         let mut found: Vec<Series> = Vec::new();
-        let mut next_pair = match pair {
-            Some(pair) => Some(pair.to_owned()),
-            None => {
-                self.name(&format!("SELECT sync_pair FROM {ITERATIONS} ORDER BY sync_pair LIMIT 1"), &[])?
-            }
-        };
-        while let Some(name) = next_pair.filter(|_| found.len() < MOST) {
+        let (mut compares, mut from) = start(pair);
+        while let Some(name) = self.pair(compares, &from)?.filter(|_| found.len() < MOST) {
             for label in self.directions(&name, direction, MOST - found.len())? {
                 found.push(Series { pair: name.clone(), direction: label });
             }
-            let beyond =
-                format!("SELECT sync_pair FROM {ITERATIONS} WHERE sync_pair > ? ORDER BY sync_pair LIMIT 1");
-            next_pair = if pair.is_some() { None } else { self.name(&beyond, &[Value::text(&name)])? };
+            if pair.is_some() {
+                break;
+            }
+            (compares, from) = (">", name);
         }
         Ok(found)
     }
 
     fn directions(&mut self, pair: &str, wanted: Option<&str>, most: usize) -> Answer<Vec<String>> {
-        let (compares, mut from) = match wanted {
-            Some(direction) => ("=", direction.to_owned()),
-            None => (">=", String::new()),
-        };
         let mut found = Vec::new();
-        let mut query = direction_query(compares);
-        while let Some(label) = self.name(&query, &[Value::text(pair), Value::text(&from)])? {
+        let (mut compares, mut from) = start(wanted);
+        while let Some(label) = self.direction(pair, compares, &from)? {
             found.push(label.clone());
             if wanted.is_some() || found.len() == most {
                 break;
             }
-            (from, query) = (label, direction_query(">"));
+            (compares, from) = (">", label);
         }
         Ok(found)
     }
 
-    fn name(&mut self, query: &str, values: &[Value]) -> Answer<Option<String>> {
-        Ok(self.db.first(query, values)?.and_then(|row: Row| row[0].as_text()))
+    fn pair(&mut self, compares: &str, from: &str) -> Answer<Option<String>> {
+        let table = self.runs_by_series();
+        self.first_text(
+            &format!("SELECT sync_pair FROM {table} WHERE sync_pair {compares} ? ORDER BY sync_pair LIMIT 1"),
+            &[Value::text(from)],
+        )
+    }
+
+    fn direction(&mut self, pair: &str, compares: &str, from: &str) -> Answer<Option<String>> {
+        let table = self.runs_by_series();
+        self.first_text(
+            &format!(
+                "SELECT direction FROM {table} WHERE sync_pair = ? AND direction {compares} ? ORDER BY direction LIMIT 1"
+            ),
+            &[Value::text(pair), Value::text(from)],
+        )
+    }
+
+    fn first_text(&mut self, query: &str, values: &[Value]) -> Answer<Option<String>> {
+        Ok(self.db.first(query, values)?.and_then(|row| row[0].as_text()))
     }
 }
 
-fn direction_query(compares: &str) -> String {
-    format!(
-        "SELECT direction FROM {ITERATIONS} WHERE sync_pair = ? AND direction {compares} ? ORDER BY direction LIMIT 1"
-    )
+/// Where hopping begins: at the name that is wanted, or at the very first one.
+fn start(wanted: Option<&str>) -> (&'static str, String) {
+    wanted.map_or((">=", String::new()), |name| ("=", name.to_owned()))
 }

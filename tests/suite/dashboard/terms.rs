@@ -237,6 +237,7 @@ fn a_database_that_is_away_or_hangs_is_told_of_within_a_bound_and_found_again() 
     assert_eq!(away(), "");
 
     server.freeze();
+    wait_until("it hangs", || !away().is_empty());
     let begun = Instant::now();
     let asked: Vec<_> = (0..12)
         .map(|_| {
