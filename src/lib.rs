@@ -20,6 +20,8 @@
 //! What people see of it is [`report`]'s business. In the end the opslog is sealed and
 //! flushed, the lock given back, and the exit code tells how it went.
 //!
+//! [`dashboard`] is a program of its own (`ha-sync-ui`): it asks the ledger and shows what it says.
+//!
 //! # Who knows whom
 //!
 //! The nouns ([`model`]) know no verbs. `tree` makes the system calls and decides nothing; `join` and
