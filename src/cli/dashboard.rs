@@ -16,7 +16,7 @@ use super::{DatabaseArgs, mistakes};
 )]
 pub struct DashboardCli {
     /// Address and port to listen on
-    #[arg(long, value_name = "ADDRESS:PORT", env = "HA_SYNC_LISTEN", default_value = "0.0.0.0:8080")]
+    #[arg(long, value_name = "ADDRESS", env = "HA_SYNC_LISTEN", default_value = "0.0.0.0:8080")]
     pub listen: String,
     /// A name of this host under which it answers, without the port; repeat it for more [default: every name]
     #[arg(long, value_name = "NAME", env = "HA_SYNC_ALLOWED_HOST", value_delimiter = ',')]

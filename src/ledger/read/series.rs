@@ -49,21 +49,15 @@ impl Reader {
     }
 
     fn pair(&mut self, compares: &str, from: &str) -> Answer<Option<String>> {
-        let table = self.runs_by_series();
-        self.first_text(
-            &format!("SELECT sync_pair FROM {table} WHERE sync_pair {compares} ? ORDER BY sync_pair LIMIT 1"),
-            &[Value::text(from)],
-        )
+        let (table, hop) = (self.runs_by_series(), hop("sync_pair", compares));
+        let query = format!("SELECT sync_pair FROM {table} WHERE {hop}");
+        self.first_text(&query, &[Value::text(from)])
     }
 
     fn direction(&mut self, pair: &str, compares: &str, from: &str) -> Answer<Option<String>> {
-        let table = self.runs_by_series();
-        self.first_text(
-            &format!(
-                "SELECT direction FROM {table} WHERE sync_pair = ? AND direction {compares} ? ORDER BY direction LIMIT 1"
-            ),
-            &[Value::text(pair), Value::text(from)],
-        )
+        let (table, hop) = (self.runs_by_series(), hop("direction", compares));
+        let query = format!("SELECT direction FROM {table} WHERE sync_pair = ? AND {hop}");
+        self.first_text(&query, &[Value::text(pair), Value::text(from)])
     }
 
     fn first_text(&mut self, query: &str, values: &[Value]) -> Answer<Option<String>> {
@@ -74,4 +68,10 @@ impl Reader {
 /// Where hopping begins: at the name that is wanted, or at the very first one.
 fn start(wanted: Option<&str>) -> (&'static str, String) {
     wanted.map_or((">=", String::new()), |name| ("=", name.to_owned()))
+}
+
+/// MariaDB sorts what it is told to, be it all alike.
+fn hop(column: &str, compares: &str) -> String {
+    let order = if compares == "=" { String::new() } else { format!(" ORDER BY {column}") };
+    format!("{column} {compares} ?{order} LIMIT 1")
 }

@@ -30,17 +30,20 @@ impl Response {
     }
 }
 
-/// One request with everything in it, as bytes; the answer until the connection ends.
+/// One request with everything in it, as bytes; the answer until its end or that of the connection.
 pub fn send(port: u16, request: &[u8]) -> std::io::Result<Response> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     // Who refuses early may not read to the end.
     let _refused = stream.write_all(request);
-    let mut bytes = Vec::new();
-    if let Err(error) = stream.read_to_end(&mut bytes)
-        && bytes.is_empty()
-    {
-        return Err(error);
+    let (mut bytes, mut some) = (Vec::new(), [0; 16 << 10]);
+    while !is_whole(&bytes) {
+        match stream.read(&mut some) {
+            Ok(0) => break,
+            Ok(read) => bytes.extend_from_slice(&some[..read]),
+            Err(error) if bytes.is_empty() => return Err(error),
+            Err(_) => break,
+        }
     }
     parse(&bytes).ok_or_else(|| std::io::Error::other("no answer"))
 }
@@ -68,6 +71,14 @@ pub fn request(
 #[track_caller]
 pub fn get(port: u16, path: &str) -> Response {
     request(port, "GET", path, &[], "").unwrap()
+}
+
+/// Not everyone closes the connection when asked to.
+fn is_whole(bytes: &[u8]) -> bool {
+    parse(bytes).is_some_and(|response| {
+        let length = response.header("content-length").and_then(|length| length.parse().ok());
+        length.is_some_and(|length: usize| response.body.len() >= length)
+    })
 }
 
 fn parse(bytes: &[u8]) -> Option<Response> {

@@ -34,8 +34,12 @@ pub struct Dashboard {
 impl Dashboard {
     /// Starts one on a free port.
     pub fn start(dsn: &str, flags: &[&str]) -> Self {
+        Self::start_on(0, dsn, flags)
+    }
+
+    pub fn start_on(port: u16, dsn: &str, flags: &[&str]) -> Self {
         let mut command = dashboard();
-        command.args(["--listen", "127.0.0.1:0", "--db-dsn", dsn]).args(flags);
+        command.args(["--listen", &format!("127.0.0.1:{port}"), "--db-dsn", dsn]).args(flags);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (lines, kept) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&log));
