@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::database::Away;
 use super::query::{Query, Wrong};
 use super::server::Shared;
-use crate::ledger::{History, Iteration, OperationsFilter, RunFilter, Series, Standing};
+use crate::ledger::{History, Iteration, OperationsFilter, Reader, RunFilter, Series, Standing};
 use crate::time::to_rfc3339;
 
 /// Why there is no answer.
@@ -65,12 +65,12 @@ pub(super) fn refusal(status: StatusCode, reason: &str) -> Response {
 /// `GET /api/pairs`
 pub(super) async fn pairs(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery) -> Answer {
     Query::parse(query.as_deref().unwrap_or_default(), &[])?;
-    let standings = shared.database.ask(|reader| reader.standings()).await?;
+    let standings = shared.database.ask(Reader::standings).await?;
     let is_empty = standings.is_none();
     let each = standings
         .unwrap_or_default()
         .into_iter()
-        .map(|standing| (standing.series.clone(), standing_json(standing)));
+        .map(|standing| (standing.series.clone(), standing_json(&standing)));
     Ok(Json(json!({ "now": now(), "has_tables": !is_empty, "pairs": by_pair(each) })))
 }
 
@@ -145,7 +145,7 @@ fn no_run(id: i64) -> Refused {
     Refused::Missing(format!("there is no run {id}"))
 }
 
-fn standing_json(standing: Standing) -> Value {
+fn standing_json(standing: &Standing) -> Value {
     json!({
         "direction": standing.series.direction,
         "running": standing.running,

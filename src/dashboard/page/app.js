@@ -183,7 +183,7 @@ document.addEventListener("click", (event) => {
   return go(anchor.getAttribute("href") === "?" ? location.pathname : anchor.getAttribute("href"));
 });
 addEventListener("popstate", arrive);
-// A page in the background is not drawn; when it is looked at again it is asked for at once.
+// Browsers slow down the clocks of a page in the background: what is looked at again is asked for at once.
 document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "visible") refresh();
 });

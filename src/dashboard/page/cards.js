@@ -2,7 +2,7 @@
 
 import { element, keyed, setAttribute, setText, show } from "./dom.js";
 import { makePlot, updatePlot } from "./plot.js";
-import { ago, bytes, count, exact, now, plural, shown, span, status, time, took, wrong } from "./words.js";
+import { age, ago, bytes, count, exact, now, plural, shown, span, status, time, took, wrong } from "./words.js";
 
 // A pair is overdue when its last success is older than so many times its usual interval, and than the least.
 const PATIENCE = 3;
@@ -108,7 +108,7 @@ function updateDirection(node, { direction, running, last_run: last, last_succes
   setAttribute(node, "aria-label", `${shown(pair)}, ${shown(direction)}: ${words}`);
 
   show(now_, Boolean(running));
-  if (running) link(now_.firstElementChild, running, (moment) => `Running since ${ago(moment).replace(" ago", "")}`);
+  if (running) link(now_.firstElementChild, running, (moment) => `Running for ${age(moment)}`);
 
   show(lastLine, Boolean(last) || !running);
   show(lastLine.firstElementChild, Boolean(last));
@@ -132,7 +132,7 @@ function updateDirection(node, { direction, running, last_run: last, last_succes
 }
 
 function lastWords(last, success, dry) {
-  if (!last) return dry ? "Nothing has been synced: so far its runs are dry runs (--dry-run)" : "No run yet";
+  if (!last) return dry ? "Nothing has been synced yet: its runs were dry runs only" : "No run yet";
   const words = ` · took ${span(took(last))}`;
   if (last.status === "success") return words;
   return success ? `${words} · last done ${ago(time(success.ended_at ?? success.started_at))}` : `${words} · never done yet`;
@@ -150,7 +150,7 @@ function drawCounts(list, run) {
     ["updated", count(run.files_updated), false],
     ["deleted", count(run.files_deleted), false],
     ["failed", count(run.files_failed), run.files_failed > 0],
-    ["moved", bytes(run.total_bytes_transferred), false],
+    ["transferred", bytes(run.total_bytes_transferred), false],
   ];
   keyed(
     list,

@@ -26,13 +26,15 @@ export function span(milliseconds) {
   return rest ? `${whole} ${unit} ${rest} ${smaller}` : `${whole} ${unit}`;
 }
 
-/// 12 s ago, 5 min ago, 3 h ago, 4 d ago
-export function ago(moment) {
-  const seconds = Math.round((now() - moment) / 1000);
-  if (seconds < 5) return "just now";
-  const [unit, size] = UNITS.find(([, size]) => seconds >= size);
-  return `${Math.floor(seconds / size)} ${unit} ago`;
+/// 12 s, 5 min, 3 h 20 min, 14 h, 4 d: no finer than it matters.
+export function age(moment) {
+  const seconds = Math.max(0, Math.round((now() - moment) / 1000));
+  if (seconds >= 3600 && seconds < 10 * 3600) return span(Math.floor(seconds / 60) * 60_000);
+  const [unit, size] = UNITS.find(([, size]) => seconds >= size) ?? UNITS.at(-1);
+  return `${Math.floor(seconds / size)} ${unit}`;
 }
+
+export const ago = (moment) => (now() - moment < 5000 ? "just now" : `${age(moment)} ago`);
 
 /// In the reader's own time zone, with the zone.
 export function exact(moment) {

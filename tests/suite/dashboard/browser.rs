@@ -134,7 +134,9 @@ impl Browser {
     #[track_caller]
     pub fn resize(&self, width: u32, height: u32) {
         let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
-        self.devtools("Emulation.setDeviceMetricsOverride", metrics);
+        self.devtools("Emulation.setDeviceMetricsOverride", &metrics);
+        // They take width away, and not from a picture.
+        self.devtools("Emulation.setScrollbarsHidden", &json!({ "hidden": true }));
     }
 
     /// As for a reader who likes it dark.
@@ -142,18 +144,18 @@ impl Browser {
     pub fn darken(&self, dark: bool) {
         let value = if dark { "dark" } else { "light" };
         let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": value }] });
-        self.devtools("Emulation.setEmulatedMedia", features);
+        self.devtools("Emulation.setEmulatedMedia", &features);
     }
 
     #[track_caller]
-    pub fn devtools(&self, command: &str, parameters: Value) -> Value {
+    pub fn devtools(&self, command: &str, parameters: &Value) -> Value {
         self.command("POST", "/goog/cdp/execute", &json!({ "cmd": command, "params": parameters }))
     }
 
     /// A picture (PNG) of the page in its whole length.
     pub fn picture(&self) -> Vec<u8> {
         use base64::Engine as _;
-        let taken = self.devtools("Page.captureScreenshot", json!({ "captureBeyondViewport": true }));
+        let taken = self.devtools("Page.captureScreenshot", &json!({ "captureBeyondViewport": true }));
         base64::engine::general_purpose::STANDARD.decode(taken["data"].as_str().unwrap()).unwrap()
     }
 

@@ -35,7 +35,7 @@ fn shape(at: &str, value: &Value, into: &mut Vec<String>) {
         // Which counts there are depends on the run.
         Value::Object(_) if at.ends_with("counts") => into.push(format!("{at} object")),
         Value::Object(fields) => {
-            fields.iter().for_each(|(key, value)| shape(&format!("{at}.{key}"), value, into))
+            fields.iter().for_each(|(key, value)| shape(&format!("{at}.{key}"), value, into));
         }
         Value::Array(items) => match items.first() {
             Some(first) => shape(&format!("{at}[]"), first, into),

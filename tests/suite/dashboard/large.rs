@@ -94,50 +94,60 @@ fn is_walk(row: &[String], sql: &str) -> bool {
     row[3] == "index" && row[5] != "NULL" && sql.contains("LIMIT") && !sql.contains("WHERE")
 }
 
-/// How long each question takes, beside the database's own time: shown, not asserted.
+/// How long each question takes, beside the database's own time for the same statements: shown, not asserted.
 #[test]
-#[ignore = "it measures: cargo nextest run --run-ignored only -E 'test(beside_the_database)' --no-capture"]
+#[ignore = "it measures: cargo nextest run --release --run-ignored only -E 'test(beside_the_database)' --no-capture"]
+#[allow(clippy::print_stdout)]
 fn each_answer_is_shown_beside_the_database_s_own_time() {
-    for base in [Base::mariadb(), Base::sqlite()] {
-        fill(&base);
-        println!("{}", if base.is_sqlite() { "SQLite" } else { "MariaDB" });
-        let dashboard = Dashboard::start(&base.pair.dsn, &[]);
-        for question in QUESTIONS {
-            dashboard.get(question);
-            let answered = (0..5).map(|_| timed(|| drop(dashboard.get(question)))).min().unwrap();
-            let own = if base.is_sqlite() {
-                String::new()
-            } else {
-                format!(", {} in the server", milliseconds(own_time(&base, &dashboard, question)))
-            };
-            println!("  {:>9}{own}  {question}", milliseconds(answered));
-        }
+    let (mariadb, sqlite) = (Base::mariadb(), Base::sqlite());
+    [&mariadb, &sqlite].into_iter().for_each(fill);
+    let dashboards = [&mariadb, &sqlite].map(|base| Dashboard::start(&base.pair.dsn, &[]));
+    let mut server = mariadb.connection();
+    let file = rusqlite::Connection::open(sqlite.pair.dsn.trim_start_matches("sqlite:")).unwrap();
+    println!("MariaDB: answer, own time; SQLite: answer, own time; question");
+    for question in QUESTIONS {
+        let said = statements(&mut server, &dashboards[0], question);
+        let answered = dashboards.each_ref().map(|dashboard| best(|| drop(dashboard.get(question))));
+        let in_server =
+            best(|| said.iter().for_each(|sql| drop(server.query::<mysql::Row, _>(sql).unwrap())));
+        let in_file = best(|| said.iter().for_each(|sql| drop(rows(&file, sql))));
+        let times = [answered[0], in_server, answered[1], in_file].map(|time| time.as_secs_f64() * 1000.0);
+        println!("{:8.1} {:8.1} {:8.1} {:8.1} ms  {question}", times[0], times[1], times[2], times[3]);
     }
 }
 
-fn timed(work: impl FnOnce()) -> Duration {
-    let begun = Instant::now();
-    work();
-    begun.elapsed()
-}
-
-fn milliseconds(time: Duration) -> String {
-    format!("{:.1} ms", time.as_secs_f64() * 1000.0)
-}
-
-/// The time of the same statements, sent again one by one.
-fn own_time(base: &Base, dashboard: &Dashboard, question: &str) -> Duration {
-    let mut root = base.connection();
-    root.query_drop("SET GLOBAL log_output = 'TABLE'").unwrap();
-    root.query_drop("TRUNCATE mysql.general_log").unwrap();
-    root.query_drop("SET GLOBAL general_log = 1").unwrap();
+/// What the dashboard asks the server for one question.
+fn statements(server: &mut mysql::Conn, dashboard: &Dashboard, question: &str) -> Vec<String> {
     dashboard.get(question);
-    root.query_drop("SET GLOBAL general_log = 0").unwrap();
-    let said: Vec<String> = root
+    for statement in
+        ["SET GLOBAL log_output = 'TABLE'", "TRUNCATE mysql.general_log", "SET GLOBAL general_log = 1"]
+    {
+        server.query_drop(statement).unwrap();
+    }
+    dashboard.get(question);
+    server.query_drop("SET GLOBAL general_log = 0").unwrap();
+    let said: Vec<String> = server
         .query("SELECT CONVERT(argument USING utf8mb4) FROM mysql.general_log WHERE user_host LIKE 'ha[%' AND command_type = 'Query'")
         .unwrap();
-    said.iter()
-        .filter(|sql| sql.starts_with("SELECT"))
-        .map(|sql| timed(|| drop(root.query::<mysql::Row, _>(sql).unwrap())))
-        .sum()
+    said.into_iter().filter(|sql| sql.contains("FROM sync_")).collect()
+}
+
+fn rows(file: &rusqlite::Connection, sql: &str) -> usize {
+    let mut statement = file.prepare(&sql.replace(" FORCE INDEX (idx_series)", "")).unwrap();
+    let mut rows = statement.query([]).unwrap();
+    let mut count = 0;
+    while rows.next().unwrap().is_some() {
+        count += 1;
+    }
+    count
+}
+
+/// The best of three.
+fn best(mut work: impl FnMut()) -> Duration {
+    let timed = |_| {
+        let begun = Instant::now();
+        work();
+        begun.elapsed()
+    };
+    (0..3).map(timed).min().unwrap()
 }

@@ -92,12 +92,10 @@ fn a_person_sees_how_every_pair_stands_and_follows_it_to_the_operations() {
     assert!(browser.text(&format!("{} .pill", card("media"))).contains("In step"));
     assert_eq!(browser.text(&format!("{} .pill", card("games"))), "Dry runs only");
     assert!(
-        browser
-            .text(&card("games"))
-            .contains("Nothing has been synced: so far its runs are dry runs (--dry-run)")
+        browser.text(&card("games")).contains("Nothing has been synced yet: its runs were dry runs only")
     );
     assert!(browser.text(&card("games")).contains(": would create 1,820, update 44, delete 7"));
-    assert!(browser.text(&card("owncloud")).contains("Running since 4 min"));
+    assert!(browser.text(&card("owncloud")).contains("Running for 4 min"));
     let error = format!("{} .error:not([hidden])", card("photos"));
     assert_eq!(
         browser.text(&error),
@@ -253,6 +251,24 @@ fn the_keyboard_reaches_everything_and_a_phone_shows_it() {
 }
 
 #[test]
+fn a_pair_is_overdue_by_its_own_measure() {
+    let seen = Seen::new(|base| {
+        base.make_tables();
+        let every = |pair, first, minutes: i64, late: i64| {
+            (0..10).map(move |number| Run::new(first + number, pair, "there", late + (9 - number) * minutes))
+        };
+        let half_hourly = every("late", 1, 30, 100);
+        let daily = every("daily", 11, 24 * 60, 26 * 60);
+        insert_runs(base, half_hourly.chain(daily).chain([Run::new(21, "new", "there", 600)]));
+    });
+    seen.open("");
+    let states = seen.browser.text(".direction .state");
+    assert_eq!(states.lines().collect::<Vec<_>>(), ["In step", "Overdue", "In step"], "daily, late, new");
+    assert_eq!(seen.browser.text("#verdict"), "1 of 3 pairs needs a look: late");
+    seen.assert_quiet();
+}
+
+#[test]
 fn an_empty_database_shows_how_to_begin_and_then_the_first_run() {
     let seen = Seen::new(|_| {});
     let browser = &seen.browser;
@@ -394,7 +410,24 @@ fn a_script_in_the_page_would_not_run() {
 #[ignore = "it writes pictures into the folder that HA_SYNC_PICTURES names"]
 fn pictures_of_the_page() {
     let folder = PathBuf::from(std::env::var_os("HA_SYNC_PICTURES").expect("a folder"));
-    let seen = Seen::new(fill);
+    let seen = Seen::new(|base| {
+        fill(base);
+        insert_runs(
+            base,
+            (1..=140).map(|number| {
+                let direction = ["dell-to-hp", "hp-to-dell"][number as usize % 2];
+                let pair = if number <= 70 { "ai" } else { "infra" };
+                let age = (140 - number) % 70 / 2 * 60 + 3;
+                let run = Run::new(5000 + number, pair, direction, age);
+                Run {
+                    seconds: 20 + number * 13 % 50,
+                    bytes: (number * 29 % 17) << 24,
+                    counts: [number % 5, number % 3, 0, 0],
+                    ..run
+                }
+            }),
+        );
+    });
     let save = |browser: &Browser, name: &str| std::fs::write(folder.join(name), browser.picture()).unwrap();
     take(&seen, &save, "overview", "");
     take(&seen, &save, "run", "?run=1");
