@@ -110,7 +110,7 @@ fn each_answer_is_shown_beside_the_database_s_own_time() {
         let answered = dashboards.each_ref().map(|dashboard| best(|| drop(dashboard.get(question))));
         let in_server =
             best(|| said.iter().for_each(|sql| drop(server.query::<mysql::Row, _>(sql).unwrap())));
-        let in_file = best(|| said.iter().for_each(|sql| drop(rows(&file, sql))));
+        let in_file = best(|| assert!(said.iter().map(|sql| rows(&file, sql)).sum::<usize>() < 10_000));
         let times = [answered[0], in_server, answered[1], in_file].map(|time| time.as_secs_f64() * 1000.0);
         println!("{:8.1} {:8.1} {:8.1} {:8.1} ms  {question}", times[0], times[1], times[2], times[3]);
     }

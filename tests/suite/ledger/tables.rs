@@ -138,3 +138,27 @@ fn a_table_without_transactions_is_refused() {
     assert_eq!(ran.code, Some(5));
     assert!(ran.stderr.contains("the table sync_iterations knows no transactions"), "{}", ran.stderr);
 }
+
+#[test]
+fn a_user_who_may_not_make_the_dashboard_s_index_records_runs_all_the_same() {
+    let mut base = Base::mariadb();
+    base.make_tables();
+    let index = "SELECT COUNT(*) > 0 FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE() AND INDEX_NAME = 'idx_series'";
+    assert_eq!(base.one(index), "1");
+    let name = base.one("SELECT DATABASE()");
+    base.execute(&[
+        "DROP INDEX idx_series ON sync_iterations",
+        "CREATE USER IF NOT EXISTS poor@'%' IDENTIFIED BY 'x'",
+        &format!("GRANT SELECT, INSERT, UPDATE ON {name}.* TO poor@'%'"),
+    ]);
+    let rich = base.pair.dsn.clone();
+    base.pair.dsn = format!("poor:x@{}", rich.rsplit_once('@').unwrap().1);
+    for (dsn, made) in [(base.pair.dsn.clone(), "0"), (rich, "1")] {
+        base.pair.dsn = dsn;
+        let ran = base.pair.sync(&[]);
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+        assert!(ran.stdout.contains("recorded"), "{}", ran.stdout);
+        assert_eq!(base.one(index), made);
+    }
+    assert_eq!(base.one("SELECT COUNT(*) FROM sync_iterations"), "2");
+}
