@@ -37,6 +37,9 @@ const OPERATIONS: (usize, usize) = (50, 500);
 const POINTS: (usize, usize) = (60, 1000);
 const DAYS: (u64, u64) = (30, 3660);
 
+/// How long one answer looks for operations that match.
+const SEARCH: Duration = Duration::from_secs(2);
+
 /// The words of the columns.
 const RUN_STATUSES: [&str; 4] = ["running", "success", "partial_failure", "failed"];
 const OPERATION_STATUSES: [&str; 2] = ["success", "fail"];
@@ -109,6 +112,7 @@ pub(super) async fn operations(State(shared): State<Arc<Shared>>, RawQuery(query
         path: query.text("q"),
         after: query.id("after")?.unwrap_or_default(),
         limit: query.number("limit", 1, OPERATIONS.1)?.unwrap_or(OPERATIONS.0),
+        patience: SEARCH,
     };
     let asked = shared.database.ask(move |reader| {
         let Some(run) = reader.run(filter.iteration)? else { return Ok(None) };

@@ -152,3 +152,22 @@ impl From<Error> for DbError {
         Self { kind, message: error.to_string() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_reads_can_change_nothing_and_gets_no_longer_than_the_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows");
+        Sqlite::open(&path).unwrap().execute("CREATE TABLE t (x)", &[]).unwrap();
+        let mut reader = Sqlite::open_to_read(&path, Duration::from_millis(50)).unwrap();
+        assert!(reader.execute("INSERT INTO t VALUES (1)", &[]).is_err());
+        let endless = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT MAX(x) FROM n";
+        let stopped = reader.query(endless, &[], &mut drop).unwrap_err();
+        assert_eq!((stopped.kind, stopped.message.as_str()), (ErrorKind::Refused, "interrupted"));
+        // The next question has its own time.
+        assert_eq!(reader.first("SELECT COUNT(*) FROM t", &[]).unwrap(), Some(vec![Value::Int(0)]));
+    }
+}

@@ -17,6 +17,7 @@ const VIEWS = ["first", "overview", "run", "trouble"];
 let asking = null; // What is under way; another question ends it.
 let lastSuccess = null;
 let away = null;
+let known = null; // The operations that are shown, and what was asked for them.
 let timer = 0;
 
 /// What the address says.
@@ -50,7 +51,8 @@ function arrive() {
 
 async function ask(path, parameters, signal) {
   const parts = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== undefined));
-  const response = await fetch(`api/${path}?${parts}`, { signal, cache: "no-store" });
+  const patient = AbortSignal.any([signal, AbortSignal.timeout(PATIENCE)]);
+  const response = await fetch(`api/${path}?${parts}`, { signal: patient, cache: "no-store" });
   const isJson = response.headers.get("content-type")?.startsWith("application/json");
   const answer = isJson ? await response.json() : { error: `the server answered ${response.status}` };
   if (!response.ok) throw Object.assign(new Error(answer.error), { status: response.status });
@@ -62,7 +64,6 @@ async function refresh() {
   clearTimeout(timer);
   asking?.abort();
   const mine = (asking = new AbortController());
-  const late = setTimeout(() => mine.abort("late"), PATIENCE * 2);
   document.body.dataset.asking = "true";
   try {
     await draw(state(), mine.signal);
@@ -70,9 +71,8 @@ async function refresh() {
     away = null;
   } catch (error) {
     if (mine !== asking) return; // Another question took its place.
-    fail(error, mine.signal);
+    fail(error);
   } finally {
-    clearTimeout(late);
     if (mine === asking) {
       delete document.body.dataset.asking;
       document.body.dataset.round = String(Number(document.body.dataset.round ?? 0) + 1);
@@ -104,12 +104,12 @@ async function drawOverview(wanted, judged, signal) {
   view("overview");
 }
 
-async function drawRunView(wanted, signal) {
+/// The operations of a run, searched until something is found.
+async function search(wanted, signal) {
   const { run, ...filter } = wanted;
   const question = { iteration_id: run, ...filter };
   let answer = await ask("operations", question, signal);
   for (let round = 1, seen = answer.looked_at; answer.operations.length === 0 && answer.next !== null && round < SEARCHES; round += 1) {
-    // A search that has found nothing yet goes on from where it stopped.
     drawRun(answer.iteration);
     drawOperationFilter(wanted);
     setText($("search-state"), `Searching: ${count(seen)} operations looked at …`);
@@ -117,6 +117,17 @@ async function drawRunView(wanted, signal) {
     answer = await ask("operations", { ...question, after: answer.next }, signal);
     seen += answer.looked_at;
   }
+  return answer;
+}
+
+async function drawRunView(wanted, signal) {
+  const { run } = wanted;
+  const question = address(wanted);
+  // What a run that is over did does not change: a search through millions of rows is not done every ten seconds.
+  if (known?.question !== question || known.answer.iteration.status === "running") {
+    known = { question, answer: await search(wanted, signal) };
+  }
+  const { answer } = known;
   drawRun(answer.iteration);
   drawOperationFilter(wanted);
   drawOperations(wanted, answer, address);
@@ -133,15 +144,16 @@ function view(name) {
   for (const one of VIEWS) show($(one), one === name);
 }
 
-function fail(error, signal) {
+function fail(error) {
   if (error.status === 400 || error.status === 404) {
     setText($("trouble-reason"), `${error.message[0].toUpperCase()}${error.message.slice(1)}.`);
     view("trouble");
     lastSuccess = now();
+    away = null;
     return;
   }
   away ??= Date.now();
-  const reason = signal.aborted ? "the dashboard does not answer" : error.status ? error.message : "the dashboard cannot be reached";
+  const reason = error.name === "TimeoutError" ? "the dashboard does not answer" : error.status ? error.message : "the dashboard cannot be reached";
   $("away").dataset.reason = reason;
 }
 

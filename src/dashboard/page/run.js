@@ -5,6 +5,8 @@ import { ago, bytes, count, exact, path, shown, span, STATUS, status, time, took
 
 export const FILTERS = ["status", "operation", "q"];
 
+const PAGE = 50; // What the API gives where no limit is asked for.
+
 export function drawFilter(state) {
   const form = $("operation-filter");
   setOptions(form.elements.status, [["", "All"], ["success", "Done"], ["fail", "Failed"]], state.status ?? "");
@@ -62,10 +64,11 @@ export function drawOperations(state, answer, address) {
 }
 
 function words(state, { operations, next, iteration }) {
+  const isFiltered = FILTERS.some((name) => state[name]);
+  if (next !== null && isFiltered && operations.length < PAGE) return "The search has paused here: the next page goes on with it.";
   if (operations.length > 0) return "";
-  if (next !== null) return "Nothing found so far.";
   if (state.after) return "There are no more.";
-  if (FILTERS.some((name) => state[name])) return "No operation matches.";
+  if (isFiltered) return "No operation matches.";
   if (iteration.flushed_rows > 0) return "The operations of this run were removed from the database (prune).";
   return iteration.status === "running" ? "Operations appear here when the run is over." : "This run changed nothing.";
 }

@@ -32,6 +32,8 @@ pub struct OperationsFilter {
     pub after: i64,
     /// No more than this.
     pub limit: usize,
+    /// A search looks at no further stretch after this.
+    pub patience: Duration,
 }
 
 /// What was found.
@@ -47,9 +49,6 @@ pub struct Operations {
 
 /// Rows of one stretch when not every row matches: some ten milliseconds.
 const STRETCH: usize = 10_000;
-
-/// A search looks at no further stretch after this.
-const SEARCH: Duration = Duration::from_secs(2);
 
 const COLUMNS: [&str; 17] = [
     "id",
@@ -90,7 +89,7 @@ impl Reader {
             }
             found.operations.append(&mut matching);
             after = end;
-            if begun.elapsed() > SEARCH {
+            if begun.elapsed() >= filter.patience {
                 found.next = Some(after);
                 return Ok(found);
             }
@@ -153,4 +152,65 @@ fn operation(row: &Row) -> Iteration {
     let exact = raw.map(|raw| STANDARD.encode(raw.as_bytes()));
     operation.insert("filepath_b64".into(), exact.into());
     operation
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::schema::operation_columns;
+    use crate::ledger::{Dsn, Ledger};
+
+    #[test]
+    fn a_search_that_has_no_time_stops_after_each_stretch_and_comes_to_the_end_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let dsn = Dsn::Sqlite(folder.path().join("rows"));
+        let mut ledger = Ledger::open(&dsn).unwrap();
+        ledger
+            .db
+            .execute(
+                "INSERT INTO sync_iterations (id, sync_pair, direction, src, dest, started_at) VALUES (1, 'p', 'd', 's', 'd', 't')",
+                &[],
+            )
+            .unwrap();
+        let all = operation_columns();
+        let row = |index: usize| -> Row {
+            let value = |column: &&str| match *column {
+                "iteration_id" => Value::Int(1),
+                "operation" => Value::text("create"),
+                "filepath" => Value::Text(format!("file {index}")),
+                "started_at" => Value::text("2026-01-01 00:00:00.000"),
+                "status" => Value::text(if index == 34_999 { "fail" } else { "success" }),
+                "dry_run" => Value::Int(0),
+                _ => Value::Null,
+            };
+            all.iter().map(value).collect()
+        };
+        let rows: Vec<Row> = (0..35_000).map(row).collect();
+        ledger.db.insert(OPERATIONS, &all, &rows).unwrap();
+
+        let mut reader = Reader::open(&dsn, Duration::from_secs(10)).unwrap().unwrap();
+        let mut filter = OperationsFilter {
+            iteration: 1,
+            status: Some("fail".into()),
+            limit: 5,
+            ..OperationsFilter::default()
+        };
+        let mut steps = Vec::new();
+        loop {
+            let found = reader.operations(&filter).unwrap();
+            steps.push((found.operations.len(), found.looked_at, found.next));
+            match found.next {
+                Some(next) => filter.after = next,
+                None => break,
+            }
+        }
+        let stretch = STRETCH as u64;
+        let paused = |end| (0, stretch, Some(end));
+        let expected =
+            [paused(10_000), paused(20_000), paused(30_000), (1, 5000, Some(35_000)), (0, 0, None)];
+        assert_eq!(steps, expected);
+        filter = OperationsFilter { patience: Duration::from_secs(60), after: 0, ..filter };
+        let found = reader.operations(&filter).unwrap();
+        assert_eq!((found.operations.len(), found.looked_at, found.next), (1, 35_000, None));
+    }
 }
