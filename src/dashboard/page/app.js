@@ -112,6 +112,7 @@ async function search(wanted, signal) {
   for (let round = 1, seen = answer.looked_at; answer.operations.length === 0 && answer.next !== null && round < SEARCHES; round += 1) {
     drawRun(answer.iteration);
     drawOperationFilter(wanted);
+    drawOperations(wanted, answer, address); // Nothing yet, and not what was there before.
     setText($("search-state"), `Searching: ${count(seen)} operations looked at …`);
     view("run");
     answer = await ask("operations", { ...question, after: answer.next }, signal);
@@ -153,6 +154,7 @@ function fail(error) {
     return;
   }
   away ??= Date.now();
+  if (!error.status) console.warn(error); // It may be a mistake in here.
   const reason = error.name === "TimeoutError" ? "the dashboard does not answer" : error.status ? error.message : "the dashboard cannot be reached";
   $("away").dataset.reason = reason;
 }
