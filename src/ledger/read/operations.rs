@@ -157,6 +157,7 @@ fn operation(row: &Row) -> Iteration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::database::in_transaction;
     use crate::ledger::schema::operation_columns;
     use crate::ledger::{Dsn, Ledger};
 
@@ -186,7 +187,7 @@ mod tests {
             all.iter().map(value).collect()
         };
         let rows: Vec<Row> = (0..35_000).map(row).collect();
-        ledger.db.insert(OPERATIONS, &all, &rows).unwrap();
+        in_transaction(&mut *ledger.db, |db| db.insert(OPERATIONS, &all, &rows)).unwrap();
 
         let mut reader = Reader::open(&dsn, Duration::from_secs(10)).unwrap().unwrap();
         let mut filter = OperationsFilter {
