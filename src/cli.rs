@@ -2,6 +2,7 @@
 //!
 //! What it means, and whether it makes sense, is [`crate::config`]'s business.
 
+mod dashboard;
 mod ledger;
 mod lock;
 mod mistakes;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
+pub use self::dashboard::DashboardCli;
 pub use self::ledger::{DatabaseArgs, FlushArgs, HistoryArgs, PruneArgs};
 pub use self::lock::{LockArgs, UnlockArgs};
 

@@ -2,6 +2,7 @@
 //!
 //! Whatever is wrong is said at once, before anything is touched, in a sentence that tells what to do.
 
+mod dashboard;
 mod database;
 mod filters;
 mod locking;
@@ -12,6 +13,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use self::dashboard::DashboardConfig;
 use self::database::{check_database_apart, retain_days};
 pub use self::database::{database, parse_age};
 use self::filters::filter;

@@ -1,5 +1,6 @@
 //! What the binary calls: the process around a run. Signals, streams, exit codes.
 
+mod dashboard;
 mod ledger;
 mod unlock;
 
@@ -17,6 +18,7 @@ use crate::report::{Console, init_logging};
 use crate::run::{Exit, run};
 use crate::stop::Stop;
 
+pub use self::dashboard::dashboard;
 pub use self::ledger::{flush, history, prune};
 pub use self::unlock::unlock;
 
@@ -106,7 +108,11 @@ fn print(bytes: &[u8]) -> ExitCode {
 
 /// The last word: said on standard error, whatever the log format.
 fn fail(error: &dyn std::error::Error, exit: Exit) -> ExitCode {
+    fail_as("ha-sync", error, exit)
+}
+
+fn fail_as(name: &str, error: &dyn std::error::Error, exit: Exit) -> ExitCode {
     // Nobody is left to tell that standard error is closed.
-    let _told = writeln!(io::stderr(), "ha-sync: {error}");
+    let _told = writeln!(io::stderr(), "{name}: {error}");
     exit.code().into()
 }

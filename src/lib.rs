@@ -21,6 +21,8 @@
 //! flushed, the lock given back, and the exit code tells how it went. A lock that is a Lease may be lost on the
 //! way; then nothing more is begun.
 //!
+//! [`dashboard`] is a program of its own (`ha-sync-ui`): it asks the ledger and shows what it says.
+//!
 //! # Who knows whom
 //!
 //! The nouns ([`model`]) know no verbs. `tree` makes the system calls and decides nothing; `join` and
@@ -29,6 +31,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod dashboard;
 pub mod entry;
 pub mod ledger;
 pub mod lock;

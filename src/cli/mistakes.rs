@@ -53,6 +53,12 @@ fn hide_login(error: &mut Error) {
     }
 }
 
+/// The error alone.
+pub(super) fn without_login(mut error: Error) -> Error {
+    hide_login(&mut error);
+    error
+}
+
 fn hint(error: &Error, words: usize, commands: &Command) -> Option<String> {
     let typed = |kind| match error.get(kind) {
         Some(ContextValue::String(typed)) => Some(typed.as_str()),

@@ -31,10 +31,14 @@ pub(super) fn history(db: &mut dyn Database, filter: &Filter) -> Answer<Vec<Iter
     );
     let mut found = Vec::new();
     db.query(&query, &values, &mut |row| {
-        let named = columns.iter().zip(&row).map(|(name, value)| ((*name).to_owned(), to_json(name, value)));
-        found.push(named.collect());
+        found.push(named(&columns, &row));
     })?;
     Ok(found)
+}
+
+/// A row by the names of its columns.
+pub(super) fn named(columns: &[&str], row: &[Value]) -> Iteration {
+    columns.iter().zip(row).map(|(name, value)| ((*name).to_owned(), to_json(name, value))).collect()
 }
 
 /// As the column means it: the text protocol of MySQL gives everything as text.
@@ -42,10 +46,11 @@ fn to_json(column: &str, value: &Value) -> Json {
     let text = || value.as_text().map_or(Json::Null, Json::String);
     match column {
         "started_at" | "ended_at" => value.as_time().map_or(Json::Null, Json::String),
-        "dry_run" => Json::Bool(value.as_int() == Some(1)),
+        "dry_run" | "compares" => Json::Bool(value.as_int() == Some(1)),
         "counts" => value.as_text().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_else(text),
         "sync_pair" | "direction" | "src" | "dest" | "status" | "error_message" | "run_id"
-        | "plan_digest" | "host" | "version" => text(),
+        | "plan_digest" | "host" | "version" | "operation" | "filepath" | "md5_before" | "md5_after"
+        | "kind" | "cause" => text(),
         _ => value.as_int().map_or(Json::Null, |number| Json::Number(Number::from(number))),
     }
 }

@@ -1,5 +1,5 @@
 //! The ledger: the audit trail as a database. Opslogs go in, each line exactly once (`flush.rs`); what past
-//! runs did comes out (`history.rs`).
+//! runs did comes out (`history.rs`, and `read/` for who changes nothing).
 //!
 //! The opslog is the truth and the database its copy, so whatever fails here costs time and nothing else.
 //! MySQL and SQLite hold the same tables and get the same SQL (`database.rs`). Their clients block, and a
@@ -20,6 +20,7 @@ mod operation;
 mod pending;
 mod plan;
 mod prune;
+mod read;
 mod schema;
 mod sqlite;
 mod value;
@@ -27,7 +28,7 @@ mod value;
 use std::path::Path;
 use std::time::Instant;
 
-pub use self::access::{Access, Background, Failure};
+pub use self::access::{Access, Background, Failure, Reason};
 use self::charset::Charset;
 pub use self::database::DbError;
 use self::database::{Answer, Database, in_transaction};
@@ -35,6 +36,9 @@ pub use self::dsn::{Address, Dsn, DsnError, Secret, Server, Tls};
 pub use self::flush::{FlushError, Flushed};
 pub use self::history::{Filter, Iteration};
 pub use self::pending::{Limits, Passed, Whose, flush_each, flush_one, flush_pending};
+pub use self::read::{
+    History, Operations, OperationsFilter, Point, Reader, RunFilter, Runs, Series, Standing, Sums, Totals,
+};
 use self::value::Value;
 use crate::opslog::{Damage, Header};
 

@@ -39,6 +39,21 @@ pub(super) struct MySql {
 }
 
 impl MySql {
+    /// A connection that can change nothing, each of whose questions the server gives up after the limit.
+    pub(super) fn connect_to_read(server: &Server, limit: Duration) -> Answer<Self> {
+        let mut reader = Self::connect(server)?;
+        let version: Option<String> = reader.conn.query_first("SELECT VERSION()").map_err(db_error)?;
+        let bound = if version.is_some_and(|version| version.contains("MariaDB")) {
+            format!("max_statement_time = {}", limit.as_secs_f64())
+        } else {
+            format!("max_execution_time = {}", limit.as_millis())
+        };
+        for setting in [&*format!("SET SESSION {bound}"), "SET SESSION TRANSACTION READ ONLY"] {
+            reader.conn.query_drop(setting).map_err(db_error)?;
+        }
+        Ok(reader)
+    }
+
     pub(super) fn connect(server: &Server) -> Answer<Self> {
         let mut conn = match open(server, server.tls != Tls::Off) {
             Err(Error::DriverError(DriverError::TlsNotSupported)) if server.tls == Tls::Preferred => {

@@ -4,11 +4,13 @@
 //! all processes share) loses data; a rollback journal is right everywhere, and with few and large
 //! transactions no slower. A commit returns when it is on disk.
 
+use std::ffi::c_int;
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use rusqlite::types::{ToSqlOutput, Value as SqlValue, ValueRef};
 use rusqlite::{Connection, Error, ErrorCode, OpenFlags, ToSql, params_from_iter};
@@ -23,8 +25,18 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// For the owner and the group only, as opslogs are: it names every path of the trees.
 const FILE_MODE: u32 = 0o640;
 
+/// How long a question waits for a transaction that is being written to the file.
+const READER_PATIENCE: Duration = Duration::from_secs(2);
+
+/// So many steps of SQLite's machine lie between two looks at the clock: some hundred microseconds.
+const STEPS: c_int = 10_000;
+
 /// An open file.
-pub(super) struct Sqlite(Connection);
+pub(super) struct Sqlite {
+    connection: Connection,
+    /// When the question that is being asked was put; for one that reads within a limit.
+    asked: Option<Arc<Mutex<Instant>>>,
+}
 
 impl Sqlite {
     /// No file that is there is opened here but by SQLite: whoever closes any descriptor of a file gives up all
@@ -47,7 +59,20 @@ impl Sqlite {
             return Err(DbError::refused(message));
         }
         connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
-        Ok(Self(connection))
+        Ok(Self { connection, asked: None })
+    }
+
+    /// Opens a file that is there, to change nothing; each question is given up after the limit.
+    pub(super) fn open_to_read(path: &Path, limit: Duration) -> Answer<Self> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(READER_PATIENCE)?;
+        connection.execute_batch("PRAGMA query_only = ON;")?;
+        let asked = Arc::new(Mutex::new(Instant::now()));
+        let since = Arc::clone(&asked);
+        let is_late = move || since.lock().is_ok_and(|since| since.elapsed() > limit);
+        connection.progress_handler(STEPS, Some(is_late))?;
+        Ok(Self { connection, asked: Some(asked) })
     }
 }
 
@@ -65,12 +90,15 @@ impl Database for Sqlite {
     }
 
     fn execute(&mut self, sql: &str, values: &[Value]) -> Answer<u64> {
-        let changed = self.0.prepare_cached(sql)?.execute(params_from_iter(values))?;
+        let changed = self.connection.prepare_cached(sql)?.execute(params_from_iter(values))?;
         Ok(changed as u64)
     }
 
     fn query(&mut self, sql: &str, values: &[Value], each: &mut dyn FnMut(Row)) -> Answer<()> {
-        let mut statement = self.0.prepare_cached(sql)?;
+        if let Some(mut asked) = self.asked.as_ref().and_then(|asked| asked.lock().ok()) {
+            *asked = Instant::now();
+        }
+        let mut statement = self.connection.prepare_cached(sql)?;
         let columns = statement.column_count();
         let mut rows = statement.query(params_from_iter(values))?;
         while let Some(row) = rows.next()? {
@@ -84,7 +112,7 @@ impl Database for Sqlite {
     fn insert(&mut self, table: &str, columns: &[&str], rows: &[Row]) -> Answer<()> {
         let marks = vec!["?"; columns.len()].join(",");
         let sql = format!("INSERT INTO {table} ({}) VALUES ({marks})", columns.join(","));
-        let mut statement = self.0.prepare_cached(&sql)?;
+        let mut statement = self.connection.prepare_cached(&sql)?;
         for row in rows {
             statement.execute(params_from_iter(row))?;
         }
@@ -122,5 +150,24 @@ impl From<Error> for DbError {
             _ => ErrorKind::Refused,
         };
         Self { kind, message: error.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_reads_can_change_nothing_and_gets_no_longer_than_the_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows");
+        Sqlite::open(&path).unwrap().execute("CREATE TABLE t (x)", &[]).unwrap();
+        let mut reader = Sqlite::open_to_read(&path, Duration::from_millis(50)).unwrap();
+        assert!(reader.execute("INSERT INTO t VALUES (1)", &[]).is_err());
+        let endless = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT MAX(x) FROM n";
+        let stopped = reader.query(endless, &[], &mut drop).unwrap_err();
+        assert_eq!((stopped.kind, stopped.message.as_str()), (ErrorKind::Refused, "interrupted"));
+        // The next question has its own time.
+        assert_eq!(reader.first("SELECT COUNT(*) FROM t", &[]).unwrap(), Some(vec![Value::Int(0)]));
     }
 }

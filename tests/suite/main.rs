@@ -9,6 +9,7 @@ mod attributes;
 mod carried;
 mod command_line;
 mod continued;
+mod dashboard;
 mod deletion;
 mod dry_run;
 mod faults;

@@ -65,6 +65,24 @@ impl Base {
         statements.iter().for_each(|sql| drop(self.rows(sql)));
     }
 
+    /// The same in one transaction, of statements that are many or long.
+    pub fn execute_at_once(&self, statements: &[String]) {
+        match &self.home {
+            Home::Sqlite(file) => {
+                let mut connection = rusqlite::Connection::open(file).unwrap();
+                let transaction = connection.transaction().unwrap();
+                statements.iter().for_each(|sql| transaction.execute_batch(sql).unwrap());
+                transaction.commit().unwrap();
+            }
+            Home::MariaDb { .. } => {
+                let mut connection = self.connection();
+                connection.query_drop("BEGIN").unwrap();
+                statements.iter().for_each(|sql| connection.query_drop(sql).unwrap());
+                connection.query_drop("COMMIT").unwrap();
+            }
+        }
+    }
+
     pub fn is_sqlite(&self) -> bool {
         matches!(self.home, Home::Sqlite(_))
     }

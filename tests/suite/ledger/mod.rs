@@ -2,13 +2,13 @@
 //!
 //! What does not depend on the database is tested on both.
 
-mod base;
+pub mod base;
 mod damage;
 mod dry_run;
 mod failures;
 mod history;
-mod mariadb;
+pub mod mariadb;
 mod proxy;
 mod recorded;
 mod server;
-mod tables;
+pub mod tables;

@@ -7,7 +7,7 @@ use super::mariadb::Server;
 use crate::fixture::*;
 
 /// What the first release ran, word for word.
-const FIRST_RELEASE: [&str; 2] = [
+pub const FIRST_RELEASE: [&str; 2] = [
     "CREATE TABLE IF NOT EXISTS sync_iterations (
   id BIGINT AUTO_INCREMENT PRIMARY KEY, sync_pair VARCHAR(255) NOT NULL, direction VARCHAR(64) NOT NULL,
   src VARCHAR(512) NOT NULL, dest VARCHAR(512) NOT NULL, started_at DATETIME(3) NOT NULL, ended_at DATETIME(3),
@@ -24,7 +24,7 @@ const FIRST_RELEASE: [&str; 2] = [
 ];
 
 /// The same for SQLite.
-const FIRST_RELEASE_SQLITE: [&str; 2] = [
+pub const FIRST_RELEASE_SQLITE: [&str; 2] = [
     "CREATE TABLE sync_iterations (id INTEGER PRIMARY KEY AUTOINCREMENT, sync_pair TEXT NOT NULL, direction TEXT NOT NULL,
   src TEXT NOT NULL, dest TEXT NOT NULL, started_at TEXT NOT NULL, ended_at TEXT, status TEXT NOT NULL DEFAULT 'running',
   dry_run INTEGER NOT NULL DEFAULT 0, files_created INTEGER DEFAULT 0, files_updated INTEGER DEFAULT 0,
@@ -35,7 +35,7 @@ const FIRST_RELEASE_SQLITE: [&str; 2] = [
   md5_after TEXT, started_at TEXT NOT NULL, ended_at TEXT, status TEXT NOT NULL, error_message TEXT)",
 ];
 
-const ROWS: [&str; 2] = [
+pub const ROWS: [&str; 2] = [
     "INSERT INTO sync_iterations (id, sync_pair, direction, src, dest, started_at, ended_at, status, dry_run, files_created) VALUES \
      (7, 'media', 'fwd', '/a', '/b', '2026-01-02 03:04:05.678', '2026-01-02 03:04:06.000', 'success', 1, 2), \
      (8, 'media', 'fwd', '/a', '/b', '2026-01-03 03:04:05.678', NULL, 'running', 0, 0)",
@@ -137,4 +137,28 @@ fn a_table_without_transactions_is_refused() {
     let ran = base.flush();
     assert_eq!(ran.code, Some(5));
     assert!(ran.stderr.contains("the table sync_iterations knows no transactions"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_user_who_may_not_make_the_dashboard_s_index_records_runs_all_the_same() {
+    let mut base = Base::mariadb();
+    base.make_tables();
+    let index = "SELECT COUNT(*) > 0 FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE() AND INDEX_NAME = 'idx_series'";
+    assert_eq!(base.one(index), "1");
+    let name = base.one("SELECT DATABASE()");
+    base.execute(&[
+        "DROP INDEX idx_series ON sync_iterations",
+        "CREATE USER IF NOT EXISTS poor@'%' IDENTIFIED BY 'x'",
+        &format!("GRANT SELECT, INSERT, UPDATE ON {name}.* TO poor@'%'"),
+    ]);
+    let rich = base.pair.dsn.clone();
+    base.pair.dsn = format!("poor:x@{}", rich.rsplit_once('@').unwrap().1);
+    for (dsn, made) in [(base.pair.dsn.clone(), "0"), (rich, "1")] {
+        base.pair.dsn = dsn;
+        let ran = base.pair.sync(&[]);
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+        assert!(ran.stdout.contains("recorded"), "{}", ran.stdout);
+        assert_eq!(base.one(index), made);
+    }
+    assert_eq!(base.one("SELECT COUNT(*) FROM sync_iterations"), "2");
 }

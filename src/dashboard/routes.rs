@@ -1,0 +1,53 @@
+//! Which path leads where.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::get;
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::timeout::TimeoutLayer;
+
+use super::answers::{history, iterations, operations, pairs, refusal};
+use super::gate::{HEADERS, gate, log};
+use super::metrics::metrics;
+use super::page;
+use super::server::Shared;
+
+/// No answer takes longer; whatever waits for the database has its own, shorter bound.
+const ANSWER: Duration = Duration::from_secs(15);
+
+/// All routes behind the gate.
+pub(super) fn router(shared: Arc<Shared>) -> Router {
+    let router = Router::new()
+        .merge(page::routes())
+        .route("/api/pairs", get(pairs))
+        .route("/api/iterations", get(iterations))
+        .route("/api/operations", get(operations))
+        .route("/api/history", get(history))
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .fallback(|| async { refusal(StatusCode::NOT_FOUND, "there is nothing at this path") })
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, ANSWER))
+        .layer(RequestBodyLimitLayer::new(0))
+        .layer(from_fn_with_state(Arc::clone(&shared), gate));
+    let with_headers = HEADERS
+        .into_iter()
+        .fold(router, |router, (name, value)| router.layer(SetResponseHeaderLayer::overriding(name, value)));
+    with_headers.layer(from_fn(log)).with_state(shared)
+}
+
+/// Ready is who has reached the database once. One that is away later makes no difference: a page that
+/// says so is worth more than none.
+async fn ready(State(shared): State<Arc<Shared>>) -> Result<&'static str, Response> {
+    if shared.database.was_reached() || shared.database.ask(|_| Ok(())).await.is_ok() {
+        return Ok("ok\n");
+    }
+    Err(refusal(StatusCode::SERVICE_UNAVAILABLE, "the database was not reached yet"))
+}

@@ -1,0 +1,155 @@
+//! Sums over all runs that are over, dry runs left out: what grows and never shrinks.
+//!
+//! They are added up once, in bounded pieces, and from then on only what is new is read. The rows of runs stay
+//! for ever, so that whoever begins anew comes to the same sums: a counter does not start from nothing because
+//! the dashboard did, and needs no table of its own that every flush would have to write to.
+//!
+//! A row may change after it was read: a run that was `running` ends, so that its id is kept until it does. A row may
+//! also appear below one that is there: its number was given, its transaction not yet committed. So the last
+//! [`TAIL`] rows are never taken for settled and are read each time. (One that changes below them, a run that was
+//! taken for dead and went on after hundreds of others had begun, is counted as what it was until the next start.)
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use super::{RUNNING, Reader, Series};
+use crate::ledger::database::{Answer, Row};
+use crate::ledger::schema::ITERATIONS;
+use crate::ledger::value::Value;
+
+/// What the runs of one series did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// Runs by status.
+    pub runs: BTreeMap<String, u64>,
+    /// Paths.
+    pub created: u64,
+    /// Paths.
+    pub updated: u64,
+    /// Paths.
+    pub deleted: u64,
+    /// Paths.
+    pub failed: u64,
+    /// Content.
+    pub bytes: u64,
+}
+
+/// The sums, and how far they go.
+#[derive(Debug, Default)]
+pub struct Totals {
+    settled: BTreeMap<Series, Sums>,
+    /// Every row up to this id is settled or in `open`.
+    settled_to: i64,
+    /// Rows of runs that were not over.
+    open: BTreeSet<i64>,
+    tail: BTreeMap<Series, Sums>,
+}
+
+/// Rows that are read at once.
+const BATCH: usize = 5000;
+
+/// Rows that are never taken for settled: more than begin while one transaction lasts.
+const TAIL: usize = 256;
+
+const COLUMNS: &str = "id, sync_pair, direction, dry_run, status, files_created, files_updated, files_deleted, \
+                       files_failed, total_bytes_transferred";
+
+impl Totals {
+    /// Reads what is new. `false`: the time was over before all was read; go on another time.
+    pub fn catch_up(&mut self, reader: &mut Reader, until: Instant) -> Answer<bool> {
+        self.look_at_open(reader)?;
+        loop {
+            let rows = rows_after(reader, self.settled_to)?;
+            if rows.is_empty() && self.settled_to > 0 {
+                // Not even the tail is there any more: it is another database under the same name.
+                *self = Self::default();
+                continue;
+            }
+            let is_last = rows.len() < BATCH;
+            let (settling, tail) = rows.split_at(rows.len().saturating_sub(TAIL));
+            settling.iter().for_each(|row| self.settle(row));
+            if is_last {
+                self.tail.clear();
+                tail.iter().filter(|row| !is_running(row)).for_each(|row| add(&mut self.tail, row));
+                return Ok(true);
+            }
+            if Instant::now() >= until {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// The sums as far as they were read.
+    pub fn sums(&self) -> BTreeMap<Series, Sums> {
+        let mut sums = self.settled.clone();
+        for (series, tail) in &self.tail {
+            *sums.entry(series.clone()).or_default() += tail;
+        }
+        sums
+    }
+
+    fn settle(&mut self, row: &Row) {
+        let Some(id) = row[0].as_int() else { return };
+        self.settled_to = id;
+        if is_running(row) {
+            self.open.insert(id);
+        } else {
+            add(&mut self.settled, row);
+        }
+    }
+
+    fn look_at_open(&mut self, reader: &mut Reader) -> Answer<()> {
+        let ids: Vec<i64> = self.open.iter().copied().collect();
+        for some in ids.chunks(BATCH) {
+            let marks = vec!["?"; some.len()].join(",");
+            let values: Row = some.iter().map(|id| Value::Int(*id)).collect();
+            let query = format!("SELECT {COLUMNS} FROM {ITERATIONS} WHERE id IN ({marks})");
+            let (open, settled) = (&mut self.open, &mut self.settled);
+            reader.db.query(&query, &values, &mut |row| {
+                if !is_running(&row) && row[0].as_int().is_some_and(|id| open.remove(&id)) {
+                    add(settled, &row);
+                }
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn rows_after(reader: &mut Reader, id: i64) -> Answer<Vec<Row>> {
+    let mut rows = Vec::new();
+    let query = format!("SELECT {COLUMNS} FROM {ITERATIONS} WHERE id > ? ORDER BY id LIMIT {BATCH}");
+    reader.db.query(&query, &[Value::Int(id)], &mut |row| rows.push(row))?;
+    Ok(rows)
+}
+
+fn is_running(row: &Row) -> bool {
+    row[4].as_bytes() == RUNNING.as_bytes()
+}
+
+fn add(sums: &mut BTreeMap<Series, Sums>, row: &Row) {
+    if row[3].as_int() == Some(1) {
+        return;
+    }
+    let text = |column: usize| row[column].as_text().unwrap_or_default();
+    let of = sums.entry(Series { pair: text(1), direction: text(2) }).or_default();
+    let [created, updated, deleted, failed, bytes] = [5, 6, 7, 8, 9].map(|column| row[column].as_count());
+    let runs = BTreeMap::from([(text(4), 1)]);
+    *of += &Sums { runs, created, updated, deleted, failed, bytes };
+}
+
+impl std::ops::AddAssign<&Sums> for Sums {
+    fn add_assign(&mut self, other: &Sums) {
+        for (status, runs) in &other.runs {
+            *self.runs.entry(status.clone()).or_default() += runs;
+        }
+        for (sum, more) in [
+            (&mut self.created, other.created),
+            (&mut self.updated, other.updated),
+            (&mut self.deleted, other.deleted),
+            (&mut self.failed, other.failed),
+            (&mut self.bytes, other.bytes),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
+    }
+}
