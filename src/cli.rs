@@ -2,7 +2,10 @@
 //!
 //! What it means, and whether it makes sense, is [`crate::config`]'s business.
 
+mod environment;
+mod exit_codes;
 mod ledger;
+mod manual;
 mod mistakes;
 
 use std::path::PathBuf;
@@ -10,7 +13,10 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
+pub use self::environment::unknown_variables;
+pub use self::exit_codes::EXIT_CODES;
 pub use self::ledger::{DatabaseArgs, FlushArgs, HistoryArgs, PruneArgs};
+pub use self::manual::manual;
 
 /// Carries everything that is newer below one folder over to another, so that two runs in opposite
 /// directions keep a pair of huge trees in step: newest mtime wins, mtimes are preserved, nothing is deleted unasked.
@@ -21,9 +27,7 @@ pub use self::ledger::{DatabaseArgs, FlushArgs, HistoryArgs, PruneArgs};
     subcommand_negates_reqs = true,
     args_conflicts_with_subcommands = true,
     max_term_width = 110,
-    after_help = "Exit codes: 0 done, or skipped because locked; 1 some paths failed or are in conflict; 2 usage or \
-                  configuration; 3 a safety guard withheld all deletions or refused the run; 5 fatal; 75 locked, with --if-locked=fail or wait=SECONDS; 129, 130, 143 interrupted.\n\n\
-                  Try it first with --dry-run: it prints the plan and touches neither tree."
+    after_help = exit_codes::after_help()
 )]
 pub struct Cli {
     /// The sync's own flags.

@@ -40,6 +40,15 @@ impl LogDir {
         Ok(Self { path: path.to_owned() })
     }
 
+    /// One that runs have used: a path that was mistyped does not become one.
+    pub fn existing(path: &Path) -> io::Result<Self> {
+        let dir = Self { path: path.to_owned() };
+        if path.join(LOG_DIR_TAG).try_exists()? || !dir.opslogs("")?.is_empty() {
+            return Ok(dir);
+        }
+        Err(io::Error::other(format!("no run has used it: it lacks {LOG_DIR_TAG} and holds no opslog")))
+    }
+
     /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
