@@ -142,7 +142,7 @@ impl Ending<'_> {
             metadata => format!("{} ({} only in metadata)", Count(counts.updated), Count(metadata)),
         };
         let skipped = format!(
-            "{} files and links ({} in sync, {} newer at the destination)",
+            "{} (files and links: {} in sync, {} newer at the destination)",
             Count(counts.skipped()),
             Count(counts.in_sync),
             Count(counts.newer_at_dest)

@@ -10,6 +10,8 @@ mod carried;
 mod command_line;
 mod continued;
 mod deletion;
+mod deploy;
+mod docs;
 mod dry_run;
 mod faults;
 mod filters;

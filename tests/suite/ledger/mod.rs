@@ -2,7 +2,7 @@
 //!
 //! What does not depend on the database is tested on both.
 
-mod base;
+pub mod base;
 mod damage;
 mod dry_run;
 mod failures;
