@@ -5,7 +5,10 @@ pub const EXIT_CODES: [(&str, &str); 8] = [
     ("0", "done, nothing failed; also: skipped because locked"),
     ("1", "done, some paths failed or are in conflict"),
     ("2", "usage or configuration; nothing was touched"),
-    ("3", "a safety guard withheld all deletions (the rest is done), or refused the run (nothing was touched)"),
+    (
+        "3",
+        "a safety guard withheld all deletions (the rest is done), or refused the run (nothing was touched)",
+    ),
     ("4", "the lock was lost; what was not begun until then was left alone"),
     ("5", "fatal: the run could not go on"),
     ("75", "locked, with --if-locked=fail, or longer than wait=SECONDS"),

@@ -91,7 +91,9 @@ fn commands(command: &Command) -> Roff {
 fn environment(command: &Command) -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", ["ENVIRONMENT"]);
-    roff.text([roman("A flag goes before its variable. A variable of that kind that no flag reads is warned of.")]);
+    roff.text([roman(
+        "A flag goes before its variable. A variable of that kind that no flag reads is warned of.",
+    )]);
     for arg in command.get_arguments() {
         let Some(variable) = arg.get_env().and_then(|variable| variable.to_str()) else { continue };
         roff.control("TP", []);

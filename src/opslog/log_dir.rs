@@ -40,13 +40,14 @@ impl LogDir {
         Ok(Self { path: path.to_owned() })
     }
 
-    /// One that runs have used: a path that was mistyped does not become one.
+    /// One that is there: a path that was mistyped does not become one, nor a folder of other files.
     pub fn existing(path: &Path) -> io::Result<Self> {
         let dir = Self { path: path.to_owned() };
-        if path.join(LOG_DIR_TAG).try_exists()? || !dir.opslogs("")?.is_empty() {
+        let is_one = path.join(LOG_DIR_TAG).try_exists()? || !dir.opslogs("")?.is_empty();
+        if is_one || fs::read_dir(path)?.next().is_none() {
             return Ok(dir);
         }
-        Err(io::Error::other(format!("no run has used it: it lacks {LOG_DIR_TAG} and holds no opslog")))
+        Err(io::Error::other(format!("no run has used it: it lacks {LOG_DIR_TAG} and holds other files")))
     }
 
     /// Its path.

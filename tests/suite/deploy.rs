@@ -76,10 +76,25 @@ fn the_manifests_pass_the_strict_check_and_damaged_ones_do_not() {
         ("pairs/media.yaml", "volumeName: pv-hp-media", "volumeName: pv-hp-photos", "do not name each other"),
         ("pairs/ai.yaml", "                - --dry-run\n", "", "as shipped it plans only"),
         ("pairs/ai.yaml", "runAsGroup: 0", "fsGroup: 0", "fsGroup"),
-        ("pairs/ai.yaml", "add: [CHOWN, DAC_OVERRIDE, FOWNER, FSETID]", "add: [SYS_ADMIN]", "adds ['SYS_ADMIN']"),
+        (
+            "pairs/ai.yaml",
+            "add: [CHOWN, DAC_OVERRIDE, FOWNER, FSETID]",
+            "add: [SYS_ADMIN]",
+            "adds ['SYS_ADMIN']",
+        ),
         ("pairs/ai.yaml", "7,22,37,52 * * * *", "*/15 * * * *", "both directions begin at once"),
-        ("pairs/ai.yaml", "mountPath: /mnt/dell/ai, readOnly: true", "mountPath: /mnt/dell/ai", "not mounted read-only"),
-        ("pairs/ai.yaml", "secretRef: {name: ha-sync-db-secret}", "secretRef: {name: db-secret}", "Secret db-secret"),
+        (
+            "pairs/ai.yaml",
+            "mountPath: /mnt/dell/ai, readOnly: true",
+            "mountPath: /mnt/dell/ai",
+            "not mounted read-only",
+        ),
+        (
+            "pairs/ai.yaml",
+            "secretRef: {name: ha-sync-db-secret}",
+            "secretRef: {name: db-secret}",
+            "Secret db-secret",
+        ),
         ("rbac.yaml", "verbs: [create,", "verbs: [patch, create,", "the Role has"),
         ("kustomization.yaml", "  - pairs/games.yaml\n", "", "there are"),
     ];
@@ -120,7 +135,8 @@ fn the_jobs_arguments_are_ones_that_the_sync_takes() {
         args.src = Some(pair.a.clone());
         args.dest = Some(pair.b.clone());
         args.log_dir = Some(pair.logs.clone());
-        args.db_dsn = Some("user:pass@tcp(general-purpose-db.infrastructure.svc.cluster.local:3306)/general_db".into());
+        args.db_dsn =
+            Some("user:pass@tcp(general-purpose-db.infrastructure.svc.cluster.local:3306)/general_db".into());
         let config = Config::from_args(&args).unwrap_or_else(|error| panic!("{}: {error}", job.name()));
         assert_eq!(job.name(), format!("ha-sync-{}-{}", config.pair, config.direction));
     }

@@ -35,9 +35,13 @@ fn page() -> String {
 
 fn section(page: &mut String, command: &Command, name: &str) {
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-    write!(page, "\n## `{name}`\n\n{}\n\n| | | default | |\n|---|---|---|---|\n", sentence(&about)).unwrap();
+    write!(page, "\n## `{name}`\n\n{}\n", sentence(&about)).unwrap();
+    let is_own = |arg: &&Arg| !["help", "version"].contains(&arg.get_id().as_str());
+    if command.get_arguments().any(|arg| is_own(&arg)) {
+        page.push_str("\n| | | default | |\n|---|---|---|---|\n");
+    }
     let mut heading = None;
-    for arg in command.get_arguments().filter(|arg| !["help", "version"].contains(&arg.get_id().as_str())) {
+    for arg in command.get_arguments().filter(is_own) {
         if arg.get_help_heading() != heading {
             heading = arg.get_help_heading();
             writeln!(page, "| **{}** | | | |", heading.unwrap_or_default()).unwrap();
@@ -48,7 +52,8 @@ fn section(page: &mut String, command: &Command, name: &str) {
 
 fn row(page: &mut String, arg: &Arg) {
     let long = arg.get_long().map(|long| format!("--{long}"));
-    let values = arg.get_value_names().filter(|_| arg.get_action().takes_values()).map(|names| names.join(" "));
+    let values =
+        arg.get_value_names().filter(|_| arg.get_action().takes_values()).map(|names| names.join(" "));
     let is_switch = arg.is_require_equals_set();
     let typed = match (long, values) {
         (Some(long), Some(_)) if is_switch => long,
@@ -56,24 +61,35 @@ fn row(page: &mut String, arg: &Arg) {
         (Some(long), None) => long,
         (None, _) => arg.get_id().as_str().to_uppercase(),
     };
-    let variable = arg.get_env().and_then(|name| name.to_str()).map(|name| format!("`{name}`")).unwrap_or_default();
-    let default: Vec<_> = arg.get_default_values().iter().filter_map(|value| value.to_str()).collect();
-    let default = match default.as_slice() {
+    let variable =
+        arg.get_env().and_then(|name| name.to_str()).map(|name| format!("`{name}`")).unwrap_or_default();
+    let help = arg.get_help().map(ToString::to_string).unwrap_or_default().replace('\n', " ");
+    // What only people can be told of stands in brackets at the end of the help.
+    let (help, said) = help.split_once(" [default: ").unwrap_or((&help, ""));
+    let values: Vec<_> = arg.get_default_values().iter().filter_map(|value| value.to_str()).collect();
+    let default = match values.as_slice() {
         [] if arg.is_required_set() => "required".to_owned(),
-        [] => String::new(),
+        [] => said.trim_end_matches(']').to_owned(),
         values => format!("`{}`", values.join(" ")),
     };
-    let mut help = sentence(&arg.get_help().map(ToString::to_string).unwrap_or_default());
-    let named: Vec<_> = arg.get_possible_values().into_iter().filter(|value| value.get_help().is_some()).collect();
+    let mut help = sentence(help);
+    let named: Vec<_> =
+        arg.get_possible_values().into_iter().filter(|value| value.get_help().is_some()).collect();
     for value in &named {
-        write!(help, " `{}`: {}.", value.get_name(), value.get_help().unwrap().to_string().to_lowercase()).unwrap();
+        write!(help, " `{}`: {}.", value.get_name(), value.get_help().unwrap()).unwrap();
     }
-    writeln!(page, "| `{}` | {variable} | {default} | {} |", typed.replace('|', "\\|"), help.replace('|', "\\|")).unwrap();
+    writeln!(
+        page,
+        "| `{}` | {variable} | {default} | {} |",
+        typed.replace('|', "\\|"),
+        help.replace('|', "\\|")
+    )
+    .unwrap();
 }
 
 fn sentence(text: &str) -> String {
     let text = text.replace('\n', " ").replace('<', "&lt;");
-    if text.ends_with(['.', ']']) { text } else { format!("{text}.") }
+    if text.ends_with('.') { text } else { format!("{text}.") }
 }
 
 #[test]
@@ -84,7 +100,10 @@ fn the_reference_is_what_the_parsers_say() {
         fs::write(&file, &expected).unwrap();
     }
     let is = fs::read_to_string(&file).unwrap_or_default();
-    assert!(is == expected, "docs/cli.md is not current: UPDATE_DOCS=1 cargo test reference, and look at what changed");
+    assert!(
+        is == expected,
+        "docs/cli.md is not current: UPDATE_DOCS=1 cargo test reference, and look at what changed"
+    );
 }
 
 #[test]

@@ -11,9 +11,9 @@ use crate::fixture::*;
 /// The names of all fields, of those within others too.
 fn fields(value: &Value) -> BTreeSet<String> {
     let Some(object) = value.as_object() else { return BTreeSet::new() };
-    let below = object.iter().flat_map(|(name, value)| {
-        fields(value).into_iter().map(move |field| format!("{name}.{field}"))
-    });
+    let below = object
+        .iter()
+        .flat_map(|(name, value)| fields(value).into_iter().map(move |field| format!("{name}.{field}")));
     object.keys().cloned().chain(below).collect()
 }
 
@@ -42,7 +42,8 @@ fn output_in_json_is_as_documented() {
     let lock = pair.logs.join("ha-sync-test.lock");
     let held = fs::File::options().write(true).open(&lock).unwrap();
     held.lock().unwrap();
-    fs::write(&lock, r#"{"holder":"node-1/5679","direction":"fwd","since":"2026-11-23T22:25:01.123Z"}"#).unwrap();
+    fs::write(&lock, r#"{"holder":"node-1/5679","direction":"fwd","since":"2026-11-23T22:25:01.123Z"}"#)
+        .unwrap();
     let locked = pair.sync(&["--format", "json"]).summary();
     assert_eq!(fields(&locked), fields(&example("locked")), "{locked}");
     drop(held);
@@ -73,7 +74,11 @@ fn troubleshooting_has_the_very_messages() {
     }
     check(said(&["--delete-missing"]), 3, "entries would go, more than --max-delete 50% allows");
     fs::remove_file(pair.a.join("kept")).unwrap();
-    check(said(&["--delete-missing"]), 3, "has no entry that takes part in the sync, as if its disk were not mounted");
+    check(
+        said(&["--delete-missing"]),
+        3,
+        "has no entry that takes part in the sync, as if its disk were not mounted",
+    );
     check(said(&["--workers", "0"]), 2, "is not in 1..=1024");
     let lock = pair.logs.join("ha-sync-test.lock");
     let held = fs::File::options().write(true).open(&lock).unwrap();
