@@ -42,6 +42,9 @@ impl LogDir {
 
     /// One that is there: a path that was mistyped does not become one, nor a folder of other files.
     pub fn existing(path: &Path) -> io::Result<Self> {
+        if !path.is_dir() {
+            return Err(io::Error::other("there is none, the first run makes it"));
+        }
         let dir = Self { path: path.to_owned() };
         let is_one = path.join(LOG_DIR_TAG).try_exists()? || !dir.opslogs("")?.is_empty();
         if is_one || fs::read_dir(path)?.next().is_none() {

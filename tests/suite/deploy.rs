@@ -168,6 +168,19 @@ fn the_jobs_arguments_are_ones_that_the_sync_takes() {
     }
 }
 
+#[test]
+fn the_makefile_builds_and_pushes_the_image_that_is_named() {
+    let plan = |words: &[&str]| run(Command::new("make").arg("-n").args(words).current_dir(project())).stdout;
+    assert_eq!(plan(&["docker-build", "IMAGE=here/x:1"]), "docker build --tag here/x:1 .\n");
+    assert_eq!(plan(&["docker-push", "IMAGE=here/x:1"]), "docker push here/x:1\n");
+    assert_eq!(plan(&["build"]), "cargo build --release --locked --bins\n");
+    let shipped = plan(&["docker-push"]);
+    let things = objects();
+    let image =
+        things.iter().find(|thing| thing.is("CronJob")).unwrap().container()["image"].as_str().unwrap();
+    assert_eq!(shipped, format!("docker push {image}\n"));
+}
+
 /// Capabilities of a job, as `setpriv` wants them.
 fn capabilities() -> Vec<String> {
     let things = objects();
@@ -217,4 +230,36 @@ fn the_jobs_capabilities_suffice_and_none_is_more_than_needed() {
         let rest: Vec<String> = all.iter().filter(|name| *name != dropped).cloned().collect();
         assert!(carries_all_with(&rest).is_err(), "nothing is lost without {dropped}");
     }
+}
+
+/// Grafana's queries, with something in place of its own variables.
+fn queries_of_grafana() -> Vec<String> {
+    let text = fs::read_to_string(project().join("deploy/monitoring/grafana.json")).unwrap();
+    let board: Value = serde_json::from_str(&text).unwrap();
+    let panels = board["panels"].as_array().unwrap().iter();
+    let targets = panels.flat_map(|panel| panel["targets"].as_array().unwrap());
+    targets.map(|target| target["expr"].as_str().unwrap().replace("$pair", ".*")).collect()
+}
+
+#[test]
+fn grafana_asks_for_metrics_that_there_are_in_a_language_that_prometheus_speaks() {
+    let queries = queries_of_grafana();
+    assert!(queries.len() >= 7, "{queries:?}");
+    let documented = fs::read_to_string(project().join("docs/monitoring.md")).unwrap();
+    for query in &queries {
+        let words = query.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        for metric in words.filter(|word| word.starts_with("hasync_")) {
+            assert!(documented.contains(metric), "docs/monitoring.md does not know {metric}");
+        }
+    }
+    let rules = queries
+        .iter()
+        .zip(0..)
+        .map(|(query, number)| serde_json::json!({ "record": format!("panel:{number}"), "expr": query }));
+    let file = serde_json::json!({ "groups": [{ "name": "grafana", "rules": rules.collect::<Vec<_>>() }] });
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("rules.yaml");
+    fs::write(&path, file.to_string()).unwrap();
+    let ran = run(Command::new("promtool").args(["check", "rules"]).arg(&path));
+    assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
 }
