@@ -3,8 +3,11 @@
 //! What it means, and whether it makes sense, is [`crate::config`]'s business.
 
 mod dashboard;
+mod environment;
+mod exit_codes;
 mod ledger;
 mod lock;
+mod manual;
 mod mistakes;
 
 use std::path::PathBuf;
@@ -13,8 +16,11 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 pub use self::dashboard::DashboardCli;
+pub use self::environment::unknown_variables;
+pub use self::exit_codes::EXIT_CODES;
 pub use self::ledger::{DatabaseArgs, FlushArgs, HistoryArgs, PruneArgs};
 pub use self::lock::{LockArgs, UnlockArgs};
+pub use self::manual::manual;
 
 /// Carries everything that is newer below one folder over to another, so that two runs in opposite
 /// directions keep a pair of huge trees in step: newest mtime wins, mtimes are preserved, nothing is deleted unasked.
@@ -25,9 +31,7 @@ pub use self::lock::{LockArgs, UnlockArgs};
     subcommand_negates_reqs = true,
     args_conflicts_with_subcommands = true,
     max_term_width = 110,
-    after_help = "Exit codes: 0 done, or skipped because locked; 1 some paths failed or are in conflict; 2 usage or \
-                  configuration; 3 a safety guard withheld all deletions or refused the run; 4 the lock was lost; 5 fatal; 75 locked, with --if-locked=fail or wait=SECONDS; 129, 130, 143 interrupted.\n\n\
-                  Try it first with --dry-run: it prints the plan and touches neither tree."
+    after_help = exit_codes::after_help()
 )]
 pub struct Cli {
     /// The sync's own flags.

@@ -9,11 +9,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use clap::CommandFactory as _;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use crate::cli::{FormatArg, ProgressArg, SyncArgs};
+use crate::cli::{self, Cli, FormatArg, ProgressArg, SyncArgs};
 use crate::config::{Config, Detail, Output};
+use crate::model::Escaped;
 use crate::report::{Console, init_logging};
 use crate::run::{Exit, run};
 use crate::stop::Stop;
@@ -36,6 +38,7 @@ pub fn sync(args: &SyncArgs) -> ExitCode {
     if let Err(error) = init_logging(&console, config.output) {
         return fail(&error, Exit::Fatal);
     }
+    warn_of_unknown_variables();
     match run(&config, &console, &stop) {
         Ok(exit) => exit.code().into(),
         Err(error) => {
@@ -54,6 +57,15 @@ pub fn sync(args: &SyncArgs) -> ExitCode {
     }
 }
 
+/// A setting that nobody reads is no setting. What it says may be a secret, so that only its name is told.
+fn warn_of_unknown_variables() {
+    let names = std::env::vars_os().map(|(name, _)| name);
+    for (name, near) in cli::unknown_variables(names, &[Cli::command()]) {
+        let meant = near.map(|near| format!(": did you mean {near}?")).unwrap_or_default();
+        tracing::warn!("no flag reads the environment variable {}{meant}", Escaped(name.as_bytes()));
+    }
+}
+
 /// Prints a completion script.
 pub fn completions(shell: clap_complete::Shell, command: &mut clap::Command) -> ExitCode {
     let mut script = Vec::new();
@@ -63,9 +75,8 @@ pub fn completions(shell: clap_complete::Shell, command: &mut clap::Command) -> 
 
 /// Prints the manual page.
 pub fn manual(command: clap::Command) -> ExitCode {
-    let mut page = Vec::new();
-    match clap_mangen::Man::new(command).render(&mut page) {
-        Ok(()) => print(&page),
+    match cli::manual(command) {
+        Ok(page) => print(&page),
         Err(error) => fail(&error, Exit::Fatal),
     }
 }

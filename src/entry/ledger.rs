@@ -7,15 +7,15 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{fail, listen_to_signals};
+use super::{fail, listen_to_signals, warn_of_unknown_variables};
 use crate::cli::{DatabaseArgs, FlushArgs, FormatArg, HistoryArgs, ProgressArg, PruneArgs};
 use crate::config::{ConfigError, Detail, Output, database, log_dir, parse_age};
 use crate::ledger::{Access, DbError, Dsn, Failure, Filter, Limits, Passed, Whose, flush_pending};
 use crate::model::Escaped;
 use crate::opslog::LogDir;
 use crate::report::{Console, counted, history_table, init_logging};
-use crate::run::ledger::dsn_or_default;
-use crate::run::prepare::open_log_dir;
+use crate::run::ledger::default_dsn;
+use crate::run::prepare::existing_log_dir;
 use crate::run::{Exit, StartError};
 use crate::stop::Stop;
 
@@ -48,14 +48,14 @@ impl From<std::io::Error> for Ended {
 
 /// Where a subcommand works.
 struct Desk {
-    dir: LogDir,
     access: Access,
     stop: Stop,
     console: Console,
 }
 
 impl Desk {
-    fn open(args: &DatabaseArgs, format: FormatArg) -> Result<Self, Ended> {
+    /// Also gives the log directory, which has to be there where no database was named or opslogs are wanted.
+    fn open(args: &DatabaseArgs, format: FormatArg) -> Result<(Self, Result<LogDir, StartError>), Ended> {
         let dsn = database(args.db_dsn.as_deref())?;
         let (console, stop) = (Console::new(false), Stop::new());
         let output = Output {
@@ -66,13 +66,17 @@ impl Desk {
         };
         init_logging(&console, output).map_err(|error| Ended(Exit::Fatal, error.into()))?;
         listen_to_signals(&stop)?;
-        let dir = open_log_dir(&log_dir(args.log_dir.as_deref()))?;
-        let dsn = dsn_or_default(dsn.as_ref(), &dir);
+        warn_of_unknown_variables();
+        let dir = existing_log_dir(&log_dir(args.log_dir.as_deref()));
+        let (dsn, dir) = match (dsn, dir) {
+            (Some(named), dir) => (named.from_the_root(), dir),
+            (None, dir) => dir.map(|dir| (default_dsn(&dir), Ok(dir)))?,
+        };
         if dsn == Dsn::None {
             return Err(Ended(Exit::Usage, "--db-dsn none is no database: give another one".into()));
         }
         let access = Access::new(dsn, &stop, ANSWER, Duration::ZERO);
-        Ok(Self { dir, access, stop, console })
+        Ok((Self { access, stop, console }, dir))
     }
 
     fn ended(&self, failure: Failure) -> Ended {
@@ -101,9 +105,10 @@ pub fn flush(args: &FlushArgs) -> ExitCode {
 }
 
 fn flush_all(args: &FlushArgs) -> Result<Exit, Ended> {
-    let mut desk = Desk::open(&args.database, FormatArg::Text)?;
+    let (mut desk, dir) = Desk::open(&args.database, FormatArg::Text)?;
+    let dir = dir?;
     let whose = if args.all { Whose::Everybodys } else { Whose::Ours };
-    let passed = flush_pending(&mut desk.access, &desk.dir, Limits { each: LONG, total: LONG }, whose)?;
+    let passed = flush_pending(&mut desk.access, &dir, Limits { each: LONG, total: LONG }, whose)?;
     if let Some(signal) = desk.stop.signal() {
         return Ok(Exit::Interrupted(signal));
     }
@@ -146,7 +151,7 @@ pub fn history(args: &HistoryArgs) -> ExitCode {
 }
 
 fn show_history(args: &HistoryArgs) -> Result<Exit, Ended> {
-    let mut desk = Desk::open(&args.database, args.format)?;
+    let (mut desk, _) = Desk::open(&args.database, args.format)?;
     let filter = Filter { pair: args.pair.clone(), limit: args.limit };
     let runs =
         desk.access.call(ANSWER, move |ledger| ledger.history(&filter)).map_err(|error| desk.ended(error))?;
@@ -166,7 +171,7 @@ pub fn prune(args: &PruneArgs) -> ExitCode {
 
 fn remove_old_rows(args: &PruneArgs) -> Result<Exit, Ended> {
     let age = parse_age(&args.older_than)?;
-    let mut desk = Desk::open(&args.database, FormatArg::Text)?;
+    let (mut desk, _) = Desk::open(&args.database, FormatArg::Text)?;
     let before = SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
     let pruned = desk.access.call(LONG, move |ledger| ledger.prune(before, Instant::now() + LONG));
     let (rows, _) = pruned.map_err(|error| desk.ended(error))?;

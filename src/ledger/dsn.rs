@@ -81,6 +81,16 @@ fn wrong<T>(part: &'static str, instead: &'static str) -> Parsed<T> {
     Err(DsnError { part, instead })
 }
 
+impl Dsn {
+    /// Under a name that holds wherever one stands.
+    pub fn from_the_root(self) -> Self {
+        match self {
+            Self::Sqlite(path) => Self::Sqlite(std::path::absolute(&path).unwrap_or(path)),
+            named => named,
+        }
+    }
+}
+
 impl std::str::FromStr for Dsn {
     type Err = DsnError;
 

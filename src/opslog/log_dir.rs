@@ -40,6 +40,19 @@ impl LogDir {
         Ok(Self { path: path.to_owned() })
     }
 
+    /// One that is there: a path that was mistyped does not become one, nor a folder of other files.
+    pub fn existing(path: &Path) -> io::Result<Self> {
+        if !path.is_dir() {
+            return Err(io::Error::other("there is none, the first run makes it"));
+        }
+        let dir = Self { path: path.to_owned() };
+        let is_one = path.join(LOG_DIR_TAG).try_exists()? || !dir.opslogs("")?.is_empty();
+        if is_one || fs::read_dir(path)?.next().is_none() {
+            return Ok(dir);
+        }
+        Err(io::Error::other(format!("no run has used it: it lacks {LOG_DIR_TAG} and holds other files")))
+    }
+
     /// Its path.
     pub fn path(&self) -> &Path {
         &self.path

@@ -126,7 +126,7 @@ impl Ending<'_> {
             format!("{}, {}/s", Bytes(counts.copied_bytes), Bytes(self.rate(counts.copied_bytes)));
         let entries = counts.source_entries + counts.dest_entries;
         let scanned = format!(
-            "{} at the source, {} at the destination, {}/s",
+            "{} entries at the source, {} at the destination, {}/s",
             Count(counts.source_entries),
             Count(counts.dest_entries),
             Count(self.rate(entries))
@@ -142,7 +142,7 @@ impl Ending<'_> {
             metadata => format!("{} ({} only in metadata)", Count(counts.updated), Count(metadata)),
         };
         let skipped = format!(
-            "{} ({} in sync, {} newer at the destination)",
+            "{} (files and links: {} in sync, {} newer at the destination)",
             Count(counts.skipped()),
             Count(counts.in_sync),
             Count(counts.newer_at_dest)

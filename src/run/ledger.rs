@@ -53,17 +53,14 @@ pub(super) struct Settled {
     pub(super) current_since: Option<String>,
 }
 
-/// The database that was named or the log directory's own, under a name that holds wherever one stands.
-pub(crate) fn dsn_or_default(dsn: Option<&Dsn>, dir: &LogDir) -> Dsn {
-    match dsn.cloned().unwrap_or_else(|| Dsn::Sqlite(dir.path().join("ha-sync.sqlite"))) {
-        Dsn::Sqlite(path) => Dsn::Sqlite(std::path::absolute(&path).unwrap_or(path)),
-        named => named,
-    }
+/// The log directory's own database.
+pub(crate) fn default_dsn(dir: &LogDir) -> Dsn {
+    Dsn::Sqlite(dir.path().join("ha-sync.sqlite")).from_the_root()
 }
 
 impl Books {
     pub(super) fn open(config: &Config, dir: &LogDir, stop: &Stop) -> Self {
-        let dsn = dsn_or_default(config.database.as_ref(), dir);
+        let dsn = config.database.clone().map_or_else(|| default_dsn(dir), Dsn::from_the_root);
         // Until the run has done something a signal has nothing to wait for.
         let access = (dsn != Dsn::None).then(|| Access::new(dsn, stop, CONNECT, Duration::ZERO));
         let retention = config.database_retention.filter(|_| !config.dry_run);

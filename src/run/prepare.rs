@@ -15,8 +15,19 @@ use crate::tree::Tree;
 
 /// Opens the log directory, the user's where the system's can't be used.
 pub(crate) fn open_log_dir(choice: &LogDirChoice) -> Result<LogDir, StartError> {
-    let open =
-        |path: &Path| LogDir::open(path).map_err(|error| StartError::LogDir { path: path.to_owned(), error });
+    chosen_log_dir(choice, LogDir::open)
+}
+
+/// The log directory that runs have used; who only looks makes none.
+pub(crate) fn existing_log_dir(choice: &LogDirChoice) -> Result<LogDir, StartError> {
+    chosen_log_dir(choice, LogDir::existing)
+}
+
+fn chosen_log_dir(
+    choice: &LogDirChoice,
+    open: impl Fn(&Path) -> io::Result<LogDir>,
+) -> Result<LogDir, StartError> {
+    let open = |path: &Path| open(path).map_err(|error| StartError::LogDir { path: path.to_owned(), error });
     match choice {
         LogDirChoice::Given(path) => open(path),
         LogDirChoice::Default { system, user } => match (open(system), user) {

@@ -237,3 +237,39 @@ fn quiet_still_names_what_failed() {
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""));
     assert!(ran.stderr.contains("conflict  both: a directory at the source"), "{}", ran.stderr);
 }
+
+#[test]
+fn who_only_looks_makes_no_log_directory_of_a_mistyped_one() {
+    let pair = Fixture::new();
+    write(&pair.a, "mine", "x", T0);
+    let missing = pair.scratch.path().join("missing");
+    for words in [&["history"][..], &["flush"], &["prune", "--older-than", "1d"]] {
+        for folder in [&missing, &pair.a] {
+            let ran = run(binary().args(words).arg("--log-dir").arg(folder));
+            assert_eq!(ran.code, Some(2), "{words:?}: {}", ran.stderr);
+            assert!(ran.stderr.contains("the log directory"), "{}", ran.stderr);
+        }
+    }
+    assert!(!missing.exists());
+    assert_eq!(look(&pair.a).len(), 1);
+}
+
+#[test]
+fn a_misspelt_variable_is_told_of_and_what_it_holds_is_not() {
+    let pair = Fixture::new();
+    let ran = run(pair.command().env("HA_SYNC_DB_DNS", "user:hunter2@tcp(db:3306)/audit"));
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stderr.contains("HA_SYNC_DB_DNS: did you mean HA_SYNC_DB_DSN?"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
+}
+
+#[test]
+fn the_manual_page_has_the_sections_of_one() {
+    let page = run(binary().arg("man")).stdout;
+    for section in ["SYNOPSIS", "OPTIONS", "COMMANDS", "ENVIRONMENT", "\"EXIT STATUS\"", "EXAMPLES"] {
+        assert!(page.contains(&format!(".SH {section}\n")), "{section} in:\n{page}");
+    }
+    let synopsis = page.split(".SH SYNOPSIS").nth(1).unwrap().lines().nth(1).unwrap();
+    let plain = synopsis.replace("\\fB", "").replace("\\fI", "").replace("\\fR", "").replace('\\', "");
+    assert_eq!(plain, "ha-sync --src DIR --dest DIR --pair NAME [options]");
+}

@@ -11,6 +11,8 @@ mod command_line;
 mod continued;
 mod dashboard;
 mod deletion;
+mod deploy;
+mod docs;
 mod dry_run;
 mod faults;
 mod filters;

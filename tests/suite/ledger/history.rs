@@ -155,6 +155,7 @@ fn a_flag_of_the_sync_before_a_subcommand_is_refused_and_its_variable_is_not_in_
     let refused = run(binary().args(["--db-dsn", "sqlite:x", "history"]));
     assert_eq!(refused.code, Some(2));
     assert!(refused.stderr.contains("cannot be used with"), "{}", refused.stderr);
+    std::fs::create_dir(&pair.logs).unwrap();
     let mut command = binary();
     command.env("HA_SYNC_SRC", &pair.a).env("HA_SYNC_DEST", &pair.b).env("HA_SYNC_DELETE_MISSING", "true");
     command.env("HA_SYNC_LOG_DIR", &pair.logs).env("HA_SYNC_PAIR", "test");

@@ -164,6 +164,7 @@ on_both! {
     }
 
     fn flushing_by_hand_says_what_it_did(base) {
+        fs::create_dir(&base.pair.logs).unwrap();
         assert!(base.flush().stdout.contains("flushed 0 opslogs"));
         let opslog = Opslog::new(&base.pair.logs, "test", 1, 20_000).lay_down();
         let ran = base.flush();
@@ -264,6 +265,7 @@ fn without_a_database_opslogs_stay() {
 #[test]
 fn a_dsn_may_end_in_a_newline_and_an_empty_one_is_none_at_all() {
     let pair = Fixture::new();
+    fs::create_dir(&pair.logs).unwrap();
     let file = pair.scratch.path().join("rows");
     for (dsn, made) in
         [(format!("sqlite:{}\n", file.display()), &file), (String::new(), &pair.logs.join("ha-sync.sqlite"))]
@@ -277,6 +279,7 @@ fn a_dsn_may_end_in_a_newline_and_an_empty_one_is_none_at_all() {
 #[test]
 fn flushing_by_hand_fails_where_there_is_no_way_to_the_database_though_nothing_waits() {
     let pair = Fixture::new();
+    fs::create_dir(&pair.logs).unwrap();
     let dsn = "ha:s3cret@tcp(127.0.0.1:1)/x";
     let ran = run(binary().args(["flush", "--db-dsn", dsn, "--log-dir"]).arg(&pair.logs));
     assert_eq!(ran.code, Some(5), "{}", ran.stdout);
