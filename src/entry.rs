@@ -13,7 +13,7 @@ use clap::CommandFactory as _;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use crate::cli::{self, Cli, FormatArg, ProgressArg, SyncArgs};
+use crate::cli::{self, Cli, DashboardCli, FormatArg, ProgressArg, SyncArgs};
 use crate::config::{Config, Detail, Output};
 use crate::model::Escaped;
 use crate::report::{Console, init_logging};
@@ -60,7 +60,7 @@ pub fn sync(args: &SyncArgs) -> ExitCode {
 /// A setting that nobody reads is no setting. What it says may be a secret, so that only its name is told.
 fn warn_of_unknown_variables() {
     let names = std::env::vars_os().map(|(name, _)| name);
-    for (name, near) in cli::unknown_variables(names, &[Cli::command()]) {
+    for (name, near) in cli::unknown_variables(names, &[Cli::command(), DashboardCli::command()]) {
         let meant = near.map(|near| format!(": did you mean {near}?")).unwrap_or_default();
         tracing::warn!("no flag reads the environment variable {}{meant}", Escaped(name.as_bytes()));
     }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::fail_as;
+use super::{fail_as, warn_of_unknown_variables};
 use crate::cli::{DashboardCli, FormatArg, ProgressArg};
 use crate::config::{DashboardConfig, Detail, Output};
 use crate::dashboard::serve;
@@ -27,6 +27,7 @@ pub fn dashboard(cli: &DashboardCli) -> ExitCode {
     if let Err(error) = init_logging(&Console::new(false), output) {
         return fail_as(NAME, &error, Exit::Fatal);
     }
+    warn_of_unknown_variables();
     match serve(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail_as(NAME, &error, Exit::Fatal),

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::Parser as _;
-use ha_sync::cli::Cli;
-use ha_sync::config::Config;
+use ha_sync::cli::{Cli, DashboardCli};
+use ha_sync::config::{Config, DashboardConfig};
 use serde_json::Value;
 
 use crate::docs::project;
@@ -179,6 +179,23 @@ fn the_makefile_builds_and_pushes_the_image_that_is_named() {
     let image =
         things.iter().find(|thing| thing.is("CronJob")).unwrap().container()["image"].as_str().unwrap();
     assert_eq!(shipped, format!("docker push {image}\n"));
+}
+
+#[test]
+fn the_dashboards_arguments_are_ones_that_it_takes() {
+    let things = objects();
+    let ui = things.iter().find(|thing| thing.is("Deployment")).unwrap();
+    let container = &ui.0["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["command"], serde_json::json!(["/ha-sync-ui"]));
+    let words = container["args"].as_array().unwrap().iter().map(|word| word.as_str().unwrap());
+    let cli = DashboardCli::try_parse_from(std::iter::once("ha-sync-ui").chain(words)).unwrap();
+    let ingress = things.iter().find(|thing| thing.is("Ingress")).unwrap();
+    assert_eq!(cli.allowed_host, [ingress.0["spec"]["rules"][0]["host"].as_str().unwrap()]);
+    let port = container["ports"][0]["containerPort"].as_u64().unwrap();
+    assert_eq!(cli.listen, format!("0.0.0.0:{port}"));
+    let mut cli = cli;
+    cli.database.db_dsn = Some("user:pass@tcp(db:3306)/general_db".into());
+    assert!(DashboardConfig::from_cli(&cli).is_ok());
 }
 
 /// Capabilities of a job, as `setpriv` wants them.

@@ -20,7 +20,11 @@ fn run_session(page: &Path) {
     let (home, bin) = (scratch.path().join("home"), scratch.path().join("bin"));
     fs::create_dir_all(&home).unwrap();
     fs::create_dir_all(&bin).unwrap();
-    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_ha-sync"), bin.join("ha-sync")).unwrap();
+    for (program, name) in
+        [(env!("CARGO_BIN_EXE_ha-sync"), "ha-sync"), (env!("CARGO_BIN_EXE_ha-sync-ui"), "ha-sync-ui")]
+    {
+        std::os::unix::fs::symlink(program, bin.join(name)).unwrap();
+    }
     let script: String = session.iter().map(|block| format!(": {}\n{}", block.place, block.text)).collect();
     let inside = "mount -t tmpfs none /var/log && exec bash -euxo pipefail -c \"$1\"";
     let mut command = Command::new("unshare");

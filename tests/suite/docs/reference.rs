@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 use std::fs;
 
 use clap::{Arg, Command, CommandFactory as _};
-use ha_sync::cli::{Cli, EXIT_CODES};
+use ha_sync::cli::{Cli, DashboardCli, EXIT_CODES};
 
 use super::project;
 
 /// The programs, in the order in which the page has them.
 fn programs() -> Vec<Command> {
-    vec![Cli::command()]
+    vec![Cli::command(), DashboardCli::command()]
 }
 
 const HEAD: &str = "# Command line\n\n\
