@@ -21,7 +21,7 @@ mod temporary;
 mod trail;
 
 pub use attributes::{AttributeKind, Attributes, hands_down_acl, remove_attribute, set_attribute};
-pub use dir::{Dir, Freshness, Publish};
+pub use dir::{Access, Dir, Freshness, Publish};
 pub use errno::{concerns_whole_tree, is_elsewhere};
 pub use file::{Extent, File, Layout};
 pub use link::Link;
