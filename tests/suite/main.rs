@@ -22,6 +22,7 @@ mod large;
 mod ledger;
 mod locking;
 mod model;
+mod nfs;
 mod opslog;
 mod oracle;
 mod pace;
