@@ -14,6 +14,8 @@ const THEIR_B: &str = "/mnt/b2";
 fn fill_long_caches(pair: &Fixture) {
     shell("nfs_remount actimeo=600; nfs_second_client");
     pair.counts(&[]);
+    // A directory that was changed is listed anew, with everything that is in it.
+    pair.counts(&[]);
 }
 
 /// What the other client wrote arrives at the server at once; what ours still believes is forgotten.
