@@ -42,7 +42,6 @@ fn no_file_costs_more_calls_than_the_documentation_says() {
         write(SERVER_A.as_ref(), "kept", "x", T0);
         let (deleted, counts) = calls(&pair, &["--delete-missing", "--max-delete", "none"]);
         counts.expect(&[("created", 1), ("deleted", (paths.len() + DIRS) as u64)]);
-        println!("first copy {first:.2}, nothing {nothing:.2}, update {update:.2}, delete {deleted:.2}");
         // What a file costs by itself, a directory's share, and what a run costs once.
         assert!(first <= 12.0 + 0.6, "first copy: {first}");
         assert!(nothing <= 0.24 + 0.15, "nothing to do: {nothing}");

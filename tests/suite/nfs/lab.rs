@@ -2,6 +2,7 @@
 
 use std::any::type_name;
 use std::fs;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -19,7 +20,7 @@ pub const SERVER_B: &str = "/srv/b";
 pub fn in_the_lab<F: FnOnce(Fixture)>(fact: F) {
     if std::env::var_os("NFS_LAB").is_some() {
         fact(Fixture { a: "/mnt/a".into(), b: "/mnt/b".into(), ..Fixture::new() });
-        return println!("{HOLDS}");
+        return writeln!(io::stdout(), "{HOLDS}").unwrap();
     }
     // A closure is named after the function that it stands in.
     let name = type_name::<F>().trim_start_matches("suite::").trim_end_matches("::{{closure}}");
