@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::pair::Pair;
 use crate::model::Side;
-use crate::tree::{Listing, Place};
+use crate::tree::{Listing, Part, Place};
 
 /// Two listings in the making. It begins with one task that adds something: whoever made it.
 pub(super) struct Gathering {
     pub(super) pair: Arc<Pair>,
-    source: Mutex<Vec<Listing>>,
-    dest: Mutex<Vec<Listing>>,
+    source: Mutex<Vec<Part>>,
+    dest: Mutex<Vec<Part>>,
     /// The first thing that went wrong.
     error: Mutex<Option<(Side, io::Error)>>,
     /// Tasks that still add something.
@@ -46,7 +46,7 @@ impl Gathering {
     }
 
     /// Adds a part of a listing.
-    pub(super) fn add(&self, side: Side, part: io::Result<Listing>) {
+    pub(super) fn add(&self, side: Side, part: io::Result<Part>) {
         let parts = match side {
             Side::Source => &self.source,
             Side::Dest => &self.dest,
@@ -64,12 +64,9 @@ impl Gathering {
         if let Some(error) = self.error.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(error);
         }
-        let whole = |side, parts: &Mutex<Vec<Listing>>| {
-            let parts = std::mem::take(&mut *parts.lock().unwrap_or_else(PoisonError::into_inner));
-            let mut listing = Listing::merge(parts).map_err(|error| (side, error))?;
-            listing.sort();
-            Ok(listing)
+        let whole = |parts: &Mutex<Vec<Part>>| {
+            Listing::of(std::mem::take(&mut *parts.lock().unwrap_or_else(PoisonError::into_inner)))
         };
-        Ok((whole(Side::Source, &self.source)?, whole(Side::Dest, &self.dest)?))
+        Ok((whole(&self.source), whole(&self.dest)))
     }
 }

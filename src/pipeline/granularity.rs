@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::{Options, Trees};
 use crate::model::Timestamp;
 use crate::stop::Stop;
-use crate::tree::{Freshness, Temporary, TemporaryNames, Tree, set_mtime};
+use crate::tree::{Access, Freshness, Temporary, TemporaryNames, Tree, set_mtime};
 
 /// What file systems are known to keep: FAT 2 s, ext3, HFS+ and NFSv2 1 s, exFAT 10 ms, NTFS and SMB 100 ns.
 const KNOWN: [Duration; 7] = [
@@ -62,7 +62,7 @@ fn seen(tree: &Tree) -> io::Result<Duration> {
 fn probe(dest: &Tree, run: u64) -> io::Result<Duration> {
     let root = dest.root();
     let before = root.look_at_self(Freshness::Server)?;
-    let (temporary, file) = Temporary::create_file(root, &TemporaryNames::new(run), 0o600)?;
+    let (temporary, file) = Temporary::create_file(root, &TemporaryNames::new(run), 0o600, Access::Write)?;
     let kept = set_mtime(&file, PROBE).and_then(|()| file.look(Freshness::Server));
     let removed = temporary.discard();
     let restored = set_mtime(root, before.mtime);

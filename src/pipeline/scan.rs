@@ -26,7 +26,7 @@ use super::{Error, Trees};
 use crate::model::{
     Change, Decision, Effect, Entry, EntryKind, Failure, Joined, Name, Outcome, Side, Subject, Summary,
 };
-use crate::tree::{Freshness, Listing, Place, Tree, is_temporary_for};
+use crate::tree::{Freshness, Listing, Part, Place, Tree, is_temporary_for};
 
 /// The stage's own state.
 pub(super) struct Scan<'a> {
@@ -112,7 +112,7 @@ impl<'a> Scan<'a> {
         let place = gathering.place(side);
         let go_on = || !self.stage.stop.is_requested();
         let listing = place.open().and_then(|dir| {
-            Listing::read(&dir, place.is_root(), go_on, |unseen| {
+            Part::read(&dir, place.is_root(), go_on, |unseen| {
                 gathering.begin();
                 let gathering = Arc::clone(gathering);
                 scope.spawn(move |scope| {
@@ -161,7 +161,7 @@ impl<'a> Scan<'a> {
             self.dispatch.plan(pair, Task::Sweep(name), &mut found.bundle);
         }
         let stays_in_use =
-            dest.has_open_files() || !(self.stage.options.sweep || dest.temporaries().is_empty());
+            dest.has_open_files() || !(self.stage.options.sweep || dest.temporaries().next().is_none());
         if found.going < dest.len() || stays_in_use {
             pair.mark_kept();
         }
@@ -172,7 +172,7 @@ impl<'a> Scan<'a> {
 
     /// Temporaries that nobody is at, as far as the pair's lock can tell.
     fn leftovers(&self, dest: &Listing) -> Vec<Name> {
-        let all = dest.temporaries().iter().filter(|name| self.sweep && !self.stage.temporaries.made(name));
+        let all = dest.temporaries().filter(|name| self.sweep && !self.stage.temporaries.made(name));
         all.cloned().collect()
     }
 

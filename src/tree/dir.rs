@@ -45,6 +45,18 @@ impl Freshness {
     }
 }
 
+/// What a new file is opened for.
+///
+/// An NFS server lends a file that may be read to whoever opens it (a delegation), and its client has to give that back and
+/// to ask for the attributes again before it changes the file: two round trips for each, and for nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Only to be written.
+    Write,
+    /// To be written, and to be read again.
+    ReadBack,
+}
+
 /// An open directory of one of the trees.
 #[derive(Debug)]
 pub struct Dir {
@@ -163,10 +175,14 @@ impl Dir {
         }
     }
 
-    /// Makes a file for reading and writing that must not be there yet.
-    pub(super) fn create_file(&self, name: &[u8], mode: u32) -> io::Result<File> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(File::new(rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(mode))?))
+    /// Makes a file that must not be there yet, and opens it.
+    pub(super) fn create_file(&self, name: &[u8], mode: u32, access: Access) -> io::Result<File> {
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let access = match access {
+            Access::Write => OFlags::WRONLY,
+            Access::ReadBack => OFlags::RDWR,
+        };
+        Ok(File::new(rustix::fs::openat(&self.fd, name, flags | access, Mode::from_raw_mode(mode))?))
     }
 
     /// Makes a symlink that must not be there yet.

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::dir::Dir;
-use super::listing::holds;
 use super::network::is_network;
+use super::part::holds;
 use crate::model::{Entry, Name, RelPath};
 
 /// One of the two trees.

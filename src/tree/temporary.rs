@@ -8,7 +8,7 @@
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::dir::{Dir, Publish};
+use super::dir::{Access, Dir, Publish};
 use super::file::File;
 use super::link::Link;
 use crate::model::Name;
@@ -51,8 +51,13 @@ pub struct Temporary<'d> {
 
 impl<'d> Temporary<'d> {
     /// Makes an empty file with these permission bits and opens it.
-    pub fn create_file(dir: &'d Dir, names: &TemporaryNames, mode: u32) -> io::Result<(Self, File)> {
-        let (name, file) = with_free_name(names, |name| dir.create_file(name, mode))?;
+    pub fn create_file(
+        dir: &'d Dir,
+        names: &TemporaryNames,
+        mode: u32,
+        access: Access,
+    ) -> io::Result<(Self, File)> {
+        let (name, file) = with_free_name(names, |name| dir.create_file(name, mode, access))?;
         Ok((Self { dir, name }, file))
     }
 
@@ -64,8 +69,11 @@ impl<'d> Temporary<'d> {
         mode: u32,
     ) -> io::Result<(Self, File)> {
         let name = names.of(target);
-        match dir.create_file(&name, mode) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::create_file(dir, names, mode),
+        let access = Access::ReadBack; // Whoever goes on with it compares what is there.
+        match dir.create_file(&name, mode, access) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Self::create_file(dir, names, mode, access)
+            }
             made => Ok((Self { dir, name }, made?)),
         }
     }

@@ -26,6 +26,7 @@ mod lease;
 mod ledger;
 mod locking;
 mod model;
+mod nfs;
 mod opslog;
 mod oracle;
 mod pace;

@@ -24,9 +24,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Work;
 use super::copy::Source;
+use super::data::is_read_back;
 use super::step::{Doing, Step};
 use crate::model::{Entry, EntryKind, Name};
-use crate::tree::{Dir, File, Freshness, Temporary};
+use crate::tree::{Access, Dir, File, Freshness, Temporary};
 
 /// A bookmark of another version is none.
 const VERSION: u8 = 1;
@@ -55,9 +56,11 @@ impl Work<'_, '_> {
     /// Makes a temporary for the target, or takes one up that an interrupted run left.
     pub(super) fn begin<'d>(&mut self, dir: &'d Dir, source: &Source, mode: u32) -> Step<Begun<'d>> {
         let names = &self.stage.temporaries;
-        if !self.stage.options.continues(source.seen.file_len()) {
+        let len = source.seen.file_len();
+        if !self.stage.options.continues(len) {
+            let access = if len.is_some_and(is_read_back) { Access::ReadBack } else { Access::Write };
             let (temporary, file) =
-                Temporary::create_file(dir, names, mode).at_dest("creating a temporary")?;
+                Temporary::create_file(dir, names, mode, access).at_dest("creating a temporary")?;
             return Ok(Begun { temporary, file, bookmark: None });
         }
         if let Some(begun) = self.carry.leftover.take().and_then(|name| self.take_up(dir, name, source)) {

@@ -21,6 +21,12 @@ const LARGE: u64 = 8 * 1024 * 1024;
 /// Bytes that the kernel copies in one call at most, so that nobody waits long for it to return.
 const IN_ONE_CALL: u64 = 16 * 1024 * 1024;
 
+/// Whether what was copied of a file of so many bytes may have to be read again: the digest of shared blocks is
+/// taken at the destination.
+pub(super) fn is_read_back(len: u64) -> bool {
+    len >= LARGE
+}
+
 /// What one worker moves bytes with.
 pub(super) struct Mover<'a> {
     /// A buffer to use again.
@@ -107,7 +113,7 @@ impl<'a> Mover<'a> {
         mut beginning: Beginning<'_>,
     ) -> Step<Moved> {
         let (hash, spare) = (self.hash_copies, std::mem::take(&mut self.spare));
-        if len < LARGE {
+        if !is_read_back(len) {
             let (digester, behind) = (Digester::here(hash, spare), Behind::none());
             return self.move_all(Move { source, dest, digester, behind, beginning }, len, layout);
         }

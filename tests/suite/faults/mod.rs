@@ -4,7 +4,7 @@
 //! Each test has the same three assertions ([`check`]): nothing is lost, summary and exit code are
 //! true, and the next run, without the fault, ends where an undisturbed one does.
 
-mod check;
+pub mod check;
 mod closed;
 mod deleting;
 mod disk;

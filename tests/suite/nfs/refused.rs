@@ -1,0 +1,77 @@
+//! What a server refuses: room, and root's rights.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, lchown};
+use std::path::Path;
+
+use super::lab::*;
+use crate::faults::check::Before;
+use crate::fixture::*;
+
+/// New files and new versions, of which some have room.
+fn fill(a: &Path, b: &Path) {
+    for index in 0..12 {
+        write(a, format!("new-{index:02}"), vec![index; 256 << 10], T0);
+        write(a, format!("old-{index:02}"), vec![index; 256 << 10], T0 + 100);
+        write(b, format!("old-{index:02}"), "the old version", T0);
+    }
+    write(b, "only-here", "a user's", T0);
+}
+
+/// The error comes when the file is written to disk or closed, long after the write.
+#[test]
+fn a_full_disk_at_the_server_fails_the_files_that_have_no_room_and_leaves_nothing_behind() {
+    in_the_lab(|pair| {
+        fill(SERVER_A.as_ref(), SERVER_B.as_ref());
+        shell("nfs_fill 2000");
+        let mut before = Before::of(SERVER_A.as_ref(), SERVER_B.as_ref());
+        let ran = pair.sync(&["--delete-missing", "--max-delete", "none", "--format", "json"]);
+        assert_eq!(ran.code, Some(3), "deletions are withheld: {}{}", ran.stdout, ran.stderr);
+        assert!(ran.stdout.contains("No space left"), "{}", ran.stdout);
+        assert!(Counts(ran.summary()).get("failed") > 0 && Counts(ran.summary()).get("created") > 0);
+        before.nothing_is_lost("a full disk");
+        shell("nfs_empty");
+        before.is_mended_by("a full disk", &pair.sync(&[]));
+        pair.counts(&[]).expect(&[("only_at_dest", 1)]);
+    });
+}
+
+/// With a quota group of btrfs, which binds root, too.
+#[test]
+fn a_used_up_quota_at_the_server_fails_the_files_that_have_no_room_and_leaves_nothing_behind() {
+    in_the_lab(|pair| {
+        shell("nfs_disk quota mkfs.btrfs -q; btrfs quota enable /srv/quota; mkdir /srv/quota/plain");
+        shell("btrfs subvolume create /srv/quota/dest >/dev/null");
+        let pair = Fixture { b: "/mnt/quota/dest".into(), ..pair };
+        let dest = Path::new("/srv/quota/dest");
+        fill(SERVER_A.as_ref(), dest);
+        shell("sync -f /srv/quota; btrfs qgroup limit 2M /srv/quota/dest");
+        let mut before = Before::of(SERVER_A.as_ref(), dest);
+        let ran = pair.sync(&["--format", "json"]);
+        assert_eq!(ran.code, Some(1), "{}{}", ran.stdout, ran.stderr);
+        assert!(ran.stdout.contains("Disk quota exceeded"), "{}", ran.stdout);
+        before.nothing_is_lost("a quota");
+        before.was_told("a quota", &ran);
+        shell("btrfs qgroup limit none /srv/quota/dest");
+        before.is_mended_by("a quota", &pair.sync(&[]));
+    });
+}
+
+#[test]
+fn an_export_that_squashes_root_costs_one_warning_and_no_file() {
+    in_the_lab(|pair| {
+        for index in 0..8 {
+            let path = write(SERVER_A.as_ref(), format!("d{}/f{index}", index % 2), "x", T0);
+            lchown(&path, Some(1000 + index), Some(1000)).unwrap();
+            date(&path, T0, 0);
+        }
+        shell("chmod 777 /srv/b; nfs_export root_squash; nfs_remount");
+        let ran = pair.sync(&["--format", "json"]);
+        assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+        Counts(ran.summary()).expect(&[("created", 10)]);
+        let warnings = ran.stderr.lines().filter(|line| line.contains("refuses to set owners")).count();
+        assert_eq!(warnings, 1, "{}", ran.stderr);
+        assert_eq!(fs::metadata("/srv/b/d1/f1").unwrap().uid(), 65534);
+        all_is_carried(&pair);
+    });
+}
