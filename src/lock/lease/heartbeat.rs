@@ -3,7 +3,7 @@
 //! First it gets the Lease, then it renews it until it is told how to end or the Lease is lost. A short outage is
 //! nobody's business: nothing is said before validity ends. A lost Lease is left alone, it is somebody else's.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -47,6 +47,15 @@ enum Attempt {
     Again(Duration),
 }
 
+/// What the run may ask for when it is over.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Why it is lost, when the thread has found that out.
+    pub(super) loss: Option<Loss>,
+    /// Why the last renewal failed: a worker may look at the clock before the thread does.
+    pub(super) failure: Option<String>,
+}
+
 /// The thread's own.
 pub(super) struct Heartbeat {
     api: Api,
@@ -55,7 +64,7 @@ pub(super) struct Heartbeat {
     clock: ServerClock,
     stop: Stop,
     ends: Receiver<End>,
-    loss: Arc<Mutex<Option<Loss>>>,
+    known: Arc<Mutex<Known>>,
 }
 
 impl Heartbeat {
@@ -65,9 +74,9 @@ impl Heartbeat {
         terms: Terms,
         stop: &Stop,
         ends: Receiver<End>,
-        loss: Arc<Mutex<Option<Loss>>>,
+        known: Arc<Mutex<Known>>,
     ) -> Self {
-        Self { api, claim, terms, clock: ServerClock::default(), stop: stop.clone(), ends, loss }
+        Self { api, claim, terms, clock: ServerClock::default(), stop: stop.clone(), ends, known }
     }
 
     /// The thread's life. Returns how giving the Lease back went, if it came to that.
@@ -180,9 +189,10 @@ impl Heartbeat {
                 },
                 Next::Lost(loss) => return self.lose(loss),
             };
+            self.known().failure = tenure.failure();
             if self.stop.forbids_changes() {
                 // A worker's look at the clock came first: that is final.
-                return self.lose(Loss::RanOut(None));
+                return self.lose(Loss::RanOut(tenure.failure()));
             }
             match self.ends.recv_timeout(until.saturating_sub(since_boot())) {
                 Ok(End::Release) => return self.release(tenure),
@@ -221,11 +231,14 @@ impl Heartbeat {
     }
 
     fn lose(&self, loss: Loss) -> Result<(), String> {
-        let mut known = self.loss.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get_or_insert(loss);
-        drop(known); // Known before anybody asks why.
+        // Known before anybody asks why.
+        self.known().loss.get_or_insert(loss);
         self.stop.forbid_changes();
         Ok(())
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Deletes it, if it is ours. An answer may be lost, and a renewal of before may have been applied.

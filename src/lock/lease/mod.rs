@@ -23,7 +23,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 pub use self::api::Way;
 use self::api::{Api, CallError};
-use self::heartbeat::{Begun, End, Heartbeat};
+use self::heartbeat::{Begun, End, Heartbeat, Known};
 use self::record::Claim;
 use self::tenure::Loss;
 pub use self::terms::SHORTEST;
@@ -66,7 +66,7 @@ pub struct Lease {
     name: String,
     ends: Sender<End>,
     ended: Receiver<Result<(), String>>,
-    loss: Arc<Mutex<Option<Loss>>>,
+    known: Arc<Mutex<Known>>,
 }
 
 /// How asking for it went.
@@ -135,9 +135,9 @@ pub(super) fn acquire(
     let api = Api::new(choice.way, &choice.namespace, &claim.name, terms.call());
     let api = api.map_err(|error| no_thread(&error))?;
     let ((tell, told), (ends, end), (finish, ended)) = (bounded(1), bounded(1), bounded(1));
-    let loss = Arc::default();
-    let lease = Lease { name: claim.name.clone(), ends, ended, loss: Arc::clone(&loss) };
-    let heartbeat = Heartbeat::new(api, claim, terms, stop, end, loss);
+    let known = Arc::default();
+    let lease = Lease { name: claim.name.clone(), ends, ended, known: Arc::clone(&known) };
+    let heartbeat = Heartbeat::new(api, claim, terms, stop, end, known);
     let begun = move || {
         // Nobody listens any more where the run has ended without waiting.
         let _unheard = finish.send(heartbeat.live(patience, &tell));
@@ -205,9 +205,10 @@ impl Lease {
 
     /// Why it is not ours any more.
     pub fn loss(&self) -> String {
-        let known = self.loss.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let loss = known.loss.clone();
         // A worker may have noticed before the thread did.
-        known.unwrap_or(Loss::RanOut(None)).to_string()
+        loss.unwrap_or_else(|| Loss::RanOut(known.failure.clone())).to_string()
     }
 
     /// Deletes it, within a bound. The error says why that did not work.

@@ -84,6 +84,11 @@ impl Tenure {
         }
     }
 
+    /// Why it could not be renewed lately, when it could not.
+    pub(super) fn failure(&self) -> Option<String> {
+        self.failure.clone()
+    }
+
     /// The object to send for a renewal, when the server's clock says so.
     pub(super) fn renewal(&mut self, server: Option<SystemTime>) -> Value {
         let object = self.record.renewed(server);
