@@ -40,7 +40,11 @@ fn a_soft_mount_whose_server_goes_away_loses_nothing_and_deletes_nothing() {
     in_the_lab(|pair| {
         fill(24);
         write(SERVER_B.as_ref(), "only-here", "a user's", T0);
-        shell("nfs_remount soft,timeo=2,retrans=1");
+        // A lease that lasts longer than the calls of one file take to fail.
+        shell(
+            "umount /mnt/a /mnt/b; nfs_server stop; echo 90 >/proc/fs/nfsd/nfsv4leasetime; nfs_server start",
+        );
+        shell("nfs_mount a soft,timeo=2,retrans=1; nfs_mount b soft,timeo=2,retrans=1");
         let mut before = Before::of(SERVER_A.as_ref(), SERVER_B.as_ref()).may_leave_temporaries(true);
         slow_down("2ms");
         let child = start(&pair, &["--delete-missing", "--max-delete", "none"]);

@@ -36,9 +36,10 @@ fn a_full_disk_at_the_server_fails_the_files_that_have_no_room_and_leaves_nothin
     });
 }
 
-/// With a quota group of btrfs, which binds root, too.
+/// With a quota group of btrfs, which binds root, too, and sometimes refuses to remove a file for want of room: then the
+/// next run sweeps it.
 #[test]
-fn a_used_up_quota_at_the_server_fails_the_files_that_have_no_room_and_leaves_nothing_behind() {
+fn a_used_up_quota_at_the_server_fails_the_files_that_have_no_room_and_loses_nothing() {
     in_the_lab(|pair| {
         shell("nfs_disk quota mkfs.btrfs -q; btrfs quota enable /srv/quota; mkdir /srv/quota/plain");
         shell("btrfs subvolume create /srv/quota/dest >/dev/null");
@@ -46,7 +47,7 @@ fn a_used_up_quota_at_the_server_fails_the_files_that_have_no_room_and_leaves_no
         let dest = Path::new("/srv/quota/dest");
         fill(SERVER_A.as_ref(), dest);
         shell("sync -f /srv/quota; btrfs qgroup limit 2M /srv/quota/dest");
-        let mut before = Before::of(SERVER_A.as_ref(), dest);
+        let mut before = Before::of(SERVER_A.as_ref(), dest).may_leave_temporaries(true);
         let ran = pair.sync(&["--format", "json"]);
         assert_eq!(ran.code, Some(1), "{}{}", ran.stdout, ran.stderr);
         assert!(ran.stdout.contains("Disk quota exceeded"), "{}", ran.stdout);
