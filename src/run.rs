@@ -144,7 +144,13 @@ pub fn run(config: &Config, console: &Console, stop: &Stop) -> Result<Exit, Star
         .and_then(|run| run.carry_out(books, lock.as_ref(), console, stop));
     let hangs = matches!(carried, Ok(Carried { hangs: true, .. }));
     match lock {
-        Some(lock) if hangs || stop.forbids_changes() => lock.leave(),
+        Some(lock) if hangs => lock.leave(),
+        Some(lock) if stop.forbids_changes() => {
+            if !matches!(carried, Ok(Carried { exit: Exit::LockLost, .. })) {
+                tracing::warn!("the lock was lost, too: {}", Escaped(lock.loss().as_bytes()));
+            }
+            lock.leave();
+        }
         Some(lock) => {
             if let Err(why) = lock.release() {
                 tracing::warn!("{}", Escaped(why.as_bytes()));
@@ -255,7 +261,7 @@ impl<'a> Run<'a> {
             Ended::Whole { synced, told, opslog } => (synced, told, opslog),
             Ended::Hanging(hanging) => return Ok(self.end_without(hanging, books, lock, console, stop)),
         };
-        let (exit, error) = judge(&synced, lock, stop);
+        let (exit, error) = judge(&synced, lock, stop, stop.forbids_changes());
         self.keep_entries(exit, &synced.counts);
         let message = error.clone().or_else(|| synced.withheld.as_ref().map(ToString::to_string));
         let sealed = opslog.finish_as(exit, &synced.counts, message.as_deref(), self.retired);
@@ -269,14 +275,14 @@ impl<'a> Run<'a> {
     /// Ends the run where some of its threads can't be waited for.
     fn end_without(
         &self,
-        Hanging { in_hand, counts, told, opslog }: Hanging,
+        Hanging { in_hand, counts, told, opslog, was_lost }: Hanging,
         books: Books,
         lock: Option<&PairLock>,
         console: &Console,
         stop: &Stop,
     ) -> Carried {
         let synced = Synced { counts, withheld: None, result: Ok(()) };
-        let (exit, ended) = match judge(&synced, lock, stop) {
+        let (exit, ended) = match judge(&synced, lock, stop, was_lost) {
             (_, None) => (Exit::Fatal, "the run could not go on".to_owned()),
             (exit, Some(ended)) => (exit, ended),
         };
@@ -431,6 +437,7 @@ fn judge(
     Synced { counts, withheld, result }: &Synced,
     lock: Option<&PairLock>,
     stop: &Stop,
+    was_lost: bool,
 ) -> (Exit, Option<String>) {
     match (stop.signal(), result) {
         (Some(signal), result) => {
@@ -438,7 +445,7 @@ fn judge(
             (Exit::Interrupted(signal), Some(format!("interrupted by signal {signal}{also}")))
         }
         (None, Err(error)) => (Exit::Fatal, Some(error.to_string())),
-        (None, Ok(())) if stop.forbids_changes() => {
+        (None, Ok(())) if was_lost => {
             let why = lock.map_or_else(String::new, PairLock::loss);
             (
                 Exit::LockLost,

@@ -42,7 +42,7 @@ pub(super) fn of_both(trees: &Trees, options: &Options, stop: &Stop) -> io::Resu
     let (source, mut dest) = (seen(&trees.source)?, seen(&trees.dest)?);
     if dest > FINEST && !options.dry_run && !stop.forbids_changes() {
         // Where nothing may be made, what was seen is all there is to know.
-        dest = probe(&trees.dest, options.run).unwrap_or(dest);
+        dest = probe(&trees.dest, options.run, stop).unwrap_or(dest);
     }
     Ok(source.max(dest))
 }
@@ -59,13 +59,17 @@ fn seen(tree: &Tree) -> io::Result<Duration> {
 }
 
 /// Asks the destination what it makes of a time. Its root looks as before afterwards.
-fn probe(dest: &Tree, run: u64) -> io::Result<Duration> {
+fn probe(dest: &Tree, run: u64, stop: &Stop) -> io::Result<Duration> {
     let root = dest.root();
     let before = root.look_at_self(Freshness::Server)?;
     let (temporary, file) = Temporary::create_file(root, &TemporaryNames::new(run), 0o600, Access::Write)?;
+    if stop.forbids_changes() {
+        temporary.leave();
+        return Err(io::Error::other("the run had to end"));
+    }
     let kept = set_mtime(&file, PROBE).and_then(|()| file.look(Freshness::Server));
     let removed = temporary.discard();
-    let restored = set_mtime(root, before.mtime);
+    let restored = if stop.forbids_changes() { Ok(()) } else { set_mtime(root, before.mtime) };
     let kept = kept?.mtime;
     removed.and(restored)?;
     Ok(coarsest(|granularity| kept == PROBE.truncated(granularity)))
@@ -92,7 +96,7 @@ mod tests {
     fn a_file_system_that_keeps_nanoseconds_shows_it() {
         let scratch = tempfile::tempdir().unwrap();
         let tree = Tree::open(scratch.path()).unwrap();
-        assert_eq!(probe(&tree, 7).unwrap(), FINEST);
+        assert_eq!(probe(&tree, 7, &Stop::new()).unwrap(), FINEST);
         assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
     }
 }

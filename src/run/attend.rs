@@ -19,7 +19,7 @@ use crate::report::{Reporter, Told};
 use crate::stop::Stop;
 
 /// How long one who was asked to end by a signal is waited for. With the flush and the release of the lock it fits well into
-/// the 30 s after which Kubernetes kills.
+/// the 60 s that the manifests give.
 const AFTER_SIGNAL: Duration = Duration::from_secs(10);
 
 /// The same where the run ends for another reason: nobody is in a hurry.
@@ -47,6 +47,8 @@ pub(super) struct Hanging {
     pub(super) told: Told,
     /// Nothing: it can't be had, and is recovered by the next run.
     pub(super) opslog: Option<OpslogWriter>,
+    /// Whether it was the loss of the lock that ended the run.
+    pub(super) was_lost: bool,
 }
 
 /// The opslog, until it is taken away.
@@ -76,7 +78,12 @@ pub(super) fn attend(
             told: Arc::into_inner(reporter).map_or_else(Told::default, Reporter::finish),
             opslog: opslog.take().ok_or_else(|| io::Error::other("internal error: the opslog is gone"))?,
         },
-        None => Ended::Hanging(Hanging::of(&reporter, &opslog)),
+        None => {
+            let was_lost = stop.forbids_changes();
+            // What comes back after all finds that nothing may be changed any more: the opslog would not know of it.
+            stop.forbid_changes();
+            Ended::Hanging(Hanging::of(&reporter, &opslog, was_lost))
+        }
     })
 }
 
@@ -100,10 +107,10 @@ fn wait(done: &Receiver<Synced>, stop: &Stop) -> Option<Synced> {
 }
 
 impl Hanging {
-    fn of(reporter: &Reporter, opslog: &Shared) -> Self {
+    fn of(reporter: &Reporter, opslog: &Shared, was_lost: bool) -> Self {
         let now = reporter.live.snapshot();
         let in_hand = now.in_hand.iter().map(|one| one.path.to_string()).collect();
-        Self { in_hand, counts: now.counts, told: reporter.told_so_far(), opslog: opslog.take() }
+        Self { in_hand, counts: now.counts, told: reporter.told_so_far(), opslog: opslog.take(), was_lost }
     }
 }
 

@@ -92,7 +92,7 @@ impl Api {
     /// Reads it; nothing: there is none.
     pub(super) fn get(&mut self) -> Called<Option<Record>> {
         let request = self.request.get(&self.name, &GetParams::default());
-        match self.call(request) {
+        match self.call(request, since_boot()) {
             // Where it is not the Lease that is missing, making one will say what is.
             Ok((Answer { stamp, .. }, 404)) => Ok(Answer { value: None, stamp }),
             Ok((answer, status)) => {
@@ -102,17 +102,18 @@ impl Api {
         }
     }
 
-    /// Makes it, if there is none.
-    pub(super) fn create(&mut self, object: &Value) -> Called<Record> {
+    /// Makes it, if there is none. `dated` is when the object was: from then on it counts, not from when it is sent,
+    /// or a process that is stopped in between would take a Lease for valid that the others take for stale.
+    pub(super) fn create(&mut self, object: &Value, dated: Duration) -> Called<Record> {
         let request = self.request.create(&PostParams::default(), object.to_string().into_bytes());
-        self.call(request).and_then(|(answer, status)| stored(answer, status))
+        self.call(request, dated).and_then(|(answer, status)| stored(answer, status))
     }
 
-    /// Puts the object in place of the version that it was read from.
-    pub(super) fn replace(&mut self, object: &Value) -> Called<Record> {
+    /// Puts the object in place of the version that it was read from. `dated`: see `create`.
+    pub(super) fn replace(&mut self, object: &Value, dated: Duration) -> Called<Record> {
         let request =
             self.request.replace(&self.name, &PostParams::default(), object.to_string().into_bytes());
-        self.call(request).and_then(|(answer, status)| stored(answer, status))
+        self.call(request, dated).and_then(|(answer, status)| stored(answer, status))
     }
 
     /// Deletes that version and no other.
@@ -120,7 +121,7 @@ impl Api {
         let preconditions =
             Preconditions { uid: Some(version.uid.clone()), resource_version: Some(version.version.clone()) };
         let request = self.request.delete(&self.name, &DeleteParams::default().preconditions(preconditions));
-        let (Answer { value, stamp }, status) = self.call(request)?;
+        let (Answer { value, stamp }, status) = self.call(request, since_boot())?;
         refusal(&value, status).map_or(Ok(Answer { value: (), stamp }), Err)
     }
 
@@ -132,10 +133,10 @@ impl Api {
     fn call<E: std::error::Error>(
         &mut self,
         request: Result<http::Request<Vec<u8>>, E>,
+        sent: Duration,
     ) -> Result<(Answer<Value>, u16), CallError> {
         let request = request.map_err(|error| CallError::Configuration(chain(&error)))?;
-        let sent = since_boot();
-        if sent.saturating_sub(self.used) > FRESH {
+        if since_boot().saturating_sub(self.used) > FRESH {
             self.client = None;
         }
         let (runtime, client, way, limit) = (&self.runtime, &mut self.client, self.way, self.limit);

@@ -21,6 +21,9 @@ use crate::time::since_boot;
 /// For so long the API server may be out of reach while the Lease is asked for.
 const OUTAGE: Duration = Duration::from_secs(20);
 
+/// A second look comes within this time, whoever waits for longer is told why.
+const WATCHED_SILENTLY: Duration = Duration::from_secs(20);
+
 /// Between two attempts to reach it, at first and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(3));
 
@@ -103,6 +106,7 @@ impl Heartbeat {
         let begun = since_boot();
         let mut contender = Contender::new(&self.claim.identity, self.terms);
         let mut outage: Option<(Duration, Duration)> = None;
+        let mut is_told = false;
         loop {
             let pause = match self.attempt(&mut contender) {
                 Ok(Attempt::Taken(_)) if since_boot() - begun < patience => {
@@ -111,6 +115,14 @@ impl Heartbeat {
                 }
                 Ok(Attempt::Again(pause)) => {
                     outage = None;
+                    if !is_told && since_boot() - begun > WATCHED_SILENTLY.max(patience) {
+                        is_told = true;
+                        tracing::warn!(
+                            "{} does not tell when it was renewed, or the API server not what time it is: it is taken over when \
+                             nothing about it has changed for its whole duration",
+                            self.claim.name
+                        );
+                    }
                     pause
                 }
                 Ok(attempt) => return Ok(Some(attempt)),
@@ -134,10 +146,15 @@ impl Heartbeat {
     fn attempt(&mut self, contender: &mut Contender) -> Result<Attempt, (&'static str, CallError)> {
         let look = self.api.get().map_err(|error| ("get", error))?;
         self.clock.hear(look.stamp);
-        let server = self.clock.at_most(since_boot());
-        let (verb, taken) = match contender.look(Look { record: look.value, stamp: look.stamp }) {
-            Step::Create => ("create", self.api.create(&self.claim.create(server))),
-            Step::Take(record) => ("update", self.api.replace(&self.claim.take(&record, server))),
+        let step = contender.look(Look { record: look.value, stamp: look.stamp });
+        if self.stop.signal().is_some() {
+            return Ok(Attempt::Again(BACKOFF.0)); // Nobody wants it any more, which is told by then.
+        }
+        let now = since_boot();
+        let server = self.clock.at_most(now);
+        let (verb, taken) = match step {
+            Step::Create => ("create", self.api.create(&self.claim.create(server), now)),
+            Step::Take(record) => ("update", self.api.replace(&self.claim.take(&record, server), now)),
             Step::LookAgain(pause) => return Ok(Attempt::Again(pause)),
             Step::Held(record) => return Ok(Attempt::Taken(record)),
         };
@@ -160,17 +177,7 @@ impl Heartbeat {
     }
 
     fn explain(&self, verb: &'static str, error: CallError, tried: Duration) -> LeaseError {
-        let Claim { name, namespace, .. } = &self.claim;
-        match error {
-            CallError::Forbidden(said) => {
-                LeaseError::Forbidden { verb, name: name.clone(), namespace: namespace.clone(), said }
-            }
-            CallError::NotFound(said) => LeaseError::Configuration(format!(
-                "the namespace {namespace} cannot be used ({said}). Create it, or give another one with --namespace"
-            )),
-            CallError::NoAnswer(why) => LeaseError::Unreachable { tried, why },
-            other => LeaseError::Configuration(other.to_string()),
-        }
+        LeaseError::of(verb, (&self.claim.namespace, &self.claim.name), error, tried)
     }
 
     /// Keeps it until the end.
@@ -204,8 +211,9 @@ impl Heartbeat {
     }
 
     fn renew(&mut self, tenure: &mut Tenure) {
-        let object = tenure.renewal(self.clock.at_most(since_boot()));
-        match self.api.replace(&object) {
+        let now = since_boot();
+        let object = tenure.renewal(self.clock.at_most(now));
+        match self.api.replace(&object, now) {
             Ok(answer) => {
                 self.clock.hear(answer.stamp);
                 tenure.renewed(answer.stamp.sent, answer.value);

@@ -38,6 +38,9 @@ const POLL: Duration = Duration::from_millis(20);
 /// Giving the Lease back takes no longer than this: Kubernetes kills after 30 s, and much else has to fit in there.
 const RELEASE: Duration = Duration::from_secs(5);
 
+/// So much longer is waited for what has a bound of its own.
+const GRACE: Duration = Duration::from_millis(500);
+
 /// Which Lease, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseChoice {
@@ -113,6 +116,21 @@ pub enum LeaseError {
 }
 
 impl LeaseError {
+    /// What a call with that verb on the Lease (namespace, name) has come to, after that time.
+    fn of(verb: &'static str, (namespace, name): (&str, &str), error: CallError, tried: Duration) -> Self {
+        match error {
+            // What the authorizer says; a quota, or a namespace that is being removed, forbids in other words.
+            CallError::Forbidden(said) if said.contains(&format!(" cannot {verb} ")) => {
+                Self::Forbidden { verb, name: name.to_owned(), namespace: namespace.to_owned(), said }
+            }
+            CallError::NotFound(said) if verb != "get" => Self::Configuration(format!(
+                "the namespace {namespace} cannot be used ({said}). Create it, or give another one with --namespace"
+            )),
+            CallError::NoAnswer(why) => Self::Unreachable { tried, why },
+            other => Self::Configuration(other.to_string()),
+        }
+    }
+
     /// Whether it is for the user to put right, and not for time.
     pub fn is_configuration(&self) -> bool {
         !matches!(self, Self::Unreachable { .. })
@@ -183,7 +201,8 @@ impl Lease {
                         let since = interrupted.get_or_insert_with(Instant::now);
                         // A call may be under way that gets it: then it has to be given back.
                         let _hears_it_soon = self.ends.try_send(End::Release);
-                        if since.elapsed() > RELEASE {
+                        if since.elapsed() > RELEASE + GRACE {
+                            self.warn_of_doubt("the API server has not answered in time");
                             return Ok(AskedForLease::Interrupted);
                         }
                     }
@@ -192,8 +211,11 @@ impl Lease {
             };
             return Ok(match begun {
                 Begun::Held if interrupted.is_some() => {
-                    // Where it can't be given back it runs out.
-                    let _given_back = self.ended.recv_timeout(RELEASE);
+                    match self.ended.recv_timeout(RELEASE + GRACE) {
+                        Ok(Ok(())) => {}
+                        Ok(Err(why)) => self.warn_of_doubt(&why),
+                        Err(_) => self.warn_of_doubt("the API server has not answered in time"),
+                    }
                     AskedForLease::Interrupted
                 }
                 Begun::Held => AskedForLease::Held(self),
@@ -201,6 +223,15 @@ impl Lease {
                 Begun::Interrupted => AskedForLease::Interrupted,
             });
         }
+    }
+
+    /// The signal came while it was asked for, and it may have been got without being given back.
+    fn warn_of_doubt(&self, why: &str) {
+        tracing::warn!(
+            "the Lease {} may be held by this run, which has ended ({why}). It runs out by itself; `ha-sync unlock` removes it \
+             at once",
+            self.name
+        );
     }
 
     /// Why it is not ours any more.

@@ -213,16 +213,24 @@ impl World {
         let number = self.calls;
         let sent = self.actors[actor].now(self.time);
         self.actors[actor].pending = Some((number, call.clone(), sent));
-        let delay = self.dice.delay();
-        if self.dice.one_in(40) {
+        let mut delay = self.dice.delay();
+        let mut unsent = 0;
+        match self.dice.below(40) {
             // It is stopped while it waits, and hears of the answer long after that was given.
-            self.actors[actor].paused_until = self.time + self.dice.below(90_000);
+            0 => self.actors[actor].paused_until = self.time + self.dice.below(90_000),
+            // It is stopped between dating the renewal and sending it.
+            1 => {
+                unsent = self.dice.below(90_000);
+                self.actors[actor].paused_until = self.time + unsent;
+                delay += unsent;
+            }
+            _ => {}
         }
         if !self.dice.one_in(10) {
             self.after(delay, Event::Arrive { actor, number, call });
         }
         let deadline = self.actors[actor].passes(self.actors[actor].terms.call());
-        self.after(deadline, Event::GiveUp { actor, number });
+        self.after(unsent + deadline, Event::GiveUp { actor, number });
     }
 
     fn arrive(&mut self, actor: usize, number: u64, call: Call) {

@@ -8,6 +8,9 @@ use super::record::Record;
 use super::terms::Terms;
 use super::{CallError, Holder, LeaseChoice, LeaseError, lease_name, no_thread};
 
+/// How long a call may take.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
+
 /// A way to the Lease that is to be removed.
 pub struct Unlock {
     api: Api,
@@ -44,7 +47,7 @@ impl Unlock {
     /// Nothing is asked yet.
     pub fn new(choice: &LeaseChoice, pair: &str) -> Result<Self, LeaseError> {
         let name = lease_name(pair);
-        let api = Api::new(choice.way, &choice.namespace, &name, Duration::from_secs(10));
+        let api = Api::new(choice.way, &choice.namespace, &name, ANSWERED_WITHIN);
         Ok(Self { api: api.map_err(|error| no_thread(&error))?, choice: choice.clone(), name })
     }
 
@@ -78,15 +81,6 @@ impl Unlock {
     }
 
     fn explain(&self, verb: &'static str, error: CallError) -> LeaseError {
-        match error {
-            CallError::Forbidden(said) => LeaseError::Forbidden {
-                verb,
-                name: self.name.clone(),
-                namespace: self.choice.namespace.clone(),
-                said,
-            },
-            CallError::NoAnswer(why) => LeaseError::Unreachable { tried: Duration::from_secs(10), why },
-            other => LeaseError::Configuration(other.to_string()),
-        }
+        LeaseError::of(verb, (&self.choice.namespace, &self.name), error, ANSWERED_WITHIN)
     }
 }

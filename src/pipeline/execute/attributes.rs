@@ -84,6 +84,7 @@ impl Stage<'_> {
         }
         if has.mode & 0o200 == 0 {
             has.mode |= 0o200;
+            self.may_change()?;
             set_mode(&fd, has.mode).at_dest("setting the mode")?;
         }
         self.change_attributes(
@@ -106,6 +107,7 @@ impl Stage<'_> {
         }
         if held.restrict_access() && !acls.restrict_access() && has.mode & 0o077 != 0 {
             has.mode &= 0o700;
+            self.may_change()?;
             set_mode(&fd, has.mode).at_dest("setting the mode")?;
         }
         let is_kept = !unsupported.load(Ordering::Relaxed)
@@ -134,7 +136,10 @@ impl Stage<'_> {
         };
         let removed = change.gone.iter().map(|name| (*name, remove_attribute(&fd, name)));
         let set = change.new.iter().map(|(name, value)| (*name, set_attribute(&fd, name, value)));
-        for (name, done) in removed.chain(set) {
+        let mut changes = removed.chain(set);
+        loop {
+            self.may_change()?;
+            let Some((name, done)) = changes.next() else { return Ok(true) };
             match done {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Unsupported => {
@@ -149,7 +154,6 @@ impl Stage<'_> {
                 Err(error) => return Err(failed(name, &error)),
             }
         }
-        Ok(true)
     }
 }
 

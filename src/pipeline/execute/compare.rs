@@ -5,7 +5,7 @@ use std::io;
 use super::dress::Wear;
 use super::step::{Doing, Halt, Step};
 use super::{Done, Work};
-use crate::model::{Change, Effect, Entry, Md5, Side, Subject};
+use crate::model::{Change, Effect, Entry, Failure, Md5, Side, Subject};
 use crate::pipeline::Fsync;
 use crate::pipeline::classify::break_tie;
 use crate::tree::{Attributes, File, Freshness, set_mtime};
@@ -87,7 +87,11 @@ impl Work<'_, '_> {
         let has = Wear::of(dest).with(self.stage.attributes_at_dest(file)?);
         let wanted = Wear::wanted(self.stage.options, source, Some(dest));
         self.stage.dress(file, has, &wanted.with(compared.source_attributes.clone()))?;
-        self.stage.may_change()?;
+        if self.stage.stop.forbids_changes() {
+            let reason =
+                "the run had to end before it had its mtime: it may have got its owner, mode and attributes";
+            return Err(Halt::Failed(Failure::error(reason.to_owned())));
+        }
         // Last: until the mtime is the source's, the next run comes back to this file.
         set_mtime(file, source.mtime).at_dest("setting the mtime")?;
         if self.stage.options.fsync == Fsync::EachFile {

@@ -70,7 +70,8 @@ impl Work<'_, '_> {
             .at_dest("creating a temporary")?;
         let (name, source) = (self.carry.name.clone(), source.seen.clone());
         let bookmark = Bookmark { version: VERSION, name, source, durable: Cell::new(0) };
-        let is_marked = matches!(file.lock(), Ok(true)) && bookmark.put(&file);
+        let is_marked =
+            matches!(file.lock(), Ok(true)) && !self.stage.stop.forbids_changes() && bookmark.put(&file);
         Ok(Begun { temporary, file, bookmark: is_marked.then_some(bookmark) })
     }
 
@@ -87,7 +88,11 @@ impl Work<'_, '_> {
             }
             Err(_no_locks_here) => {}
         }
-        let _swept_later = temporary.discard();
+        if self.stage.stop.forbids_changes() {
+            temporary.leave();
+        } else {
+            let _swept_later = temporary.discard();
+        }
         None
     }
 
@@ -112,7 +117,7 @@ impl Work<'_, '_> {
             && held.mode & 0o7077 == 0;
         let durable = bookmark.durable();
         let is_there = (1..=len).contains(&durable) && Some(durable) <= source.seen.file_len();
-        if !(is_of_this_version && is_ours_alone && is_there) {
+        if !(is_of_this_version && is_ours_alone && is_there) || self.stage.stop.forbids_changes() {
             return None;
         }
         file.set_len(durable).ok().map(|()| bookmark)

@@ -105,6 +105,7 @@ impl Stage<'_> {
             Err(Halt::Stopped) => Err(Halt::Failed(Failure::error(
                 "it was made, and the run had to end before it had its owner and mode".to_owned(),
             ))),
+            Err(halt) if self.stop.forbids_changes() => Err(halt),
             Err(halt) => Err(unmake(&parent, name, halt)),
         }
     }
@@ -134,11 +135,18 @@ impl Stage<'_> {
 
     /// Everything in the directory is done: gives it its final mode and its mtime, where it was changed.
     pub(in crate::pipeline) fn finish_directory(&self, pair: &Arc<Pair>) {
-        if !pair.is_touched() || self.stop.forbids_changes() {
+        if !pair.is_touched() {
             return;
         }
         let started = SystemTime::now();
-        if let Err(Halt::Failed(failure)) = self.finish(pair) {
+        let finished = self.may_change().and_then(|()| self.finish(pair)).map_err(|halt| match halt {
+            Halt::Stopped => Halt::Failed(Failure::error(
+                "what was done in it is done, and the run had to end before the directory had its mtime"
+                    .to_owned(),
+            )),
+            halt => halt,
+        });
+        if let Err(Halt::Failed(failure)) = finished {
             let effect = Effect::new(Change::Update, Subject::Directory);
             self.record(Outcome::failed(pair.path(), effect, started, failure));
         }
