@@ -1,6 +1,8 @@
 //! Workers that hang in the kernel, on a file system that does not answer.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -75,4 +77,36 @@ fn a_worker_that_hangs_at_a_signal_is_not_waited_for_and_the_lease_is_left_to_ex
     assert!(said.contains("first") || said.contains("second"), "{said}");
     assert_eq!(footer["status"], "failed");
     assert_eq!(job.lease(), Some(left), "nobody releases it later");
+}
+
+#[test]
+fn what_comes_back_after_the_opslog_was_sealed_changes_nothing() {
+    let lab = Lab::fake();
+    let job = lab.job();
+    let dest = HangingFs::mount(job.trees.scratch.path(), &job.trees.b);
+    write(&job.trees.a, "first", "x", T0);
+    fs::write(&dest.hang, "utimens").unwrap();
+    // A database that takes connections and never answers keeps the process at its end for some seconds.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let dsn = format!("u:p@tcp({})/d", silent.local_addr().unwrap());
+    let usual = job.command(30);
+    let mut command = Command::new(usual.get_program());
+    // "none" stands for the database and, before it, for the progress.
+    let mut nones = 0;
+    command.args(usual.get_args().map(|arg| {
+        nones += usize::from(arg == "none");
+        if arg == "none" && nones == 2 { OsStr::new(&dsn) } else { arg }
+    }));
+    command.arg("--workers=1").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    wait_until("a worker hangs", || dest.hang.with_extension("hit").exists());
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    wait_until("the opslog is sealed", || !job.trees.opslogs().is_empty());
+    fs::remove_file(&dest.hang).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(143), "{output:?}");
+    assert_eq!(job.footer()["operations"], 0);
+    let left: Vec<_> = fs::read_dir(&dest.store).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| name.to_string_lossy().starts_with(".ha-sync.")), "{left:?}");
+    assert_eq!(left.len(), 1, "the temporary, for the next run to sweep");
 }
