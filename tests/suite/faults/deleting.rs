@@ -9,7 +9,7 @@ use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
 use super::BELOW;
-use super::strace::{Held, Reach, injected, made_by_main, under_strace};
+use super::strace::{Held, PIPELINE, Reach, injected, made_by, under_strace};
 use crate::fixture::*;
 
 const DELETE: [&str; 3] = ["--delete-missing", "--max-delete=none", "--format=json"];
@@ -38,8 +38,13 @@ const CANDIDATES: u64 = 7;
 fn changed_before_deleting(pair: &Fixture, change: impl FnOnce(&Path, &Path)) -> Ran {
     // The guard's last look is into the source's root, which it opens anew: nobody does after that.
     let undisturbed = scenario();
-    let looks = made_by_main(&undisturbed, undisturbed.command().args(DELETE), Reach::Roots, "openat");
-    let held = Held::behind(pair, pair.command().args(DELETE), Reach::Roots, "openat", looks);
+    let command = |pair: &Fixture| {
+        let mut command = pair.command();
+        command.args(DELETE);
+        command
+    };
+    let looks = made_by(PIPELINE, &undisturbed, &command(&undisturbed), Reach::Roots, "openat");
+    let held = Held::behind_call_of(PIPELINE, pair, &command(pair), Reach::Roots, ("openat", looks));
     change(&pair.a.join(BELOW), &pair.b.join(BELOW));
     held.go_on()
 }

@@ -5,7 +5,7 @@
 
 use super::check::Before;
 use super::scenario;
-use super::strace::{Reach, injected, made_by_main, under_strace};
+use super::strace::{Reach, injected, made_by_no_worker, under_strace};
 use crate::fixture::*;
 
 const ANY: &[&str] = &["EIO", "ESTALE", "ETIMEDOUT", "ENOMEM"];
@@ -32,7 +32,7 @@ const fn row(call: &'static str, reach: Reach, errors: &'static [&'static str], 
     Row { call, reach, errors, first: 1, step: 1, files: 0, at_least, flags: &[], besides: &[] }
 }
 
-/// Enough for a worker to make more calls of any kind than the main thread.
+/// Enough for a worker to make more calls of any kind than any thread but the workers.
 const FILES: usize = 80;
 
 /// As on NFS, which knows no rename without replacing.
@@ -41,7 +41,7 @@ const BY_LINK: &[&str] = &["renameat2:error=EINVAL"];
 /// A row that hits a worker's calls only, where what they are about has no name that is known before.
 fn of_a_worker(call: &'static str, errors: &'static [&'static str], step: usize) -> Row {
     let pair = scenario_of(FILES);
-    let first = made_by_main(&pair, &pair.command(), Reach::Anywhere, call) + 1;
+    let first = made_by_no_worker(&pair, &pair.command(), Reach::Anywhere, call) + 1;
     Row { first, step, files: FILES, ..row(call, Reach::Anywhere, errors, 5) }
 }
 

@@ -27,7 +27,7 @@ pub enum Reach {
 /// The command under strace. `injections` are `CALL:WHAT…` as strace reads them.
 pub fn under_strace(pair: &Fixture, command: &Command, reach: Reach, injections: &[&str]) -> Command {
     let mut strace = Command::new("strace");
-    strace.args(["-f", "-qq", "-y", "-o"]).arg(output(pair));
+    strace.args(["-f", "-qq", "-y", "-Y", "-o"]).arg(output(pair));
     if !injections.iter().any(|injection| injection.contains("signal=")) {
         strace.arg("--seccomp-bpf"); // Quick, but it loses signals.
     }
@@ -50,14 +50,26 @@ pub fn injected(pair: &Fixture, call: &str) -> Vec<String> {
     text.lines().filter(hit).map(str::to_owned).collect()
 }
 
-/// How many such calls the main thread makes: the workers' further ones are no other thread's.
-pub fn made_by_main(pair: &Fixture, command: &Command, reach: Reach, call: &str) -> usize {
+/// The threads that are no worker's: the process's own, and the one that the pipeline is wired in.
+const MAIN: &str = "ha-sync";
+pub const PIPELINE: &str = "sync";
+
+/// How many such calls a thread makes.
+pub fn made_by(thread: &str, pair: &Fixture, command: &Command, reach: Reach, call: &str) -> usize {
     let ran = run(&mut under_strace(pair, command, reach, &[&format!("{call}:delay_enter=0")]));
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
-    let text = fs::read_to_string(output(pair)).unwrap();
-    let thread = |line: &str| line.split(' ').next().map(str::to_owned);
-    let main = text.lines().next().and_then(thread);
-    text.lines().filter(|line| thread(line) == main).count()
+    fs::read_to_string(output(pair)).unwrap().lines().filter(|line| is_by(thread, line)).count()
+}
+
+/// How many such calls the threads make that are no worker's: the workers' further ones are nobody else's.
+pub fn made_by_no_worker(pair: &Fixture, command: &Command, reach: Reach, call: &str) -> usize {
+    let made = |thread| made_by(thread, pair, command, reach, call);
+    made(MAIN).max(made(PIPELINE))
+}
+
+/// Whether a line of strace's is about a thread of that name.
+fn is_by(thread: &str, line: &str) -> bool {
+    line.split(' ').next().is_some_and(|who| who.ends_with(&format!("<{thread}>")))
 }
 
 fn output(pair: &Fixture) -> PathBuf {
@@ -87,12 +99,39 @@ pub struct Held {
 impl Held {
     /// Starts the command, and returns when it stands right behind that call: the `when`th of its kind.
     pub fn behind(pair: &Fixture, command: &Command, reach: Reach, call: &str, when: usize) -> Self {
+        Self::behind_calls_of(|_| true, pair, command, reach, (call, when))
+    }
+
+    /// The same, but only that thread's calls matter: it goes on where another one comes to as many.
+    pub fn behind_call_of(
+        thread: &str,
+        pair: &Fixture,
+        command: &Command,
+        reach: Reach,
+        call: (&str, usize),
+    ) -> Self {
+        Self::behind_calls_of(|line| is_by(thread, line), pair, command, reach, call)
+    }
+
+    fn behind_calls_of(
+        matters: impl Fn(&str) -> bool,
+        pair: &Fixture,
+        command: &Command,
+        reach: Reach,
+        (call, when): (&str, usize),
+    ) -> Self {
         let injection = format!("{call}:signal=SIGSTOP:when={when}");
         let mut strace = under_strace(pair, command, reach, &[&injection]);
         let mut strace = strace.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         wait_until(&format!("the run stands behind {call} number {when}"), || {
             assert!(strace.try_wait().unwrap().is_none(), "it has ended before {call} number {when}");
-            fs::read_to_string(output(pair)).is_ok_and(|text| text.contains("stopped by SIGSTOP"))
+            let text = fs::read_to_string(output(pair)).unwrap_or_default();
+            let stopped = text.lines().rfind(|line| line.contains("--- SIGSTOP {"));
+            let stands = text.contains("stopped by SIGSTOP") && stopped.is_some_and(&matters);
+            if stopped.is_some() && !stands {
+                let _runs_already = kill_process(traced(&strace), Signal::CONT);
+            }
+            stands
         });
         let sync = traced(&strace);
         Self { strace, sync }
