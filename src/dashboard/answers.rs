@@ -9,10 +9,10 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::database::Away;
+use super::database::{Away, Turn};
 use super::query::{Query, Wrong};
 use super::server::Shared;
-use crate::ledger::{History, Iteration, OperationsFilter, Reader, RunFilter, Series, Standing};
+use crate::ledger::{DbError, History, Iteration, OperationsFilter, Reader, RunFilter, Series, Standing};
 use crate::time::to_rfc3339;
 
 /// Why there is no answer.
@@ -68,13 +68,14 @@ pub(super) fn refusal(status: StatusCode, reason: &str) -> Response {
 /// `GET /api/pairs`
 pub(super) async fn pairs(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery) -> Answer {
     Query::parse(query.as_deref().unwrap_or_default(), &[])?;
-    let standings = shared.database.ask(Reader::standings).await?;
+    let standings = shared.database.ask(standings).await?;
     let is_empty = standings.is_none();
+    let missing = is_empty.then(|| shared.database.missing()).flatten();
     let each = standings
         .unwrap_or_default()
         .into_iter()
         .map(|standing| (standing.series.clone(), standing_json(&standing)));
-    Ok(Json(json!({ "now": now(), "has_tables": !is_empty, "pairs": by_pair(each) })))
+    Ok(Json(json!({ "now": now(), "has_tables": !is_empty, "missing": missing, "pairs": by_pair(each) })))
 }
 
 /// `GET /api/iterations`
@@ -114,7 +115,7 @@ pub(super) async fn operations(State(shared): State<Arc<Shared>>, RawQuery(query
         limit: query.number("limit", 1, OPERATIONS.1)?.unwrap_or(OPERATIONS.0),
         patience: SEARCH,
     };
-    let asked = shared.database.ask(move |reader| {
+    let asked = shared.database.ask_in(Turn::Search, move |reader| {
         let Some(run) = reader.run(filter.iteration)? else { return Ok(None) };
         reader.operations(&filter).map(|found| Some((run, found)))
     });
@@ -143,6 +144,14 @@ pub(super) async fn history(State(shared): State<Arc<Shared>>, RawQuery(query): 
         (series, points)
     });
     Ok(Json(json!({ "now": now(), "days": days, "pairs": by_pair(each) })))
+}
+
+/// No clock is right to the millisecond; one that is minutes ahead is wrong.
+const AHEAD: Duration = Duration::from_secs(300);
+
+/// Where every series stands now.
+pub(super) fn standings(reader: &mut Reader) -> Result<Vec<Standing>, DbError> {
+    reader.standings(&to_rfc3339(SystemTime::now() + AHEAD))
 }
 
 fn no_run(id: i64) -> Refused {

@@ -44,7 +44,18 @@ pub(super) async fn gate(State(shared): State<Arc<Shared>>, request: Request, ne
         let reason = "this name is not among those that --allowed-host allows";
         return refusal(StatusCode::MISDIRECTED_REQUEST, reason);
     }
-    next.run(request).await
+    in_json(next.run(request).await)
+}
+
+/// What the limits around the routes say has no words.
+fn in_json(response: Response) -> Response {
+    match response.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => refusal(StatusCode::PAYLOAD_TOO_LARGE, "no request has a body here"),
+        StatusCode::SERVICE_UNAVAILABLE if !response.headers().contains_key(header::CONTENT_TYPE) => {
+            refusal(StatusCode::SERVICE_UNAVAILABLE, "there was no answer in time")
+        }
+        _ => response,
+    }
 }
 
 /// The access log. Probes that go well are left out: there are thousands a day.

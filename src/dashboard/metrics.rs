@@ -12,7 +12,8 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
-use super::answers::number;
+use super::answers::{Refused, number, standings};
+use super::database::Away;
 use super::server::Shared;
 use crate::ledger::{DbError, Iteration, Reader, Series, Standing, Sums, Totals};
 use crate::time::from_rfc3339;
@@ -22,6 +23,21 @@ const CATCHING_UP: Duration = Duration::from_secs(2);
 
 /// How a run that is over stands.
 const ENDINGS: [&str; 3] = ["success", "partial_failure", "failed"];
+
+/// What the last run that is over left undone beside what failed: a metric, the name of its count, and its help.
+const UNDONE: [(&str, &str, &str); 3] = [
+    (
+        "hasync_last_run_deferred",
+        "deferred",
+        "Files that changed while they were copied in the last run that is over: the next one takes them up.",
+    ),
+    ("hasync_last_run_conflicts", "conflicts", "Paths in conflict in the last run that is over."),
+    (
+        "hasync_last_run_withheld_deletions",
+        "withheld",
+        "Deletions that a guard withheld in the last run that is over.",
+    ),
+];
 
 /// What a scrape knows.
 #[derive(Default)]
@@ -37,13 +53,15 @@ pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     let known = shared.database.ask(move |reader| know(reader, &totals)).await;
     let text = match known {
         Ok(known) => text(true, &known.unwrap_or_default()),
+        // Nothing was asked, and `hasync_up` is about the database.
+        Err(Away::Busy) => return Refused::from(Away::Busy).into_response(),
         Err(_) => text(false, &Known::default()),
     };
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
 fn know(reader: &mut Reader, totals: &Mutex<Totals>) -> Result<Known, DbError> {
-    let standings = reader.standings()?;
+    let standings = standings(reader)?;
     let sums = match totals.try_lock() {
         Ok(mut totals) => {
             let is_whole = totals.catch_up(reader, Instant::now() + CATCHING_UP)?;
@@ -125,6 +143,10 @@ fn gauges(text: &mut String, standings: &[Standing]) {
         .of_each(standings, |standing| standing.last_run.as_ref().and_then(duration));
     Family::gauge(text, "hasync_last_run_failed", "Paths that failed in the last run that is over.")
         .of_each(standings, |standing| standing.last_run.as_ref().map(|run| number(run, "files_failed")));
+    for (name, count, help) in UNDONE {
+        Family::gauge(text, name, help)
+            .of_each(standings, |standing| standing.last_run.as_ref().map(|run| counted(run, count)));
+    }
     Family::gauge(text, "hasync_running", "Whether a run is at work.")
         .of_each(standings, |standing| Some(u8::from(standing.running.is_some())));
     Family::gauge(text, "hasync_running_since_timestamp_seconds", "When the run that is at work began.")
@@ -178,6 +200,11 @@ fn escaped(text: &str) -> String {
 fn time(run: &Iteration, column: &str) -> Option<Duration> {
     let time = from_rfc3339(run[column].as_str()?)?;
     time.duration_since(SystemTime::UNIX_EPOCH).ok()
+}
+
+/// One of the counts that only some runs have.
+fn counted(run: &Iteration, name: &str) -> u64 {
+    run["counts"][name].as_u64().unwrap_or(0)
 }
 
 fn seconds(run: &Iteration, column: &str) -> Option<f64> {

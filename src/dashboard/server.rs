@@ -1,18 +1,21 @@
 //! Listening, connections and their limits, and the end. The home of tokio and hyper.
 //!
-//! A connection that does not come to the point is closed: a request's head has to be there after [`HEAD`], the
-//! next one of a connection that is kept, too, and no connection lives longer than [`LIFE`], whatever it is
-//! waiting for (a reader that takes nothing, for one). There are no more than [`CONNECTIONS`]; who comes then waits
-//! for one to end.
+//! A connection that does not come to the point is closed: its first request's head has to be there after [`FIRST`],
+//! the next one of a connection that is kept after [`HEAD`], and no connection lives longer than [`LIFE`], whatever it
+//! is waiting for (a reader that takes nothing, for one). There are no more than [`CONNECTIONS`]; who comes then waits
+//! for one to end. From one address there are no more than [`OF_ONE_PEER`], the next is closed at once.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -35,6 +38,12 @@ pub(super) struct Shared {
 }
 
 const CONNECTIONS: usize = 256;
+
+/// A browser opens six, a proxy some more.
+const OF_ONE_PEER: usize = 32;
+
+/// Until the first request's head is there.
+const FIRST: Duration = Duration::from_secs(5);
 
 /// Until a request's head is there, and until the next request of a connection that is kept.
 const HEAD: Duration = Duration::from_secs(15);
@@ -108,10 +117,14 @@ async fn accept(
     places: &Arc<Semaphore>,
     ended: &watch::Receiver<()>,
 ) {
+    let peers = Peers::default();
     loop {
         let Ok(place) = Arc::clone(places).acquire_owned().await else { return };
         match listener.accept().await {
-            Ok((stream, _)) => drop(tokio::spawn(converse(stream, router.clone(), ended.clone(), place))),
+            Ok((stream, address)) => {
+                let Some(peer) = peers.admit(address.ip()) else { continue };
+                drop(tokio::spawn(converse(stream, router.clone(), ended.clone(), (place, peer))));
+            }
             Err(error) => {
                 tracing::warn!("a connection could not be taken: {error}");
                 sleep(PAUSE).await;
@@ -125,22 +138,86 @@ async fn converse(
     stream: TcpStream,
     router: Router,
     mut ended: watch::Receiver<()>,
-    _place: OwnedSemaphorePermit,
+    _place: (OwnedSemaphorePermit, Peer),
 ) {
+    let (has_begun, service) = (AtomicBool::new(false), TowerToHyperService::new(router));
+    let answer = service_fn(|request| {
+        has_begun.store(true, Ordering::Relaxed);
+        service.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .max_headers(HEAD_LINES)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), answer);
     let mut connection = pin!(connection);
     tokio::select! {
         // Whatever ends a conversation early is the other side's business.
         _ended = connection.as_mut() => return,
+        () = silence(&has_begun) => return,
         () = sleep(LIFE) => {}
         // Only its end can change what is watched.
         _ending = ended.changed() => {}
     }
     connection.as_mut().graceful_shutdown();
     let _in_time = timeout(GRACE, connection).await;
+}
+
+/// Ends when the first request should have come and has not.
+async fn silence(has_begun: &AtomicBool) {
+    sleep(FIRST).await;
+    if has_begun.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Connections by the address that they come from.
+#[derive(Clone, Default)]
+struct Peers(Arc<Mutex<BTreeMap<IpAddr, usize>>>);
+
+/// One connection among them.
+struct Peer {
+    peers: Peers,
+    address: IpAddr,
+}
+
+impl Peers {
+    /// Nothing: there are enough from there.
+    fn admit(&self, address: IpAddr) -> Option<Peer> {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(address).or_default();
+        if *count == OF_ONE_PEER {
+            return None;
+        }
+        *count += 1;
+        Some(Peer { peers: self.clone(), address })
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let mut counts = self.peers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match counts.get_mut(&self.address) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(counts.remove(&self.address)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_has_no_more_than_its_share_and_gets_it_back() {
+        let (peers, address) = (Peers::default(), IpAddr::from([192, 0, 2, 1]));
+        let mut held: Vec<Peer> = (0..OF_ONE_PEER).filter_map(|_| peers.admit(address)).collect();
+        assert_eq!(held.len(), OF_ONE_PEER);
+        assert!(peers.admit(address).is_none() && peers.admit(IpAddr::from([192, 0, 2, 2])).is_some());
+        held.pop();
+        assert!(peers.admit(address).is_some());
+        drop(held);
+        assert!(peers.0.lock().unwrap().is_empty());
+    }
 }

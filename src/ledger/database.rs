@@ -88,6 +88,8 @@ pub(super) enum ErrorKind {
     Contended,
     /// The connection is of no use any more.
     Lost,
+    /// It was given up at the limit of a question, and the connection is as good as before.
+    Late,
     /// It will go no better until somebody does something about it.
     Refused,
 }
@@ -95,6 +97,16 @@ pub(super) enum ErrorKind {
 impl DbError {
     pub(super) fn refused(message: impl Into<String>) -> Self {
         Self { kind: ErrorKind::Refused, message: message.into() }
+    }
+
+    /// What the database will not do on this connection, however often it is asked.
+    pub fn is_refused(&self) -> bool {
+        self.kind == ErrorKind::Refused
+    }
+
+    /// Of a database that was there before.
+    pub fn gone() -> Self {
+        Self::lost("there are no tables any more")
     }
 
     pub(super) fn lost(message: impl Into<String>) -> Self {

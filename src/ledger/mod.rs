@@ -51,12 +51,12 @@ pub struct Ledger {
 impl Ledger {
     /// Opens a database and makes sure of the tables. [`Dsn::None`] is none.
     pub fn open(dsn: &Dsn) -> Answer<Self> {
-        let mut db: Box<dyn Database> = match dsn {
-            Dsn::None => return Err(DbError::refused("there is none")),
-            Dsn::Sqlite(path) => Box::new(sqlite::Sqlite::open(path)?),
-            Dsn::MySql(server) => Box::new(mysql::MySql::connect(server)?),
-        };
-        let charset = schema::ensure(&mut *db)?;
+        let mut db = connect(dsn)?;
+        let (charset, is_quick) = schema::ensure(&mut *db)?;
+        if !is_quick && schema::quicken(&mut *db).is_err() {
+            // Recording needs a connection, not the index.
+            db = connect(dsn)?;
+        }
         Ok(Self { db, charset })
     }
 
@@ -111,4 +111,12 @@ impl Ledger {
         let row = self.db.first(&query, &[Value::text(run_id)])?;
         Ok(row.map_or(0, |row| row[0].as_count()))
     }
+}
+
+fn connect(dsn: &Dsn) -> Answer<Box<dyn Database>> {
+    Ok(match dsn {
+        Dsn::None => return Err(DbError::refused("there is none")),
+        Dsn::Sqlite(path) => Box::new(sqlite::Sqlite::open(path)?),
+        Dsn::MySql(server) => Box::new(mysql::MySql::connect(server)?),
+    })
 }

@@ -220,11 +220,14 @@ fn db_error(error: Error) -> DbError {
     const CONTENDED: [u16; 3] = [1205, 1213, 1062];
     /// The server shuts down, was told to end the connection, or did because it was idle.
     const LOST: [u16; 5] = [1053, 1152, 1158, 1927, 4031];
+    /// A statement that took longer than it may: MariaDB's, MySQL's, and that of one that was told to end.
+    const LATE: [u16; 3] = [1969, 3024, 1317];
     match error {
         Error::MySqlError(error) => {
             let kind = match error.code {
                 code if CONTENDED.contains(&code) => ErrorKind::Contended,
                 code if LOST.contains(&code) => ErrorKind::Lost,
+                code if LATE.contains(&code) => ErrorKind::Late,
                 _ => ErrorKind::Refused,
             };
             DbError { kind, message: format!("{} (error {})", error.message, error.code) }

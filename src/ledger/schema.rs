@@ -5,6 +5,8 @@
 //! that the server adds them without rewriting the table. Who finds everything in place changes nothing
 //! and needs no right to.
 
+use std::sync::Once;
+
 use super::charset::Charset;
 use super::database::{Answer, Database, DbError, Dialect, ErrorKind, in_transaction};
 
@@ -113,8 +115,8 @@ const SERIES_ON: &str = "sync_pair, direction, dry_run, status, started_at";
 /// How long one who wants to change the tables waits for another who does.
 const PATIENCE_SECONDS: u8 = 4;
 
-/// Makes sure of the tables. Returns what their text columns can hold.
-pub(super) fn ensure(db: &mut dyn Database) -> Answer<Charset> {
+/// Makes sure of the tables. Returns what their text columns can hold, and whether the dashboard's index is there.
+pub(super) fn ensure(db: &mut dyn Database) -> Answer<(Charset, bool)> {
     let mut found = Found::look(db)?;
     found.refuse_what_is_not_ours()?;
     if !found.is_complete() {
@@ -122,10 +124,7 @@ pub(super) fn ensure(db: &mut dyn Database) -> Answer<Charset> {
         found = Found::look(db)?;
         found.refuse_what_is_not_ours()?;
     }
-    if !found.has_series {
-        quicken(db)?;
-    }
-    Ok(found.charset)
+    Ok((found.charset, found.has_series))
 }
 
 /// What stands in the database.
@@ -219,15 +218,16 @@ impl Found {
     }
 }
 
-/// Makes the index that only the dashboard needs. Who may not, records runs all the same.
-fn quicken(db: &mut dyn Database) -> Answer<()> {
-    match change(db, add_series) {
-        Err(error) if error.kind == ErrorKind::Refused => {
-            tracing::debug!("the index {SERIES} cannot be made, the dashboard is slower: {error}");
-            Ok(())
-        }
-        changed => changed,
-    }
+/// Makes the index that only the dashboard needs. Who may or can not, records runs all the same: an error says only
+/// that the connection is of no use any more.
+pub(super) fn quicken(db: &mut dyn Database) -> Answer<()> {
+    static TELL: Once = Once::new();
+    let Err(error) = change(db, add_series) else { return Ok(()) };
+    // A process may come here with every opslog that it flushes.
+    TELL.call_once(|| {
+        tracing::warn!("the index {SERIES} cannot be made, the dashboard is slower: {error}");
+    });
+    if error.kind == ErrorKind::Lost { Err(error) } else { Ok(()) }
 }
 
 fn add_series(db: &mut dyn Database) -> Answer<()> {

@@ -147,6 +147,7 @@ impl From<Error> for DbError {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::ConstraintViolation) => {
                 ErrorKind::Contended
             }
+            Some(ErrorCode::OperationInterrupted) => ErrorKind::Late,
             _ => ErrorKind::Refused,
         };
         Self { kind, message: error.to_string() }
@@ -166,7 +167,7 @@ mod tests {
         assert!(reader.execute("INSERT INTO t VALUES (1)", &[]).is_err());
         let endless = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT MAX(x) FROM n";
         let stopped = reader.query(endless, &[], &mut drop).unwrap_err();
-        assert_eq!((stopped.kind, stopped.message.as_str()), (ErrorKind::Refused, "interrupted"));
+        assert_eq!((stopped.kind, stopped.message.as_str()), (ErrorKind::Late, "interrupted"));
         // The next question has its own time.
         assert_eq!(reader.first("SELECT COUNT(*) FROM t", &[]).unwrap(), Some(vec![Value::Int(0)]));
     }

@@ -126,8 +126,23 @@ pub fn shown(path: &std::path::Path) -> Escaped<'_> {
 
 /// Unicode's invisible and bidirectional formatting characters, which make a name look like another.
 fn reorders_text(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    HIDDEN.iter().any(|(first, last)| (*first..=*last).contains(&c))
 }
+
+/// From and to, in order. The dashboard's page escapes the same ones.
+const HIDDEN: [(char, char); 11] = [
+    ('\u{ad}', '\u{ad}'),
+    ('\u{61c}', '\u{61c}'),
+    ('\u{115f}', '\u{115f}'),
+    ('\u{180e}', '\u{180e}'),
+    ('\u{200b}', '\u{200f}'),
+    ('\u{2028}', '\u{202e}'),
+    ('\u{2060}', '\u{206f}'),
+    ('\u{3164}', '\u{3164}'),
+    ('\u{feff}', '\u{feff}'),
+    ('\u{fff9}', '\u{fffb}'),
+    ('\u{e0000}', '\u{e007f}'),
+];
 
 #[cfg(test)]
 mod tests {
@@ -151,7 +166,20 @@ mod tests {
         assert_eq!(shown(b"caf\xe9"), "caf\\xe9");
         assert_eq!(shown("exe.\u{202e}gpj".as_bytes()), "exe.\\u{202e}gpj");
         assert_eq!(shown(b"a\\nb"), "a\\\\nb");
+        assert_eq!(shown("a\u{61c}\u{3164}\u{e0041}".as_bytes()), "a\\u{61c}\\u{3164}\\u{e0041}");
         assert_eq!(shown("日本 é".as_bytes()), "日本 é");
+    }
+
+    #[test]
+    fn the_page_escapes_what_messages_escape() {
+        let escaped = |c: u32| if c > 0xffff { format!("\\u{{{c:x}}}") } else { format!("\\u{c:04x}") };
+        let ranges = HIDDEN.map(|(first, last)| match (escaped(first as u32), escaped(last as u32)) {
+            (first, last) if first == last => first,
+            (first, last) => format!("{first}-{last}"),
+        });
+        let page = include_str!("../dashboard/page/words.js");
+        let expected = format!(r"const HIDDEN = /[\u0000-\u001f\u007f-\u009f{}\\]/gu;", ranges.concat());
+        assert!(page.contains(&expected), "{expected}");
     }
 
     #[test]

@@ -1,14 +1,14 @@
 // The table of runs, the latest first.
 
 import { $, element, keyed, setAttribute, setOptions, setText, show } from "./dom.js";
-import { ago, bytes, count, exact, shown, span, status, time, took, wrong } from "./words.js";
+import { ago, bytes, count, deferred, exact, shown, span, status, time, took, wrong } from "./words.js";
 
 export const FILTERS = ["pair", "direction", "status", "dry_run"];
 
 const unique = (names) => [...new Set(names)].sort();
 
 /// The choices, from the names that there are; one that the address names stays, known or not.
-export function drawFilter(state, pairs) {
+export function drawFilter(state, pairs, arrived) {
   const form = $("run-filter");
   const names = (all, chosen) => unique(chosen ? [...all, chosen] : all).map((name) => [name, shown(name)]);
   const directions = pairs.flatMap((pair) => pair.directions.map(({ direction }) => direction));
@@ -18,7 +18,7 @@ export function drawFilter(state, pairs) {
     status: [["running", "Running"], ["success", "Done"], ["partial_failure", "Partly failed"], ["failed", "Failed"]],
     dry_run: [["false", "Real runs"], ["true", "Dry runs"]],
   };
-  for (const name of FILTERS) setOptions(form.elements[name], [["", "All"], ...choices[name]], state[name] ?? "");
+  for (const name of FILTERS) setOptions(form.elements[name], [["", "All"], ...choices[name]], state[name] ?? "", arrived);
 }
 
 export function drawRuns(state, answer, address) {
@@ -37,13 +37,13 @@ function makeRow(run) {
   const started = element("td", {}, element("a", { href: `?run=${run.id}` }));
   const state = element("td", {}, element("span", { class: "state" }), element("span", { class: "why" }));
   const name = (text) => element("td", {}, element("bdi", {}, shown(text)));
-  return element("tr", {}, started, name(run.sync_pair), name(run.direction), state, number(), number(), number(), number(), number(), number());
+  return element("tr", {}, started, state, name(run.sync_pair), name(run.direction), number(), number(), number(), number(), number(), number());
 }
 
 const LEVEL = { success: "good", running: "run" };
 
 function updateRow(row, run) {
-  const [started, , , state, ...numbers] = row.cells;
+  const [started, state, , , ...numbers] = row.cells;
   const moment = time(run.started_at);
   setText(started.firstElementChild, ago(moment));
   setAttribute(started.firstElementChild, "title", exact(moment));
@@ -51,8 +51,9 @@ function updateRow(row, run) {
   const [word, why] = state.children;
   setText(word, status(run));
   setAttribute(word, "class", `state ${LEVEL[run.status] ?? "bad"}`);
-  const trouble = run.status === "success" || run.status === "running" ? "" : wrong(run);
+  const trouble = run.status === "running" ? "" : run.status === "success" ? deferred(run) : wrong(run);
   setText(why, trouble);
+  setAttribute(why, "class", run.status === "success" ? "why warn" : "why");
   show(why, Boolean(trouble));
   const values = [span(took(run)), count(run.files_created), count(run.files_updated), count(run.files_deleted), count(run.files_failed), bytes(run.total_bytes_transferred)];
   // What a run that is at work will have done is not known.

@@ -5,7 +5,7 @@ import { drawFilter as drawRunFilter, drawRuns, FILTERS as RUN_FILTERS } from ".
 import { drawCards, judgeAll, verdict } from "./cards.js";
 import { $, setAttribute, setText, show } from "./dom.js";
 import { drawFilter as drawOperationFilter, drawOperations, drawRun, FILTERS as OPERATION_FILTERS } from "./run.js";
-import { ago, count, exact, now, setClock } from "./words.js";
+import { ago, count, exact, now, setClock, shown } from "./words.js";
 
 const REFRESH = 10_000;
 const PATIENCE = 12_000;
@@ -19,6 +19,9 @@ let lastSuccess = null;
 let away = null;
 let known = null; // The operations that are shown, and what was asked for them.
 let timer = 0;
+let answered = null; // The last answer on all pairs,
+let listed = null; // and the last list of runs: their ages grow while no answer comes.
+let arrived = false; // By the browser's own way back or forth: fields follow the address.
 
 /// What the address says.
 function state() {
@@ -69,6 +72,7 @@ async function refresh() {
     await draw(state(), mine.signal);
     lastSuccess = now();
     away = null;
+    arrived = false;
   } catch (error) {
     if (mine !== asking) return; // Another question took its place.
     fail(error);
@@ -85,22 +89,36 @@ async function refresh() {
 async function draw(wanted, signal) {
   // Both at once: the verdict in the head holds on every view.
   const [pairs, history] = await Promise.all([ask("pairs", {}, signal), ask("history", {}, signal)]);
-  const judged = judgeAll(pairs.pairs, history.pairs);
-  const isEmpty = judged.length === 0;
-  const [level, words] = isEmpty ? ["idle", "No runs yet"] : verdict(judged);
-  setText($("verdict"), words);
-  setAttribute($("verdict"), "class", level);
-  document.title = `${level === "bad" ? "● " : ""}${wanted.run ? `Run ${wanted.run}` : words} – ha-sync`;
+  answered = { pairs: pairs.pairs, history: history.pairs };
+  const judged = drawVerdict(wanted);
   if (wanted.run) await drawRunView(wanted, signal);
-  else if (isEmpty) view("first");
+  else if (judged.length === 0) first(pairs);
   else await drawOverview(wanted, judged, signal);
+}
+
+/// The sentence in the head. While no answer comes it is what was, in no colour, however good it was.
+function drawVerdict(wanted, asOf = "") {
+  const judged = judgeAll(answered.pairs, answered.history);
+  const [level, words] = judged.length === 0 ? ["idle", "No runs yet"] : verdict(judged);
+  setText($("verdict"), asOf + words);
+  setAttribute($("verdict"), "class", asOf ? "idle" : level);
+  const title = `${level === "bad" ? "● " : ""}${wanted.run ? `Run ${wanted.run}` : asOf + words} – ha-sync`;
+  if (document.title !== title) document.title = title;
+  return judged;
+}
+
+function first({ missing }) {
+  setText($("missing-path"), missing ? shown(missing) : "");
+  show($("missing"), Boolean(missing));
+  view("first");
 }
 
 async function drawOverview(wanted, judged, signal) {
   const answer = await ask("iterations", wanted, signal);
   drawCards($("cards"), judged);
-  drawRunFilter(wanted, judged);
+  drawRunFilter(wanted, judged, arrived);
   drawRuns(wanted, answer, address);
+  listed = [wanted, answer];
   view("overview");
 }
 
@@ -111,7 +129,7 @@ async function search(wanted, signal) {
   let answer = await ask("operations", question, signal);
   for (let round = 1, seen = answer.looked_at; answer.operations.length === 0 && answer.next !== null && round < SEARCHES; round += 1) {
     drawRun(answer.iteration);
-    drawOperationFilter(wanted);
+    drawOperationFilter(wanted, arrived);
     drawOperations(wanted, answer, address); // Nothing yet, and not what was there before.
     setText($("search-state"), `Searching: ${count(seen)} operations looked at …`);
     view("run");
@@ -130,7 +148,7 @@ async function drawRunView(wanted, signal) {
   }
   const { answer } = known;
   drawRun(answer.iteration);
-  drawOperationFilter(wanted);
+  drawOperationFilter(wanted, arrived);
   drawOperations(wanted, answer, address);
   $("run").dataset.run = run;
   view("run");
@@ -147,10 +165,12 @@ function view(name) {
 
 function fail(error) {
   if (error.status === 400 || error.status === 404) {
+    setText($("trouble-title"), error.status === 404 ? "Not found" : "Not a good address");
     setText($("trouble-reason"), `${error.message[0].toUpperCase()}${error.message.slice(1)}.`);
     view("trouble");
     lastSuccess = now();
     away = null;
+    arrived = false;
     return;
   }
   away ??= Date.now();
@@ -166,10 +186,22 @@ function tell() {
     const since = lastSuccess === null ? "" : ` What is shown is as of ${exact(lastSuccess)}.`;
     const reason = $("away").dataset.reason;
     setText($("away"), `${reason[0].toUpperCase()}${reason.slice(1)}.${since} Trying again every 10 s.`);
-    if (lastSuccess === null) setText($("verdict"), "Nothing is known yet");
+    if (answered === null) setText($("verdict"), "Nothing is known yet");
+    else age();
   }
   setAttribute(document.body, "class", away !== null && lastSuccess !== null ? "stale" : null);
   if (lastSuccess !== null) setText($("freshness"), `updated ${ago(lastSuccess)}`);
+}
+
+/// What was known grows old before the reader's eyes.
+function age() {
+  const asOf = new Date(lastSuccess ?? now()).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" });
+  const judged = drawVerdict(state(), `As of ${asOf}: `);
+  if (!$("overview").hidden && listed !== null) {
+    drawCards($("cards"), judged);
+    drawRuns(...listed, address);
+  }
+  if (!$("run").hidden && known !== null) drawRun(known.answer.iteration);
 }
 
 function choose(form, filters, fixed) {
@@ -196,7 +228,10 @@ document.addEventListener("click", (event) => {
   event.preventDefault();
   return go(anchor.getAttribute("href") === "?" ? location.pathname : anchor.getAttribute("href"));
 });
-addEventListener("popstate", arrive);
+addEventListener("popstate", () => {
+  arrived = true;
+  arrive();
+});
 // Browsers slow down the clocks of a page in the background: what is looked at again is asked for at once.
 document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "visible") refresh();

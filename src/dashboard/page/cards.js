@@ -2,7 +2,7 @@
 
 import { element, keyed, setAttribute, setText, show } from "./dom.js";
 import { makePlot, updatePlot } from "./plot.js";
-import { age, ago, bytes, count, exact, now, plural, shown, span, status, time, took, wrong } from "./words.js";
+import { age, ago, bytes, count, deferred, exact, now, plural, shown, span, status, time, took, wrong } from "./words.js";
 
 // A pair is overdue when its last success is older than so many times its usual interval, and than the least.
 const PATIENCE = 3;
@@ -10,31 +10,42 @@ const LEAST = 15 * 60 * 1000;
 // Until there are enough runs to know the interval.
 const UNKNOWN = 26 * 3600 * 1000;
 
-/// The median time between the beginnings of the last runs.
-function interval(runs) {
-  const begun = runs.slice(-21).map((run) => time(run.started_at));
-  const gaps = begun.slice(1).map((moment, index) => moment - begun[index]).sort((a, b) => a - b);
-  return gaps.length >= 3 ? gaps[Math.floor(gaps.length / 2)] : null;
+// A first sync may take a day; any other one hardly.
+const LONG = 24 * 3600 * 1000;
+// Clocks of two hosts are never quite the same.
+const SKEW = 60 * 1000;
+const MINUTE = 60 * 1000;
+
+/// How old a success may be: by the median time between the beginnings of the last ones. What was tried within a
+/// minute tells nothing of a schedule, and neither do runs that were begun by hand in a shorter time than the limit.
+export function patience(runs) {
+  const begun = runs.filter((run) => run.status === "success").slice(-21).map((run) => time(run.started_at));
+  const gaps = begun.slice(1).map((moment, index) => moment - begun[index]).filter((gap) => gap >= MINUTE).sort((a, b) => a - b);
+  if (gaps.length < 3) return UNKNOWN;
+  const limit = Math.max(LEAST, PATIENCE * gaps[Math.floor(gaps.length / 2)]);
+  return begun.at(-1) - begun[0] >= limit ? limit : UNKNOWN;
 }
 
-/// How a direction stands: [level, words]; levels are bad, warn, idle, run and good.
+/// How a direction stands: [level, words]; levels are bad, warn, idle, run and good. A run that is at work excuses
+/// nothing: it may hang, or have died unseen.
 export function judge(direction, runs) {
   const { running, last_run: last, last_success: success } = direction;
   if (!running && !last) return ["idle", direction.last_dry_run ? "Dry runs only" : "No run yet"];
   if (last?.status === "failed") return ["bad", "Failed"];
   if (last?.status === "partial_failure") return ["bad", "Partly failed"];
-  const usual = interval(runs);
-  const limit = usual === null ? UNKNOWN : Math.max(LEAST, PATIENCE * usual);
-  if (success && !running && now() - time(success.ended_at ?? success.started_at) > limit) return ["bad", "Overdue"];
-  if (running && now() - time(running.started_at) > 24 * 3600 * 1000) return ["warn", "Running for long"];
-  if (running) return ["run", "Running"];
-  return ["good", "In step"];
+  if (success && now() - time(success.ended_at ?? success.started_at) > patience(runs)) return ["bad", "Overdue"];
+  if ([running, last].some((run) => run && time(run.started_at) > now() + SKEW)) return ["warn", "Begun in the future: a clock is wrong"];
+  if (running && now() - time(running.started_at) > LONG) return ["warn", "Running for long"];
+  const left = deferred(last);
+  if (left) return ["warn", left];
+  if (running) return ["run", success ? "Running" : "First run at work"];
+  return success ? ["good", "In step"] : ["idle", "Not synced yet"];
 }
 
 const ORDER = ["bad", "warn", "idle", "run", "good"];
 const worst = (levels) => ORDER.find((level) => levels.includes(level)) ?? "idle";
 
-/// All pairs with their verdicts.
+/// All pairs with their verdicts, the worst first.
 export function judgeAll(pairs, history) {
   const runsOf = new Map(history.flatMap(({ pair, directions }) => directions.map((one) => [`${pair}\n${one.direction}`, one.runs])));
   return pairs.map(({ pair, directions }) => {
@@ -44,16 +55,28 @@ export function judgeAll(pairs, history) {
       return { ...direction, pair, runs, level, words };
     });
     return { pair, directions: judged, level: worst(judged.map(({ level }) => level)) };
-  });
+  }).sort((a, b) => ORDER.indexOf(a.level) - ORDER.indexOf(b.level));
 }
 
-/// One sentence on all of them.
+const NAMED = 6;
+
+const list = (pairs, name) => `${pairs.slice(0, NAMED).map(name).join(", ")}${pairs.length > NAMED ? ", …" : ""}`;
+
+/// What made the level of a pair.
+const reason = ({ directions, level }) => directions.find((one) => one.level === level).words;
+
+/// One sentence on all of them. In step is who has come to an end once in each direction.
 export function verdict(pairs) {
-  const bad = pairs.filter(({ level }) => level === "bad").map(({ pair }) => shown(pair));
-  if (bad.length) return ["bad", `${bad.length} of ${plural(pairs.length, "pair", "pairs")} ${bad.length === 1 ? "needs" : "need"} a look: ${bad.slice(0, 6).join(", ")}${bad.length > 6 ? ", …" : ""}`];
-  const idle = pairs.filter(({ level }) => level === "idle").length;
-  if (idle === pairs.length) return ["idle", "Nothing has been synced yet"];
-  if (idle) return ["idle", `${plural(pairs.length - idle, "pair is", "pairs are")} in step, ${idle} not synced in both directions yet`];
+  const of = (wanted) => pairs.filter(({ level }) => level === wanted);
+  const [bad, warned] = [of("bad"), of("warn")];
+  if (bad.length) return ["bad", `${bad.length} of ${plural(pairs.length, "pair", "pairs")} ${bad.length === 1 ? "needs" : "need"} a look: ${list(bad, ({ pair }) => shown(pair))}`];
+  if (warned.length) return ["warn", `To be watched: ${list(warned, (pair) => `${shown(pair.pair)} (${reason(pair)})`)}`];
+  const unsynced = pairs.filter(({ directions }) => directions.some((one) => !one.last_success)).length;
+  const isBegun = pairs.some(({ directions }) => directions.some((one) => one.running));
+  if (unsynced === pairs.length && pairs.every(({ directions }) => directions.every((one) => !one.last_success))) {
+    return isBegun ? ["run", "First run at work"] : ["idle", "Nothing has been synced yet"];
+  }
+  if (unsynced) return ["idle", `${plural(pairs.length - unsynced, "pair is", "pairs are")} in step, ${unsynced} not synced in both directions yet`];
   return ["good", pairs.length === 1 ? "The pair is in step" : `All ${pairs.length} pairs are in step`];
 }
 
@@ -66,7 +89,7 @@ function makeCard({ pair }) {
   return element("article", { class: "card" }, title, element("div", { class: "directions" }));
 }
 
-const SUMMARY = { bad: "Needs a look", warn: "Running for long", idle: "Not synced yet", run: "Running", good: "In step" };
+const SUMMARY = { bad: "Needs a look", warn: "To be watched", idle: "Not synced yet", run: "Running", good: "In step" };
 
 function updateCard(card, { directions, level }) {
   const [title, list] = card.children;

@@ -55,8 +55,14 @@ export function keyed(parent, items, key, make, update) {
   for (const node of present.values()) node.remove();
 }
 
+/// A field takes the value of the address; one that the reader is in keeps what is being typed or chosen, unless the
+/// reader went to another address.
+export function setValue(field, value, arrived) {
+  if ((arrived || field !== document.activeElement) && field.value !== value) field.value = value;
+}
+
 /// The options of a choice: [value, label].
-export function setOptions(select, options, value) {
+export function setOptions(select, options, value, arrived) {
   keyed(
     select,
     options,
@@ -64,5 +70,5 @@ export function setOptions(select, options, value) {
     ([name]) => element("option", { value: name }),
     (node, [, label]) => setText(node, label),
   );
-  if (select !== document.activeElement && select.value !== value) select.value = value;
+  setValue(select, value, arrived);
 }

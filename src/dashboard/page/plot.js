@@ -2,7 +2,7 @@
 // where something failed. Heights are to the largest of the runs that are shown.
 
 import { keyed, setAttribute, setText, shape, show } from "./dom.js";
-import { bytes, exact, plural, span, status, time, took, wrong } from "./words.js";
+import { bytes, exact, span, status, time, took, wrong } from "./words.js";
 
 const RUNS = 60;
 const STEP = 5;
@@ -63,5 +63,3 @@ function place(rect, x, y, height) {
   setAttribute(rect, "y", y);
   setAttribute(rect, "height", height);
 }
-
-export const describeRuns = (runs) => plural(runs.length, "run", "runs");

@@ -1,18 +1,17 @@
 // One run, and its operations page by page.
 
-import { $, element, keyed, setAttribute, setOptions, setText, show } from "./dom.js";
-import { ago, bytes, count, exact, path, shown, span, STATUS, status, time, took, wrong } from "./words.js";
+import { $, element, keyed, setAttribute, setOptions, setText, setValue, show } from "./dom.js";
+import { ago, bytes, count, deferred, exact, path, shown, span, STATUS, status, time, took, wrong } from "./words.js";
 
 export const FILTERS = ["status", "operation", "q"];
 
 const PAGE = 50; // What the API gives where no limit is asked for.
 
-export function drawFilter(state) {
+export function drawFilter(state, arrived) {
   const form = $("operation-filter");
-  setOptions(form.elements.status, [["", "All"], ["success", "Done"], ["fail", "Failed"]], state.status ?? "");
-  setOptions(form.elements.operation, [["", "All"], ["create", "Create"], ["update", "Update"], ["delete", "Delete"]], state.operation ?? "");
-  const q = form.elements.q;
-  if (q !== document.activeElement && q.value !== (state.q ?? "")) q.value = state.q ?? "";
+  setOptions(form.elements.status, [["", "All"], ["success", "Done"], ["fail", "Failed"]], state.status ?? "", arrived);
+  setOptions(form.elements.operation, [["", "All"], ["create", "Create"], ["update", "Update"], ["delete", "Delete"]], state.operation ?? "", arrived);
+  setValue(form.elements.q, state.q ?? "", arrived);
 }
 
 export function drawRun(run) {
@@ -22,7 +21,8 @@ export function drawRun(run) {
   setText(state, `${status(run)} · began ${ago(moment)}${took(run) === null ? "" : ` · took ${span(took(run))}`}`);
   setAttribute(state, "title", exact(moment));
   setAttribute(state, "class", run.status === "success" ? "good" : run.status === "running" ? "run" : "bad");
-  const trouble = run.status === "success" || run.status === "running" ? "" : wrong(run);
+  const trouble = run.status === "running" ? "" : run.status === "success" ? deferred(run) : wrong(run);
+  setAttribute($("run-error"), "class", run.status === "success" ? "warn" : "error");
   setText($("run-error"), trouble);
   show($("run-error"), Boolean(trouble));
   drawFacts(run);
@@ -69,18 +69,20 @@ function words(state, { operations, next, iteration }) {
   if (operations.length > 0) return "";
   if (state.after) return "There are no more.";
   if (isFiltered) return "No operation matches.";
-  if (iteration.flushed_rows > 0) return "The operations of this run were removed from the database (prune).";
+  const changed = ["created", "updated", "deleted", "failed"].reduce((sum, name) => sum + (iteration[`files_${name}`] ?? 0), 0);
+  // The first release did not count the rows that it put in.
+  if (iteration.flushed_rows > 0 || (changed > 0 && iteration.status !== "running")) return "The operations of this run were removed from the database (prune).";
   return iteration.status === "running" ? "Operations appear here when the run is over." : "This run changed nothing.";
 }
 
 function makeRow() {
   const name = element("td", { class: "path" }, element("bdi"), element("span", { class: "why" }));
   const cell = (kind) => element("td", kind ? { class: kind } : {});
-  return element("tr", {}, name, cell(), element("td", {}, element("span", { class: "state" })), cell(), cell("n"), cell("n"), cell("n"), cell("n"));
+  return element("tr", {}, name, element("td", {}, element("span", { class: "state" })), cell(), cell(), cell("n"), cell("n"), cell("n"), cell("n"));
 }
 
 function updateRow(row, operation) {
-  const [name, what, state, kind, before, after, moved, at] = row.cells;
+  const [name, state, what, kind, before, after, moved, at] = row.cells;
   setText(name.firstElementChild, path(operation));
   const why = operation.error_message ? shown(operation.error_message) : "";
   setText(name.lastElementChild, why);

@@ -63,7 +63,7 @@ export const plural = (number, one, many) => `${count(number)} ${number === 1 ? 
 
 // Control characters, and those that reorder text or are not seen: a name must neither leave its place nor look
 // like another one. The same as in messages of ha-sync.
-const HIDDEN = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\\]/g;
+const HIDDEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u115f\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}\\]/gu;
 const SHORT = { "\n": "\\n", "\t": "\\t", "\r": "\\r", "\\": "\\\\" };
 
 export function shown(text) {
@@ -107,8 +107,14 @@ export function status(run) {
 
 export const took = (run) => (run.ended_at ? time(run.ended_at) - time(run.started_at) : null);
 
+/// Files that changed while they were copied: no failure, and not done either. Nothing where there are none.
+export function deferred(run) {
+  const number = run?.counts?.deferred ?? 0;
+  return number > 0 ? `${count(number)} deferred to the next run` : "";
+}
+
 // Counts beyond failed paths that make a run a partial failure.
-const UNDONE = [["conflicts", "conflict", "conflicts"], ["deferred", "deferred file", "deferred files"], ["withheld", "deletion withheld", "deletions withheld"]];
+const UNDONE = [["conflicts", "conflict", "conflicts"], ["withheld", "deletion withheld", "deletions withheld"]];
 
 /// What went wrong in a run, as one sentence; nothing where nothing did.
 export function wrong(run) {
@@ -118,6 +124,7 @@ export function wrong(run) {
     const number = run.counts?.[name] ?? 0;
     if (number > 0) parts.push(plural(number, one, many));
   }
+  if (deferred(run)) parts.push(deferred(run));
   if (run.error_message) parts.push(shown(run.error_message));
   return parts.join(" · ");
 }

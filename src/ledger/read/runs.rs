@@ -100,17 +100,37 @@ struct Place {
 
 impl Reader {
     /// Where every series stands.
-    pub fn standings(&mut self) -> Answer<Vec<Standing>> {
+    ///
+    /// The last run is the one that began last. One that says it began later than `latest` comes from a clock that
+    /// is wrong, and must not hide what comes after it: of that and of the others the one with the greater id is
+    /// the last.
+    pub fn standings(&mut self, latest: &str) -> Answer<Vec<Standing>> {
         let series = self.series(None, None)?;
-        series.into_iter().map(|series| self.standing(series)).collect()
+        series.into_iter().map(|series| self.standing(series, latest)).collect()
     }
 
-    fn standing(&mut self, series: Series) -> Answer<Standing> {
+    fn standing(&mut self, series: Series, latest: &str) -> Answer<Standing> {
         let sequences = sequences(std::slice::from_ref(&series), None, None);
         let columns = iteration_columns();
         let rows = self.latest(&sequences, &self.selected_runs(), "", &[], 1)?;
-        let runs: Vec<Iteration> = in_order(rows).iter().map(|row| named(&columns, row)).collect();
-        let first = |wanted: &dyn Fn(&Iteration) -> bool| runs.iter().find(|run| wanted(run)).cloned();
+        let in_words =
+            |rows| -> Vec<Iteration> { in_order(rows).iter().map(|row| named(&columns, row)).collect() };
+        let (ahead, mut runs) =
+            in_words(rows).into_iter().partition::<Vec<_>, _>(|run| is_after(run, latest));
+        if !ahead.is_empty() {
+            let until = [Value::time(latest)];
+            runs = in_words(self.latest(
+                &sequences,
+                &self.selected_runs(),
+                " AND started_at <= ?",
+                &until,
+                1,
+            )?);
+        }
+        let first = |wanted: &dyn Fn(&Iteration) -> bool| {
+            let of = |runs: &[Iteration]| runs.iter().find(|run| wanted(run)).cloned();
+            of(&runs).into_iter().chain(of(&ahead)).max_by_key(|run| run["id"].as_i64())
+        };
         let real = first(&|run| run["dry_run"] == false);
         Ok(Standing {
             // One that was left behind, dead, ends when a later run comes.
@@ -246,6 +266,11 @@ fn sequences<'a>(series: &'a [Series], dry_run: Option<bool>, status: Option<&'a
         }
     }
     found
+}
+
+/// Times sort as their texts do.
+fn is_after(run: &Iteration, latest: &str) -> bool {
+    run["started_at"].as_str().is_some_and(|begun| begun > latest)
 }
 
 /// By `started_at`, then by id, the latest first, for rows with all columns.

@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use super::{RUNNING, Reader, Series};
+use super::{FileId, RUNNING, Reader, Series};
 use crate::ledger::database::{Answer, Row};
 use crate::ledger::schema::ITERATIONS;
 use crate::ledger::value::Value;
@@ -35,11 +35,14 @@ pub struct Sums {
 }
 
 /// The sums, and how far they go.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Totals {
     settled: BTreeMap<Series, Sums>,
     /// Every row up to this id is settled or in `open`.
     settled_to: i64,
+    /// Which run that row was of, and in which file: it may be another database under the same name by now.
+    settled_run: Value,
+    file: Option<FileId>,
     /// Rows of runs that were not over.
     open: BTreeSet<i64>,
     tail: BTreeMap<Series, Sums>,
@@ -51,20 +54,36 @@ const BATCH: usize = 5000;
 /// Rows that are never taken for settled: more than begin while one transaction lasts.
 const TAIL: usize = 256;
 
-const COLUMNS: &str = "id, sync_pair, direction, dry_run, status, files_created, files_updated, files_deleted, \
-                       files_failed, total_bytes_transferred";
+const COLUMNS: [&str; 11] = [
+    "id",
+    "sync_pair",
+    "direction",
+    "dry_run",
+    "status",
+    "files_created",
+    "files_updated",
+    "files_deleted",
+    "files_failed",
+    "total_bytes_transferred",
+    "run_id",
+];
+
+impl Default for Totals {
+    fn default() -> Self {
+        let (settled, tail) = Default::default();
+        Self { settled, settled_to: 0, settled_run: Value::Null, file: None, open: BTreeSet::new(), tail }
+    }
+}
 
 impl Totals {
     /// Reads what is new. `false`: the time was over before all was read; go on another time.
     pub fn catch_up(&mut self, reader: &mut Reader, until: Instant) -> Answer<bool> {
+        if self.file != reader.file || !self.is_of(reader)? {
+            *self = Self { file: reader.file, ..Self::default() };
+        }
         self.look_at_open(reader)?;
         loop {
             let rows = rows_after(reader, self.settled_to)?;
-            if rows.is_empty() && self.settled_to > 0 {
-                // Not even the tail is there any more: it is another database under the same name.
-                *self = Self::default();
-                continue;
-            }
             let is_last = rows.len() < BATCH;
             let (settling, tail) = rows.split_at(rows.len().saturating_sub(TAIL));
             settling.iter().for_each(|row| self.settle(row));
@@ -79,6 +98,17 @@ impl Totals {
         }
     }
 
+    /// Whether the row that all was settled to is still the same run's.
+    fn is_of(&self, reader: &mut Reader) -> Answer<bool> {
+        if self.settled_to == 0 {
+            return Ok(true);
+        }
+        let query =
+            format!("SELECT {} FROM {ITERATIONS} WHERE id = ?", reader.selected(ITERATIONS, &["run_id"]));
+        let row = reader.db.first(&query, &[Value::Int(self.settled_to)])?;
+        Ok(row.is_some_and(|row| row[0] == self.settled_run))
+    }
+
     /// The sums as far as they were read.
     pub fn sums(&self) -> BTreeMap<Series, Sums> {
         let mut sums = self.settled.clone();
@@ -91,6 +121,7 @@ impl Totals {
     fn settle(&mut self, row: &Row) {
         let Some(id) = row[0].as_int() else { return };
         self.settled_to = id;
+        self.settled_run = row[10].clone();
         if is_running(row) {
             self.open.insert(id);
         } else {
@@ -103,13 +134,18 @@ impl Totals {
         for some in ids.chunks(BATCH) {
             let marks = vec!["?"; some.len()].join(",");
             let values: Row = some.iter().map(|id| Value::Int(*id)).collect();
-            let query = format!("SELECT {COLUMNS} FROM {ITERATIONS} WHERE id IN ({marks})");
+            let query = format!("SELECT {} FROM {ITERATIONS} WHERE id IN ({marks})", columns(reader));
             let (open, settled) = (&mut self.open, &mut self.settled);
+            let mut there = BTreeSet::new();
             reader.db.query(&query, &values, &mut |row| {
-                if !is_running(&row) && row[0].as_int().is_some_and(|id| open.remove(&id)) {
+                let Some(id) = row[0].as_int() else { return };
+                there.insert(id);
+                if !is_running(&row) && open.remove(&id) {
                     add(settled, &row);
                 }
             })?;
+            // One whose row was removed ends never.
+            open.retain(|id| there.contains(id) || some.binary_search(id).is_err());
         }
         Ok(())
     }
@@ -117,9 +153,14 @@ impl Totals {
 
 fn rows_after(reader: &mut Reader, id: i64) -> Answer<Vec<Row>> {
     let mut rows = Vec::new();
-    let query = format!("SELECT {COLUMNS} FROM {ITERATIONS} WHERE id > ? ORDER BY id LIMIT {BATCH}");
+    let query =
+        format!("SELECT {} FROM {ITERATIONS} WHERE id > ? ORDER BY id LIMIT {BATCH}", columns(reader));
     reader.db.query(&query, &[Value::Int(id)], &mut |row| rows.push(row))?;
     Ok(rows)
+}
+
+fn columns(reader: &Reader) -> String {
+    reader.selected(ITERATIONS, &COLUMNS)
 }
 
 fn is_running(row: &Row) -> bool {

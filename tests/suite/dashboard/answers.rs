@@ -68,6 +68,30 @@ on_both! {
         assert_eq!((ids(&failed["operations"]).len(), &failed["operations"][0]["cause"]), (1, &json!("conflict")));
     }
 
+    fn a_run_that_began_in_the_future_hides_nothing_that_came_after_it(base) {
+        base.make_tables();
+        insert_runs(base, [
+            Run::new(1, "media", "there", 60),
+            Run::new(2, "media", "there", -600),
+            Run::new(3, "media", "there", 5).failed("failed", 0, Some("the disk is full")),
+        ]);
+        let dashboard = Dashboard::start(&base.pair.dsn, &[]);
+        let stands = |name: &str| dashboard.ask("/api/pairs")["pairs"][0]["directions"][0][name]["id"].clone();
+        assert_eq!([stands("last_run"), stands("last_success")], [json!(3), json!(2)]);
+        insert_runs(base, [Run::new(4, "media", "there", 1)]);
+        assert_eq!([stands("last_run"), stands("last_success")], [json!(4), json!(4)]);
+    }
+
+    fn columns_and_tables_that_change_under_an_open_connection_are_looked_at_again(base) {
+        base.make_tables();
+        insert_runs(base, [Run::new(1, "media", "there", 60)]);
+        let dashboard = Dashboard::start(&base.pair.dsn, &[]);
+        let last = || dashboard.ask("/api/pairs")["pairs"][0]["directions"][0]["last_run"].clone();
+        assert_eq!(last()["host"], "node-1");
+        base.execute(&["ALTER TABLE sync_iterations DROP COLUMN host"]);
+        assert_eq!((&last()["host"], &last()["id"]), (&Value::Null, &json!(1)));
+    }
+
     fn an_empty_database_is_shown_as_empty_and_is_left_alone(base) {
         let dashboard = Dashboard::start(&base.pair.dsn, &[]);
         assert_eq!(dashboard.ask("/api/pairs")["pairs"], json!([]));

@@ -31,12 +31,15 @@ on_both! {
             Run { status: "running", ..Run::new(4, "media", "there", 5) },
             Run::new(5, "ai", "there", 30).dry(),
         ]);
+        base.execute(&[r#"UPDATE sync_iterations SET counts = '{"deferred":12,"conflicts":3,"withheld":7}' WHERE id = 2"#]);
         let dashboard = Dashboard::start(&base.pair.dsn, &[]);
         let said = lines(&dashboard);
         let of = |name: &str, more: &str| value(&said, &format!("{name}{{pair=\"media\",direction=\"there\"{more}}}"));
         let (success, last) = (of("hasync_last_success_timestamp_seconds", ""), of("hasync_last_run_timestamp_seconds", ""));
         assert_eq!(last - success, 50.0 * 60.0 + 60.0);
         assert_eq!(of("hasync_last_run_duration_seconds", ""), 90.0);
+        let undone = ["deferred", "conflicts", "withheld_deletions"].map(|what| of(&format!("hasync_last_run_{what}"), ""));
+        assert_eq!(undone, [12.0, 3.0, 7.0]);
         let status = |status| of("hasync_last_run_status", &format!(",status=\"{status}\""));
         assert_eq!([status("success"), status("partial_failure"), status("failed")], [0.0, 1.0, 0.0]);
         let runs = |status| of("hasync_runs_total", &format!(",status=\"{status}\""));
@@ -73,6 +76,9 @@ on_both! {
         assert_eq!(sums(&dashboard), expected);
         assert_eq!(sums(&dashboard), expected, "nothing is counted twice");
         assert_eq!(sums(&Dashboard::start(&base.pair.dsn, &[])), expected);
+        // Other rows under the same name, as many and more: it begins anew.
+        base.execute(&["UPDATE sync_iterations SET run_id = NULL, files_created = 1"]);
+        assert_eq!(sums(&dashboard), [5990.0, 6400.0]);
     }
 }
 

@@ -136,6 +136,13 @@ fn a_person_sees_how_every_pair_stands_and_follows_it_to_the_operations() {
     assert_eq!(browser.get("location.search"), "?status=failed");
     assert_eq!(browser.get("document.querySelectorAll('#runs tbody tr').length"), 1);
 
+    // A field that has the focus follows the address all the same.
+    browser.run("document.getElementById('run-filter').elements.status.focus()");
+    browser.back();
+    browser.wait("document.querySelectorAll('#runs tbody tr').length === 20");
+    assert_eq!(browser.get("document.getElementById('run-filter').elements.status.value"), "");
+    seen.open("?status=failed");
+
     // A run: by a click on it, then by its address alone.
     browser.and_drawn("document.querySelector('#runs tbody a').click()");
     let run = browser.get("location.search").as_str().unwrap().to_owned();
@@ -259,12 +266,43 @@ fn a_pair_is_overdue_by_its_own_measure() {
         };
         let half_hourly = every("late", 1, 30, 100);
         let daily = every("daily", 11, 24 * 60, 26 * 60);
-        insert_runs(base, half_hourly.chain(daily).chain([Run::new(21, "new", "there", 600)]));
+        let by_hand = every("hand", 31, 2, 20).skip(5);
+        // One that died, or hangs: its row stays.
+        let hung = every("hung", 41, 30, 26 * 60);
+        let at_work = [
+            Run { status: "running", ..Run::new(51, "hung", "there", 25 * 60) },
+            Run { status: "running", ..Run::new(52, "first", "there", 5) },
+            Run::new(53, "skewed", "there", -60),
+            Run::new(54, "busy", "there", 5),
+        ];
+        let alone = Run::new(21, "new", "there", 600);
+        insert_runs(base, half_hourly.chain(daily).chain(by_hand).chain(hung).chain(at_work).chain([alone]));
+        base.execute(&[r#"UPDATE sync_iterations SET counts = '{"deferred":12}' WHERE sync_pair = 'busy'"#]);
     });
     seen.open("");
     let states = seen.browser.text(".direction .state");
-    assert_eq!(states.lines().collect::<Vec<_>>(), ["In step", "Overdue", "In step"], "daily, late, new");
-    assert_eq!(seen.browser.text("#verdict"), "1 of 3 pairs needs a look: late");
+    assert_eq!(
+        states.lines().collect::<Vec<_>>(),
+        [
+            "Overdue",
+            "Overdue",
+            "12 deferred to the next run",
+            "Begun in the future: a clock is wrong",
+            "First run at work",
+            "In step",
+            "In step",
+            "In step",
+        ],
+        "hung, late; busy, skewed; first; daily, hand, new: the worst come first"
+    );
+    assert_eq!(seen.browser.text("#verdict"), "2 of 8 pairs need a look: hung, late");
+    seen.base.execute(&[
+        "DELETE FROM sync_iterations WHERE sync_pair <> 'hung'",
+        "UPDATE sync_iterations SET ended_at = NULL, status = 'running' WHERE id = 51",
+        "DELETE FROM sync_iterations WHERE status = 'success'",
+    ]);
+    seen.open("");
+    assert_eq!(seen.browser.text("#verdict"), "To be watched: hung (Running for long)", "never in step yet");
     seen.assert_quiet();
 }
 
@@ -277,6 +315,7 @@ fn an_empty_database_shows_how_to_begin_and_then_the_first_run() {
         browser.text("#first").contains("ha-sync --src /path/to/a --dest /path/to/b --pair media --dry-run")
     );
     assert_eq!(browser.text("#verdict"), "No runs yet");
+    assert!(browser.text("#missing").contains("rows.sqlite"), "where it is waited for");
     write(&seen.base.pair.a, "file", "x", T0);
     assert_eq!(seen.base.pair.sync(&["--dry-run"]).code, Some(0));
     browser.wait("document.getElementById('verdict').innerText === 'Nothing has been synced yet'");
@@ -302,8 +341,10 @@ fn a_database_that_goes_away_is_told_of_and_what_was_known_stays() {
     let told = browser.text("#away");
     assert!(told.starts_with("The database cannot be reached. What is shown is as of "), "{told}");
     assert_eq!(browser.get("document.querySelectorAll('.card').length"), 1);
+    browser.wait("document.getElementById('verdict').innerText.startsWith('As of ') && document.getElementById('verdict').className === 'idle'");
     server.resume();
     browser.wait("document.getElementById('away').hidden");
+    browser.wait("document.getElementById('verdict').innerText === 'The pair is in step'");
     // The dashboard itself.
     let port = dashboard.port;
     drop(dashboard);

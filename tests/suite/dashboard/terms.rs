@@ -107,7 +107,9 @@ fn nothing_can_be_done_but_reading() {
     }
     let head = request(dashboard.port, "HEAD", "/api/pairs", &[], "").unwrap();
     assert_eq!((head.status, head.body.len()), (200, 0));
-    assert_eq!(request(dashboard.port, "GET", "/api/pairs", &[], "a body").unwrap().status, 413);
+    let refused = request(dashboard.port, "GET", "/api/pairs", &[], "a body").unwrap();
+    assert_eq!((refused.status, refused.header("x-content-type-options")), (413, Some("nosniff")));
+    assert_eq!(refused.json(), json!({ "error": "no request has a body here" }));
     assert_eq!(base.one("SELECT COUNT(*) FROM sync_iterations"), "1");
 }
 
@@ -179,7 +181,7 @@ fn only_allowed_names_are_answered_where_there_is_a_list() {
 #[test]
 fn who_is_slow_or_says_too_much_is_cut_off_and_nobody_else_waits_for_it() {
     let (_base, dashboard) = filled();
-    let slow: Vec<TcpStream> = (0..100)
+    let slow: Vec<TcpStream> = (0..24)
         .map(|_| {
             let mut stream = TcpStream::connect(("127.0.0.1", dashboard.port)).unwrap();
             stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ").unwrap();
@@ -255,6 +257,49 @@ fn a_database_that_is_away_or_hangs_is_told_of_within_a_bound_and_found_again() 
     wait_until("it answers again", || away().is_empty());
     let log = dashboard.log();
     assert!(log.contains("no answer from the database ha@tcp(") && log.contains("answers again"), "{log}");
+}
+
+#[test]
+fn a_file_that_is_replaced_or_gone_is_not_read_any_longer() {
+    let (base, dashboard) = filled();
+    let pairs = || -> Vec<String> {
+        let answer = dashboard.ask("/api/pairs");
+        answer["pairs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["pair"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let counted = |pair: &str| {
+        dashboard.get("/metrics").text().contains(&format!("hasync_failed_total{{pair=\"{pair}\""))
+    };
+    assert_eq!((pairs(), counted("media")), (vec!["media".to_owned()], true));
+    let other = Base::sqlite();
+    other.make_tables();
+    insert_runs(&other, [Run::new(1, "other", "there", 5)]);
+    let [file, new] = [&base, &other].map(|base| base.pair.dsn.trim_start_matches("sqlite:").to_owned());
+    std::fs::rename(&new, &file).unwrap();
+    assert_eq!(pairs(), ["other"]);
+    assert!(counted("other") && !counted("media"));
+
+    std::fs::remove_file(&file).unwrap();
+    let gone = dashboard.get("/api/pairs");
+    assert_eq!(gone.status, 503);
+    assert!(gone.text().contains("what was in the database is gone"), "{}", gone.text());
+    assert!(dashboard.get("/metrics").text().contains("\nhasync_up 0\n"));
+    base.make_tables();
+    assert_eq!(pairs(), Vec::<String>::new());
+}
+
+#[test]
+fn a_file_whose_folder_is_missing_is_away_and_one_that_is_not_there_yet_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mount/rows");
+    let dashboard = Dashboard::start(&format!("sqlite:{}", file.display()), &[]);
+    assert_eq!(dashboard.get("/api/pairs").json(), json!({ "error": "the database cannot be reached" }));
+    std::fs::create_dir(folder.path().join("mount")).unwrap();
+    assert_eq!(dashboard.ask("/api/pairs")["missing"], file.to_str().unwrap());
 }
 
 #[test]
