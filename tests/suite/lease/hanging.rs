@@ -85,7 +85,7 @@ fn what_comes_back_after_the_opslog_was_sealed_changes_nothing() {
     let job = lab.job();
     let dest = HangingFs::mount(job.trees.scratch.path(), &job.trees.b);
     write(&job.trees.a, "first", "x", T0);
-    fs::write(&dest.hang, "utimens").unwrap();
+    fs::write(&dest.hang, "fsync").unwrap();
     // A database that takes connections and never answers keeps the process at its end for some seconds.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let dsn = format!("u:p@tcp({})/d", silent.local_addr().unwrap());
@@ -97,7 +97,7 @@ fn what_comes_back_after_the_opslog_was_sealed_changes_nothing() {
         nones += usize::from(arg == "none");
         if arg == "none" && nones == 2 { OsStr::new(&dsn) } else { arg }
     }));
-    command.arg("--workers=1").stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.args(["--workers=1", "--fsync=always"]).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().unwrap();
     wait_until("a worker hangs", || dest.hang.with_extension("hit").exists());
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
