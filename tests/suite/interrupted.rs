@@ -107,7 +107,9 @@ fn a_full_disk_fails_the_file_and_leaves_no_temporary() {
     let pair = Fixture::new();
     write(&pair.a, "too-large", vec![1; 8 << 20], T0);
     write(&pair.a, "fits", "x", T0);
-    let command = pair.command();
+    // One after the other: beside the large one, there may be room for nothing.
+    let mut command = pair.command();
+    command.args(["--workers", "1"]);
     let script = "mount -t tmpfs -o size=4m none \"$1\" && dest=\"$1\" && shift && \"$@\"; code=$?; ls -A \"$dest\" >&2; exit $code";
     let mut unshare = std::process::Command::new("unshare");
     unshare.args(["-m", "bash", "-c", script, "bash"]).arg(&pair.b);

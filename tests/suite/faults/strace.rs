@@ -127,8 +127,9 @@ impl Held {
             assert!(strace.try_wait().unwrap().is_none(), "it has ended before {call} number {when}");
             let text = fs::read_to_string(output(pair)).unwrap_or_default();
             let stopped = text.lines().rfind(|line| line.contains("--- SIGSTOP {"));
-            let stands = text.contains("stopped by SIGSTOP") && stopped.is_some_and(&matters);
-            if stopped.is_some() && !stands {
+            let is_stopped = text.contains("stopped by SIGSTOP");
+            let stands = is_stopped && stopped.is_some_and(&matters);
+            if is_stopped && !stands {
                 let _runs_already = kill_process(traced(&strace), Signal::CONT);
             }
             stands
