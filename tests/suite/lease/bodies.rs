@@ -77,7 +77,7 @@ pub fn a_pair_is_held_by_one_run_in_whatever_direction(lab: &Lab) {
 
 pub fn a_lease_is_renewed_and_released_by_a_signal(lab: &Lab) {
     let job = lab.job();
-    let running = job.slow_holder(3);
+    let running = job.slow_holder(5);
     let mut seen = vec![job.renewed()];
     wait_until("it has been renewed for longer than it holds", || {
         let now = job.renewed();
@@ -90,17 +90,17 @@ pub fn a_lease_is_renewed_and_released_by_a_signal(lab: &Lab) {
     kill_process(traced(&running), Signal::TERM).unwrap();
     let ran = finish(running);
     assert_eq!((ran.code, job.lease()), (Some(143), None), "{}", ran.stderr);
-    assert_eq!(run(job.command(3).arg("--if-locked=fail")).code, Some(0), "it is free at once");
+    assert_eq!(run(job.command(6).arg("--if-locked=fail")).code, Some(0), "it is free at once");
 }
 
 pub fn a_dead_holders_lease_is_taken_over_when_its_time_is_over_and_not_before(lab: &Lab) {
     let job = lab.job();
-    let running = job.slow_holder(4);
+    let running = job.slow_holder(5);
     end(running);
     let left = job.lease().unwrap();
     assert!(run(&mut job.command(4)).stdout.contains("skipped"), "nobody knows yet that it is dead");
     let next = {
-        let mut command = job.command(4);
+        let mut command = job.command(6);
         command.args(["--if-locked=wait", "--direction", "back"]);
         slowed(&command, 50, &[]).spawn().unwrap()
     };
@@ -110,13 +110,13 @@ pub fn a_dead_holders_lease_is_taken_over_when_its_time_is_over_and_not_before(l
         taken["spec"]["holderIdentity"] != left["spec"]["holderIdentity"]
     });
     let waited = time(&taken, "acquireTime").duration_since(time(&left, "renewTime")).unwrap();
-    assert!(waited > Duration::from_secs(4), "{waited:?}");
+    assert!(waited > Duration::from_secs(5), "{waited:?}");
     assert_eq!(taken["spec"]["leaseTransitions"], 1);
     assert_eq!(taken["metadata"]["uid"], left["metadata"]["uid"], "the same object");
     kill_process(traced(&next), Signal::TERM).unwrap();
     assert_eq!((finish(next).code, job.lease()), (Some(143), None));
 
-    let free = run(job.command(4).args(["--format", "json"]));
+    let free = run(job.command(6).args(["--format", "json"]));
     assert_eq!(free.code, Some(0), "{}", free.stderr);
     assert_eq!(Counts(free.summary()).get("created"), 1);
     assert_eq!(
@@ -168,7 +168,7 @@ pub fn unlock_removes_what_is_stale_and_asks_before(lab: &Lab) {
     let nothing = job.unlock(&[]);
     assert_eq!(nothing.code, Some(0), "{}", nothing.stderr);
     assert!(nothing.stdout.contains("not locked, there is no Lease"), "{}", nothing.stdout);
-    let running = job.slow_holder(3);
+    let running = job.slow_holder(5);
     let alive = job.unlock(&["--yes"]);
     assert_eq!(alive.code, Some(75), "{}{}", alive.stdout, alive.stderr);
     assert!(
@@ -184,7 +184,7 @@ pub fn unlock_removes_what_is_stale_and_asks_before(lab: &Lab) {
         }
         assert_eq!(asked.code, Some(2), "without a terminal nobody can be asked: {}", asked.stdout);
         assert!(
-            asked.stderr.contains("s ago; it holds for 3 s after that: stale")
+            asked.stderr.contains("s ago; it holds for 5 s after that: stale")
                 && asked.stderr.contains("--yes"),
             "{}",
             asked.stderr
@@ -195,7 +195,7 @@ pub fn unlock_removes_what_is_stale_and_asks_before(lab: &Lab) {
     assert_eq!((removed.code, job.lease()), (Some(0), None), "{}{}", removed.stdout, removed.stderr);
 
     let job = lab.job();
-    let running = job.slow_holder(3);
+    let running = job.slow_holder(5);
     assert_eq!(job.unlock(&["--yes", "--force"]).code, Some(0));
     assert_eq!(finish(running).code, Some(4), "who loses it that way notices");
 }

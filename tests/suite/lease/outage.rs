@@ -142,7 +142,7 @@ fn a_real_api_server_that_is_killed_and_started_again_is_survived() {
     lab.stop_server();
     let lost = lab.job();
     write(&lost.trees.a, "file", "x", T0);
-    let ran = run(&mut lost.command(3));
+    let ran = run(&mut lost.command(6));
     assert_eq!(ran.code, Some(5), "nobody answers: {}{}", ran.stdout, ran.stderr);
     assert!(look(&lost.trees.b).is_empty());
     lab.start_server();

@@ -48,7 +48,7 @@ pub fn a_run_that_slept_through_its_lease_changes_nothing_more(lab: &Lab) {
         }
         symlink(&job.trees.a, "link", "one", T0);
         let source = look(&job.trees.a);
-        sleep_through(&job, &job.command(3), call, when, |dest| {
+        sleep_through(&job, &job.command(6), call, when, |dest| {
             // What the next holder does not repeat is the half-made directory's mode.
             let files = |tree: &Tree| -> Tree {
                 tree.iter()
@@ -67,12 +67,12 @@ pub fn a_run_that_slept_while_it_deleted_deletes_nothing_more(lab: &Lab) {
     for name in ["kept", "gone/one", "gone/two", "gone/three"] {
         write(&job.trees.b, name, "x", T0);
     }
-    let mut command = job.command(3);
+    let mut command = job.command(6);
     command.args(["--delete-missing", "--max-delete=none"]);
     let held = Held::behind(&job.trees, &command, Reach::Anywhere, "unlinkat", 1);
     assert_eq!(fs::read_dir(job.trees.b.join("gone")).unwrap().count(), 2);
     // The next holder keeps what it finds: whatever is deleted now, the first one deletes.
-    let next = run(job.command(3).arg("--if-locked=wait"));
+    let next = run(job.command(6).arg("--if-locked=wait"));
     assert_eq!(next.code, Some(0), "{}{}", next.stdout, next.stderr);
     let (before, changed) = (look(&job.trees.b), changed_at(&job));
     let ran = held.go_on();
