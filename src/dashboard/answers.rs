@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 use super::database::{Away, Turn};
 use super::query::{Query, Wrong};
 use super::server::Shared;
-use crate::ledger::{DbError, History, Iteration, OperationsFilter, Reader, RunFilter, Series, Standing};
+use crate::ledger::{
+    DbError, History, Iteration, OperationsFilter, Reader, RunFilter, STATUSES, Series, Standing,
+};
 use crate::time::to_rfc3339;
 
 /// Why there is no answer.
@@ -41,7 +43,6 @@ const DAYS: (u64, u64) = (30, 3660);
 const SEARCH: Duration = Duration::from_secs(2);
 
 /// The words of the columns.
-const RUN_STATUSES: [&str; 4] = ["running", "success", "partial_failure", "failed"];
 const OPERATION_STATUSES: [&str; 2] = ["success", "fail"];
 const OPERATION_WORDS: [&str; 3] = ["create", "update", "delete"];
 
@@ -85,7 +86,7 @@ pub(super) async fn iterations(State(shared): State<Arc<Shared>>, RawQuery(query
     let filter = RunFilter {
         pair: query.text("pair"),
         direction: query.text("direction"),
-        status: query.word("status", &RUN_STATUSES)?,
+        status: query.word("status", &STATUSES)?,
         dry_run: query.switch("dry_run")?,
         before: query.id("before")?,
         limit: query.number("limit", 1, RUNS.1)?.unwrap_or(RUNS.0),

@@ -129,7 +129,7 @@ impl Database {
             (self.dsn.clone(), Arc::clone(&self.idle), Arc::clone(&self.had_tables));
         let thread = thread::Builder::new().name("ledger".into()).spawn(move || {
             let answer = answer(&dsn, &idle, &had_tables, work);
-            give_back(place);
+            drop(place); // Before the answer is told: who has it may ask again at once.
             // Nobody may wait any more.
             let _heard = tell.send(answer);
         });
@@ -151,11 +151,6 @@ impl Database {
             _ => {}
         }
     }
-}
-
-/// Before the answer is told: who has it may ask again at once.
-fn give_back(place: OwnedSemaphorePermit) {
-    drop(place);
 }
 
 /// Over a connection that was left, or a new one. What an old one refuses a new one may not: tables may have changed.

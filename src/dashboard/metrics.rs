@@ -15,14 +15,11 @@ use axum::response::{IntoResponse, Response};
 use super::answers::{Refused, number, standings};
 use super::database::Away;
 use super::server::Shared;
-use crate::ledger::{DbError, Iteration, Reader, Series, Standing, Sums, Totals};
+use crate::ledger::{DbError, ENDINGS, Iteration, Reader, Series, Standing, Sums, Totals};
 use crate::time::from_rfc3339;
 
 /// How long one scrape reads rows that are new to it.
 const CATCHING_UP: Duration = Duration::from_secs(2);
-
-/// How a run that is over stands.
-const ENDINGS: [&str; 3] = ["success", "partial_failure", "failed"];
 
 /// What the last run that is over left undone beside what failed: a metric, the name of its count, and its help.
 const UNDONE: [(&str, &str, &str); 3] = [

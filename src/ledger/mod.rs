@@ -37,7 +37,8 @@ pub use self::flush::{FlushError, Flushed};
 pub use self::history::{Filter, Iteration};
 pub use self::pending::{Limits, Passed, Whose, flush_each, flush_one, flush_pending};
 pub use self::read::{
-    History, Operations, OperationsFilter, Point, Reader, RunFilter, Runs, Series, Standing, Sums, Totals,
+    ENDINGS, History, Operations, OperationsFilter, Point, Reader, RunFilter, Runs, STATUSES, Series,
+    Standing, Sums, Totals,
 };
 use self::value::Value;
 use crate::opslog::{Damage, Header};

@@ -93,9 +93,9 @@ impl<'a> Stage<'a> {
         self.stop.halt();
     }
 
-    /// Asked right before each change at the destination, as close to the call as can be: whether it may still be begun.
+    /// Asked right before each change at the destination: whether it may still be begun.
     pub(super) fn may_change(&self) -> Result<(), Halt> {
-        if self.stop.forbids_changes() { Err(Halt::Stopped) } else { Ok(()) }
+        execute::may_change(self.stop)
     }
 
     /// Whether something was changed at the destination since this was asked before.

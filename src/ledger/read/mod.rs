@@ -28,9 +28,12 @@ use super::database::{Answer, Database, DbError};
 use super::schema::{self, Found};
 use super::{Dsn, mysql, sqlite};
 
-/// How a run stands, in the words of its column.
+/// A run that is not over, in the word of its column.
 pub(super) const RUNNING: &str = "running";
-pub(super) const STATUSES: [&str; 4] = [RUNNING, "success", "partial_failure", "failed"];
+/// How a run stands, in the words of its column.
+pub const STATUSES: [&str; 4] = [RUNNING, ENDINGS[0], ENDINGS[1], ENDINGS[2]];
+/// How one that is over stands.
+pub const ENDINGS: [&str; 3] = ["success", "partial_failure", "failed"];
 
 /// How long a connection is used: what was found at its beginning (columns, an index) may change.
 const LIFE: Duration = Duration::from_secs(60);

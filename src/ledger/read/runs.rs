@@ -8,7 +8,7 @@
 //! last success of a pair that has failed for a year is found as fast as any.
 
 use super::series::Series;
-use super::{RUNNING, Reader, STATUSES};
+use super::{ENDINGS, RUNNING, Reader, STATUSES};
 use crate::ledger::Iteration;
 use crate::ledger::database::{Answer, Row};
 use crate::ledger::history::named;
@@ -178,11 +178,10 @@ impl Reader {
     /// The runs of every series, or of one pair's, that are over and began since then; of each the latest so many.
     pub fn history(&mut self, pair: Option<&str>, since: &str, limit: usize) -> Answer<Vec<History>> {
         let (columns, since) = (POINT.join(", "), [Value::time(since)]);
-        let over: Vec<&str> = STATUSES.into_iter().filter(|status| *status != RUNNING).collect();
         let mut found = Vec::new();
         for series in self.series(pair, None)? {
             let sequences: Vec<Sequence<'_>> =
-                over.iter().map(|status| Sequence { series: &series, dry_run: false, status }).collect();
+                ENDINGS.iter().map(|status| Sequence { series: &series, dry_run: false, status }).collect();
             let rows = self.latest(&sequences, &columns, " AND started_at >= ?", &since, limit + 1)?;
             let mut rows = in_order_by(rows, 1);
             let is_cut = rows.len() > limit;

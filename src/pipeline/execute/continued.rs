@@ -88,11 +88,7 @@ impl Work<'_, '_> {
             }
             Err(_no_locks_here) => {}
         }
-        if self.stage.stop.forbids_changes() {
-            temporary.leave();
-        } else {
-            let _swept_later = temporary.discard();
-        }
+        self.stage.sweep_away(temporary);
         None
     }
 

@@ -153,14 +153,18 @@ impl Work<'_, '_> {
 }
 
 impl Stage<'_> {
-    /// Removes a temporary that will not be needed. What can't be removed now, or may not be any more, is swept by
-    /// the next run.
+    /// Ends an operation whose temporary will not be needed.
     pub(super) fn give_up<T>(&self, temporary: Temporary<'_>, halt: Halt) -> Step<T> {
+        self.sweep_away(temporary);
+        Err(halt)
+    }
+
+    /// Removes a temporary. What can't be removed now, or may not be any more, is swept by the next run.
+    pub(super) fn sweep_away(&self, temporary: Temporary<'_>) {
         if self.stop.forbids_changes() {
             temporary.leave();
         } else {
             let _swept_later = temporary.discard();
         }
-        Err(halt)
     }
 }

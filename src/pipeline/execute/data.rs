@@ -8,7 +8,7 @@ use std::thread;
 
 use super::behind::{Behind, window};
 use super::digester::{CHUNK, Digester};
-use super::step::{Doing, Halt, Step};
+use super::step::{Doing, Halt, Step, may_change};
 use crate::model::{Failure, Md5, Side};
 use crate::pipeline::pace::Pace;
 use crate::pipeline::stage::Stage;
@@ -309,7 +309,7 @@ impl<'a> Mover<'a> {
     }
 
     fn may_change(&self) -> Step<()> {
-        if self.stop.forbids_changes() { Err(Halt::Stopped) } else { Ok(()) }
+        may_change(self.stop)
     }
 
     fn go_on(&self) -> Step<()> {

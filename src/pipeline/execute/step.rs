@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::model::{Failure, Side};
+use crate::stop::Stop;
 
 /// A step's result.
 pub(super) type Step<T> = Result<T, Halt>;
@@ -18,6 +19,11 @@ pub(in crate::pipeline) enum Halt {
     SourceChanged,
     /// The run is ending.
     Stopped,
+}
+
+/// Asked right before each change at the destination, as close to the call as can be: whether it may still be begun.
+pub(in crate::pipeline) fn may_change(stop: &Stop) -> Result<(), Halt> {
+    if stop.forbids_changes() { Err(Halt::Stopped) } else { Ok(()) }
 }
 
 /// Says in the error what was being done, and on which tree: whether deletions are safe depends on that.
