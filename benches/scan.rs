@@ -76,6 +76,7 @@ fn options() -> Options {
         carry_mode: true,
         carry_xattrs: true,
         fsync: Fsync::AtEnd,
+        dest_on_network: false,
         sweep: false,
         continue_above: u64::MAX,
         process_owner: (0, 0),

@@ -194,7 +194,8 @@ impl<'a> Run<'a> {
             |path: &Path| Tree::open(path).map_err(|error| StartError::Root { path: path.to_owned(), error });
         let (source, dest) = (open(&config.source)?, open(&config.dest)?);
         check_roots(config, [&source, &dest])?;
-        let on_network = source.is_on_network() || dest.is_on_network();
+        let dest_on_network = dest.is_on_network();
+        let on_network = source.is_on_network() || dest_on_network;
         let wanted =
             config.scan_threads.unwrap_or(if on_network { SCAN_THREADS_NETWORK } else { SCAN_THREADS_LOCAL });
         let min_age = config.min_age.map(|age| MinAge { age, now: started.into() });
@@ -214,11 +215,12 @@ impl<'a> Run<'a> {
             carry_mode: config.carry_mode,
             carry_xattrs: config.carry_xattrs,
             fsync: match config.fsync {
-                FsyncArg::Auto if dest.is_on_network() => Fsync::EachFile,
+                FsyncArg::Auto if dest_on_network => Fsync::EachFile,
                 FsyncArg::Auto => Fsync::AtEnd,
                 FsyncArg::Always => Fsync::EachFile,
                 FsyncArg::Never => Fsync::Never,
             },
+            dest_on_network,
             sweep: holds_lock,
             continue_above: CONTINUE_ABOVE,
             process_owner: owner_of_new_files(),

@@ -97,6 +97,8 @@ pub struct Options {
     pub carry_xattrs: bool,
     /// When files are written through to disk.
     pub fsync: Fsync,
+    /// Another machine keeps the destination.
+    pub dest_on_network: bool,
     /// Remove temporaries of earlier runs: only for who holds the lock, everybody else's may be in use.
     pub sweep: bool,
     /// An interrupted copy of more bytes than this is gone on with, under the same conditions as sweeping.
@@ -139,6 +141,7 @@ impl Options {
             carry_mode: true,
             carry_xattrs: true,
             fsync: Fsync::Never,
+            dest_on_network: false,
             sweep: false,
             continue_above: u64::MAX,
             process_owner: (0, 0),

@@ -80,6 +80,7 @@ fn options(run: u64, hash_copies: bool) -> Options {
         carry_mode: true,
         carry_xattrs: true,
         fsync: Fsync::AtEnd,
+        dest_on_network: false,
         sweep: true,
         continue_above: 16 << 20,
         process_owner: (0, 0),

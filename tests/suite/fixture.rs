@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::fmt;
 use std::fs::{self, File};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
@@ -267,12 +268,26 @@ pub struct Seen {
 }
 
 /// What stands there.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     File(Vec<u8>),
     Dir,
     Link(Vec<u8>),
     Other,
+}
+
+impl fmt::Debug for Kind {
+    /// Of a file, its length and how it begins.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(bytes) => {
+                write!(f, "File({} bytes: {})", bytes.len(), bytes[..bytes.len().min(40)].escape_ascii())
+            }
+            Self::Dir => write!(f, "Dir"),
+            Self::Link(target) => write!(f, "Link({})", target.escape_ascii()),
+            Self::Other => write!(f, "Other"),
+        }
+    }
 }
 
 /// Every path below a root, by its bytes.

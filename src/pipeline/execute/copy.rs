@@ -39,14 +39,20 @@ impl Work<'_, '_> {
         let first_mode = wanted.mode_at_first(self.stage.options, inherits);
         self.stage.may_change()?;
         let Begun { temporary, file, bookmark } = self.begin(&dest_dir, &source, first_mode)?;
-        let moved = match self.fill(&source, file, bookmark.as_ref(), (&wanted, inherits), before) {
+        let moved = match self.fill(&source, &file, bookmark.as_ref(), (&wanted, inherits), before) {
             Ok(moved) => moved,
             Err(Halt::Stopped) if bookmark.is_some_and(|bookmark| bookmark.durable() > 0) => {
                 temporary.leave();
                 return Err(Halt::Stopped);
             }
-            Err(halt) => return self.stage.give_up(temporary, halt),
+            Err(halt) => {
+                self.stage.abandon(file);
+                return self.stage.give_up(temporary, halt);
+            }
         };
+        if let Err(halt) = file.close().at_dest("closing the file") {
+            return self.stage.give_up(temporary, halt);
+        }
         self.publish(&dest_dir, temporary)?;
         self.stage.count(&Summary { continued: u64::from(moved.kept > 0), ..Summary::default() });
         Ok(Done::Changed(Effect {
@@ -70,11 +76,11 @@ impl Work<'_, '_> {
         Ok(Source { file, seen, layout, attributes })
     }
 
-    /// Makes the temporary the complete new version, closed.
+    /// Makes the temporary the complete new version.
     fn fill(
         &mut self,
         source: &Source,
-        file: File,
+        file: &File,
         bookmark: Option<&Bookmark>,
         (wanted, inherits): (&Wear, bool),
         before: SystemTime,
@@ -86,8 +92,8 @@ impl Work<'_, '_> {
             self.stage.compare_clocks(before, born.ctime);
         }
         let len = seen.file_len().ok_or(Halt::Overtaken)?;
-        let note = bookmark.map(|bookmark| |durable| bookmark.move_to(&file, durable));
-        let moved = self.mover.copy(source, &file, len, *layout, Beginning::new(durable, &note))?;
+        let note = bookmark.map(|bookmark| |durable| bookmark.move_to(file, durable));
+        let moved = self.mover.copy(source, file, len, *layout, Beginning::new(durable, &note))?;
         let after = source.look(Freshness::Server).at_source("looking at the source again")?;
         if !after.is_same_version_as(seen) {
             return Err(Halt::SourceChanged);
@@ -97,14 +103,18 @@ impl Work<'_, '_> {
             file.remove_bookmark().at_dest("removing the bookmark")?;
         }
         let may_have_some = inherits || durable > 0;
-        let has = if may_have_some { self.stage.attributes_at_dest(&file)? } else { Attributes::default() };
-        self.stage.dress(&file, Wear::of(&born).with(has), wanted)?;
+        let has = if may_have_some { self.stage.attributes_at_dest(file)? } else { Attributes::default() };
+        self.stage.dress(file, Wear::of(&born).with(has), wanted)?;
+        if self.stage.options.dest_on_network {
+            // What a server took and could not keep (its disk is full) the kernel sends again, whenever it hears
+            // of it, and that is a change of now. So all of it is kept before the mtime is set.
+            file.sync_data().at_dest("writing to disk")?;
+        }
         self.stage.may_change()?;
-        set_mtime(&file, seen.mtime).at_dest("setting the mtime")?;
+        set_mtime(file, seen.mtime).at_dest("setting the mtime")?;
         if self.stage.options.fsync == Fsync::EachFile {
             file.sync().at_dest("writing to disk")?;
         }
-        file.close().at_dest("closing the file")?;
         Ok(moved)
     }
 
@@ -157,6 +167,15 @@ impl Stage<'_> {
     pub(super) fn give_up<T>(&self, temporary: Temporary<'_>, halt: Halt) -> Step<T> {
         self.sweep_away(temporary);
         Err(halt)
+    }
+
+    /// Closes a file that will not be needed, emptied: what the kernel has not been able to send yet would keep an NFS
+    /// client from removing it. It would stand there as `.nfs…` for half a minute, and for ever if this machine went down.
+    fn abandon(&self, file: File) {
+        if self.options.dest_on_network && !self.stop.forbids_changes() {
+            let _removed_all_the_same = file.set_len(0);
+        }
+        let _not_needed = file.close();
     }
 
     /// Removes a temporary. What can't be removed now, or may not be any more, is swept by the next run.

@@ -156,7 +156,14 @@ fn a_user_who_may_not_make_the_dashboard_s_index_records_runs_all_the_same() {
     for (dsn, made) in [(base.pair.dsn.clone(), "0"), (rich, "1")] {
         base.pair.dsn = dsn;
         let ran = base.pair.sync(&[]);
-        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+        assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+        let warnings = ran.stderr.lines().filter(|line| line.contains("INDEX command denied")).count();
+        assert_eq!(
+            (warnings, ran.stderr.lines().count()),
+            if made == "0" { (1, 1) } else { (0, 0) },
+            "{}",
+            ran.stderr
+        );
         assert!(ran.stdout.contains("recorded"), "{}", ran.stdout);
         assert_eq!(base.one(index), made);
     }

@@ -18,21 +18,26 @@ fn fill(a: &Path, b: &Path) {
     write(b, "only-here", "a user's", T0);
 }
 
-/// The error comes when the file is written to disk or closed, long after the write.
+/// The error comes when the file is written to disk or closed, long after the write. A server that could not keep one
+/// file says that it may have lost another, too, and the kernel writes that one again, after whatever was done to it
+/// since: in one round of three a file that is published with its mtime set before would be one of "now".
 #[test]
 fn a_full_disk_at_the_server_fails_the_files_that_have_no_room_and_leaves_nothing_behind() {
     in_the_lab(|pair| {
-        fill(SERVER_A.as_ref(), SERVER_B.as_ref());
-        shell("nfs_fill 2000");
-        let mut before = Before::of(SERVER_A.as_ref(), SERVER_B.as_ref());
-        let ran = pair.sync(&["--delete-missing", "--max-delete", "none", "--format", "json"]);
-        assert_eq!(ran.code, Some(3), "deletions are withheld: {}{}", ran.stdout, ran.stderr);
-        assert!(ran.stdout.contains("No space left"), "{}", ran.stdout);
-        assert!(Counts(ran.summary()).get("failed") > 0 && Counts(ran.summary()).get("created") > 0);
-        before.nothing_is_lost("a full disk");
-        shell("nfs_empty");
-        before.is_mended_by("a full disk", &pair.sync(&[]));
-        pair.counts(&[]).expect(&[("only_at_dest", 1)]);
+        for _ in 0..6 {
+            shell("rm -rf /srv/a/* /srv/b/*");
+            fill(SERVER_A.as_ref(), SERVER_B.as_ref());
+            shell("nfs_fill 2000");
+            let mut before = Before::of(SERVER_A.as_ref(), SERVER_B.as_ref());
+            let ran = pair.sync(&["--delete-missing", "--max-delete", "none", "--format", "json"]);
+            assert_eq!(ran.code, Some(3), "deletions are withheld: {}{}", ran.stdout, ran.stderr);
+            assert!(ran.stdout.contains("No space left"), "{}", ran.stdout);
+            assert!(Counts(ran.summary()).get("failed") > 0 && Counts(ran.summary()).get("created") > 0);
+            before.nothing_is_lost("a full disk");
+            shell("nfs_empty");
+            before.is_mended_by("a full disk", &pair.sync(&[]));
+            pair.counts(&[]).expect(&[("only_at_dest", 1)]);
+        }
     });
 }
 
