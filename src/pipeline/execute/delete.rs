@@ -6,12 +6,15 @@
 //! turns out otherwise is spared, and the next run looks at it again. Files and symlinks go by
 //! `unlink`, directories by `rmdir`, which takes only empty ones.
 
+use std::convert::Infallible;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use rayon::iter::{ParallelBridge as _, ParallelIterator as _};
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::step::{Doing, Halt};
 use crate::model::{
@@ -19,8 +22,8 @@ use crate::model::{
 };
 use crate::pipeline::candidates::{BATCH, Batch, Candidate, Collected, Item};
 use crate::pipeline::stage::Stage;
-use crate::pipeline::{Error, Trees};
-use crate::tree::{Dir, Freshness, TRUSTED, Trail, is_elsewhere, set_mtime};
+use crate::pipeline::{Error, Trees, named};
+use crate::tree::{Dir, Freshness, TRUSTED, Trail, Tree, is_elsewhere, set_mtime};
 
 /// How long a run that is to end goes on setting mtimes of directories in which it has deleted something.
 const GRACE: Duration = Duration::from_secs(1);
@@ -28,21 +31,28 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Directories that one worker's way through one tree keeps open at most.
 const REMEMBERED: usize = 64;
 
+/// Portions that wait for a worker at most, for each.
+const WAITING: usize = 2;
+
 /// The second phase of a run, while it lasts.
 struct Deletion<'d, 'a> {
     stage: &'d Stage<'a>,
-    /// The ways of each worker through the two trees.
-    trails: Vec<Mutex<Trails>>,
+    trees: &'d Trees,
+    workers: usize,
     /// Candidates that had their turn.
     tried: AtomicU64,
     /// When it was first seen that the run is to end.
     stopped: OnceLock<Instant>,
 }
 
+/// One worker's ways through the two trees.
 struct Trails {
     source: Trail,
     dest: Trail,
 }
+
+/// What a worker takes up, and a sign that is gone when that is done: with the last one the depth is.
+type Portion = (Item, Sender<Infallible>);
 
 /// Why a candidate is still there.
 #[derive(Clone, Debug)]
@@ -62,31 +72,26 @@ type Tried<T> = Result<T, Refusal>;
 pub(in crate::pipeline) fn delete(
     stage: &Stage<'_>,
     trees: &Trees,
-    mut collected: Collected,
+    collected: Collected,
 ) -> Result<(), Error> {
-    let workers = stage.options.workers;
     stage.monitor.planned(collected.count, 0);
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(workers)
-        .thread_name(|index| format!("delete-{index}"))
-        .build()
-        .map_err(io::Error::other)?;
-    let deletion = Deletion::new(stage, trees);
-    let portion = portion(collected.count, workers);
-    let mut result = Ok(());
-    for depth in collected.depths() {
-        // Where the run is to end: the directories in which something was deleted last are in this drawer.
-        let is_last = stage.stop.is_requested();
-        let drawer = collected.drawer(depth).flat_map(|item| portions(item, portion));
-        result =
-            pool.install(|| drawer.par_bridge().try_for_each(|item| item.map(|item| deletion.take_up(item))));
-        if is_last || result.is_err() {
-            break;
+    let count = collected.count;
+    let workers = usize::try_from(count).unwrap_or(usize::MAX).clamp(1, stage.options.workers);
+    let (tried, stopped) = (AtomicU64::new(0), OnceLock::new());
+    let deletion = Deletion { stage, trees, workers, tried, stopped };
+    let result = thread::scope(|threads| {
+        let (portions, waiting) = bounded::<Portion>(WAITING * workers);
+        for worker in 0..workers {
+            let (deletion, waiting) = (&deletion, waiting.clone());
+            named(&format!("delete-{worker}"))
+                .spawn_scoped(threads, move || deletion.work(worker, &waiting))?;
         }
-    }
-    let not_reached = collected.count - deletion.tried.into_inner();
+        drop(waiting); // Only the workers receive: without them, nobody sends in vain.
+        deletion.hand_out(collected, &portions)
+    });
+    let not_reached = count - deletion.tried.into_inner();
     stage.count(&Summary { not_reached, ..Summary::default() });
-    result.map_err(Error::Candidates)
+    result
 }
 
 /// How many candidates one worker takes at a time: few enough that all workers get some.
@@ -107,24 +112,44 @@ fn portions(item: io::Result<Item>, portion: usize) -> Vec<io::Result<Item>> {
     }
 }
 
-impl<'d, 'a> Deletion<'d, 'a> {
-    fn new(stage: &'d Stage<'a>, trees: &Trees) -> Self {
-        let workers = stage.options.workers;
-        let remembered = |spare: usize| (spare / workers).clamp(1, REMEMBERED);
-        let trails = || Trails {
-            source: Trail::new(&trees.source, remembered(trees.source.spare_handles())),
-            dest: Trail::new(&trees.dest, remembered(trees.dest.spare_handles())),
-        };
-        let trails = (0..workers).map(|_| Mutex::new(trails())).collect();
-        Self { stage, trails, tried: AtomicU64::new(0), stopped: OnceLock::new() }
+impl Deletion<'_, '_> {
+    /// Sends one depth after the other, each when the one below it is done.
+    fn hand_out(&self, mut collected: Collected, workers: &Sender<Portion>) -> Result<(), Error> {
+        let portion = portion(collected.count, self.workers);
+        for depth in collected.depths() {
+            // Where the run is to end: the directories in which something was deleted last are in this drawer.
+            let is_last = self.stage.stop.is_requested();
+            let (sign, done) = bounded(0);
+            for item in collected.drawer(depth).flat_map(|item| portions(item, portion)) {
+                // Refused only where no worker is left, and then the run is ending.
+                let _ending = workers.send((item.map_err(Error::Candidates)?, sign.clone()));
+            }
+            drop(sign);
+            let Err(_all_signs_are_gone) = done.recv();
+            if is_last {
+                break;
+            }
+        }
+        Ok(())
     }
 
-    fn take_up(&self, item: Item) {
-        let worker = rayon::current_thread_index().unwrap_or(0);
-        // Every thread has its own: nobody waits here.
-        let mut trails = self.trails[worker].lock().unwrap_or_else(PoisonError::into_inner);
+    /// One worker's life: until nothing more is handed out.
+    fn work(&self, worker: usize, waiting: &Receiver<Portion>) {
+        let remembered = |tree: &Tree| (tree.spare_handles() / self.workers).clamp(1, REMEMBERED);
+        let trail = |tree: &Arc<Tree>| Trail::new(tree, remembered(tree));
+        let mut trails = Trails { source: trail(&self.trees.source), dest: trail(&self.trees.dest) };
+        for (item, _sign) in waiting {
+            // A worker outlives every bug, and the bug ends the run.
+            let done = catch_unwind(AssertUnwindSafe(|| self.take_up(worker, &mut trails, item)));
+            if done.is_err() {
+                self.stage.end_run(Error::Panicked);
+            }
+        }
+    }
+
+    fn take_up(&self, worker: usize, trails: &mut Trails, item: Item) {
         match item {
-            Item::Delete(batch) => self.delete_batch(worker, &mut trails, &batch),
+            Item::Delete(batch) => self.delete_batch(worker, trails, &batch),
             Item::Restore { .. } if self.stage.options.dry_run || self.is_late() => {}
             Item::Restore { directory, mtime } => self.restore_directory(&mut trails.dest, directory, mtime),
         }
