@@ -2,13 +2,18 @@
 //!
 //! Large files have a queue of their own, and one worker leaves it alone as long as there may be others: however
 //! many large ones there are, small ones are never held up by them.
+//!
+//! Workers are hired when something waits that nobody has taken up: a run that finds little to do starts few threads.
 
-use std::sync::Arc;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, select};
 
+use super::Error;
 use super::operation::{Bundle, Operation, Task};
 use super::pair::Pair;
 use super::stage::Stage;
@@ -25,9 +30,6 @@ const SMALL: u64 = 256 * 1024;
 /// A file of this size keeps a worker for a second and longer.
 const LARGE: u64 = 64 * 1024 * 1024;
 
-/// The worker that takes no large files before everything else is done, if it is not the only one.
-const FOR_SMALL: usize = 0;
-
 /// The receiving end of the queues.
 #[derive(Clone)]
 pub(super) struct Waiting {
@@ -39,7 +41,8 @@ pub(super) struct Waiting {
 impl Waiting {
     /// Waits for a bundle. Nothing: the queues are closed and empty.
     pub(super) fn next(&self, worker: usize) -> Option<Bundle> {
-        if worker == FOR_SMALL && self.workers > 1 {
+        // The worker that is hired last takes no large files before everything else is done, if it is not the only one.
+        if worker + 1 == self.workers && self.workers > 1 {
             return self.bundles.recv().or_else(|_| self.large.recv()).ok();
         }
         select! {
@@ -54,15 +57,35 @@ pub(super) struct Dispatch<'a> {
     stage: &'a Stage<'a>,
     bundles: Sender<Bundle>,
     large: Sender<Bundle>,
+    crew: Crew<'a>,
 }
+
+/// The workers, and those that may still be hired.
+struct Crew<'a> {
+    hired: AtomicUsize,
+    /// What the next one gets; nothing when all are hired, or no more can be. Only the workers receive then: without
+    /// them, nobody sends in vain.
+    waiting: Mutex<Option<Waiting>>,
+    hire: Hire<'a>,
+}
+
+/// Starts the worker of that number, which takes from these queues.
+type Hire<'a> = Box<dyn Fn(usize, Waiting) -> io::Result<()> + Sync + 'a>;
 
 impl<'a> Dispatch<'a> {
     /// Queues in each of which so many bundles wait at most.
-    pub(super) fn new(stage: &'a Stage<'a>, waiting: usize) -> (Self, Waiting) {
+    pub(super) fn new(
+        stage: &'a Stage<'a>,
+        waiting: usize,
+        hire: impl Fn(usize, Waiting) -> io::Result<()> + Sync + 'a,
+    ) -> Self {
         let (bundles, waiting_bundles) = bounded(waiting);
         let (large, waiting_large) = bounded(waiting);
         let workers = stage.options.workers;
-        (Self { stage, bundles, large }, Waiting { bundles: waiting_bundles, large: waiting_large, workers })
+        let waiting = Waiting { bundles: waiting_bundles, large: waiting_large, workers };
+        let crew =
+            Crew { hired: AtomicUsize::new(0), waiting: Mutex::new(Some(waiting)), hire: Box::new(hire) };
+        Self { stage, bundles, large, crew }
     }
 
     /// Puts an operation into the directory's bundle, and sends the bundle when it is full.
@@ -112,6 +135,26 @@ impl<'a> Dispatch<'a> {
         if let Err(TrySendError::Disconnected(bundle)) = sent {
             // The workers are gone, which only happens when the run is ending.
             bundle.into_iter().for_each(|operation| self.stage.end_work(operation.pair));
+        } else if !queue.is_empty() {
+            self.hire_another();
+        }
+    }
+
+    /// Something waits: everybody is busy, or there is nobody.
+    fn hire_another(&self) {
+        let Crew { hired, waiting, hire } = &self.crew;
+        if hired.load(Ordering::Relaxed) == self.stage.options.workers {
+            return;
+        }
+        let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(queues) = waiting.as_ref() else { return };
+        let worker = hired.load(Ordering::Relaxed);
+        match hire(worker, queues.clone()) {
+            Ok(()) => hired.store(worker + 1, Ordering::Relaxed),
+            Err(error) => self.stage.end_run(Error::Threads(error)),
+        }
+        if worker + 1 == self.stage.options.workers || self.stage.stop.is_requested() {
+            *waiting = None;
         }
     }
 }

@@ -37,7 +37,7 @@ use std::thread;
 use crossbeam_channel::bounded;
 
 pub use self::classify::{Checksum, MinAge, Rules, classify};
-use self::dispatch::Dispatch;
+use self::dispatch::{Dispatch, Waiting};
 pub use self::filter::{BadPattern, Filter, FilterBuilder};
 pub use self::guard::{MaxDelete, Withheld, missing_file};
 pub use self::join::{Sorted, join};
@@ -282,18 +282,14 @@ fn both_phases(
 
 /// The first phase: returns when everything was listed and every operation has ended.
 fn carry_over(stage: &Stage<'_>, trees: &Trees, root: Arc<Pair>) -> Result<(), Error> {
-    let options = stage.options;
-    let (dispatch, waiting) = Dispatch::new(stage, BUNDLES_WAITING);
     thread::scope(|threads| {
-        for worker in 0..options.workers {
-            let waiting = waiting.clone();
-            named(&format!("worker-{worker}"))
-                .spawn_scoped(threads, move || execute::work(stage, worker, &waiting))?;
-        }
-        drop(waiting); // Only the workers receive: without them, nobody sends in vain.
+        let hire = |worker: usize, waiting: Waiting| {
+            let work = move || execute::work(stage, worker, &waiting);
+            named(&format!("worker-{worker}")).spawn_scoped(threads, work).map(drop)
+        };
         // Dropped at the end of this block, which closes the queues, and the workers end with it.
-        let scan = Scan::new(stage, trees, dispatch)?;
-        let scanned = catch_unwind(AssertUnwindSafe(|| scan.run(options.scan_threads, root)));
+        let scan = Scan::new(stage, trees, Dispatch::new(stage, BUNDLES_WAITING, hire))?;
+        let scanned = catch_unwind(AssertUnwindSafe(|| scan.run(stage.options.scan_threads, root)));
         stage.monitor.scanned();
         scanned.unwrap_or(Err(Error::Panicked))
     })
