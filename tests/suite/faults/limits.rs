@@ -60,6 +60,58 @@ fn stands_or_dies(fault: &str, pair: &Fixture, mut before: Before, ran: &Ran) {
     before.is_mended_by(fault, &pair.sync(&[]));
 }
 
+/// The kernel limits the threads of a user, but for root's. Threads are started when there is something for them to
+/// do, so each number but the largest fails somewhere else.
+#[test]
+fn a_limit_on_threads_loses_nothing() {
+    const USER: &str = "64321";
+    let mut codes = Vec::new();
+    for threads in 1..12 {
+        let pair = scenario();
+        let fault = format!("{threads} threads");
+        let given =
+            run(Command::new("chown").args(["-Rh", &format!("{USER}:{USER}")]).arg(pair.scratch.path()));
+        assert_eq!(given.code, Some(0), "{}", given.stderr);
+        let before = Before::of(&pair.a, &pair.b);
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", USER, "--regid", USER, "--clear-groups"]);
+        let mut limited = with_ulimit(&format!("-u {threads}"), &pair.command());
+        limited.args(["--format", "json", "--workers", "4", "--scan-threads", "1"]);
+        let ran = run(command.arg(limited.get_program()).args(limited.get_args()));
+        codes.push(ran.code);
+        stands_or_dies(&fault, &pair, before, &ran);
+    }
+    assert_eq!(codes.last(), Some(&Some(0)), "{codes:?}");
+    assert!(codes.iter().filter(|code| **code == Some(5)).count() > 2, "{codes:?}");
+}
+
+/// What finds nothing to do has no use for workers.
+#[test]
+fn workers_are_started_when_there_is_something_to_do() {
+    let started = |pair: &Fixture, workers: &str| {
+        let log = pair.scratch.path().join("threads");
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-qq", "-e", "trace=clone3,clone", "-o"]).arg(&log);
+        let command = pair.command();
+        let ran = run(strace.arg(command.get_program()).args(command.get_args()).args([
+            "--scan-threads=2",
+            "--workers",
+            workers,
+        ]));
+        assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+        let text = fs::read_to_string(log).unwrap();
+        text.lines().filter(|line| line.contains("clone") && !line.contains("resumed")).count()
+    };
+    let pair = Fixture::new();
+    let without = started(&pair, "1");
+    assert_eq!(started(&pair, "64"), without, "nothing to do");
+    for index in 0..3 {
+        write(&pair.a, format!("{index}"), "x", T0);
+    }
+    let with = started(&pair, "64");
+    assert!((without + 1..=without + 3).contains(&with), "three files: {with} threads, {without} without");
+}
+
 /// The kernel kills what outgrows its cgroup, wherever that is; page cache it takes back.
 #[test]
 fn a_small_memory_cgroup_loses_nothing() {
