@@ -123,13 +123,17 @@ impl Held {
         let injection = format!("{call}:signal=SIGSTOP:when={when}");
         let mut strace = under_strace(pair, command, reach, &[&injection]);
         let mut strace = strace.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut before = String::new();
         wait_until(&format!("the run stands behind {call} number {when}"), || {
             assert!(strace.try_wait().unwrap().is_none(), "it has ended before {call} number {when}");
             let text = fs::read_to_string(output(pair)).unwrap_or_default();
+            // A SIGCONT that meets the SIGSTOP of the thread that matters would take it away: it is only sent to a run
+            // that does nothing any more.
+            let is_still = std::mem::replace(&mut before, text.clone()) == text;
             let stopped = text.lines().rfind(|line| line.contains("--- SIGSTOP {"));
             let is_stopped = text.contains("stopped by SIGSTOP");
             let stands = is_stopped && stopped.is_some_and(&matters);
-            if is_stopped && !stands {
+            if is_stopped && is_still && !stands {
                 let _runs_already = kill_process(traced(&strace), Signal::CONT);
             }
             stands
