@@ -3,28 +3,25 @@
 //! In comes a sealed opslog, out go its rows; then the file is deleted. The rows go in transaction by
 //! transaction, and each of them takes the iteration's row first, looks there how many lines are in, leaves
 //! these out, and says how many are in now. So the database alone decides where to go on: after a commit
-//! whose answer got lost, after a kill, and beside another process that flushes the same file. Only one
-//! batch of lines is in memory.
+//! whose answer got lost, after a kill, and beside another process that flushes the same file. Two
+//! batches of lines are in memory.
 
 use std::fs;
 use std::io;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::thread::{self, Builder};
 use std::time::{Duration, Instant};
 
-use super::database::{DbError, Row, in_transaction};
+use crossbeam_channel::bounded;
+
+use super::batches::{Batch, Batches, WasRead};
+use super::database::{DbError, in_transaction};
 use super::iteration::{self, Ending};
-use super::plan::PlanDigest;
 use super::schema::{OPERATIONS, operation_columns};
 use super::{Ledger, operation};
-use crate::model::{Summary, shown};
-use crate::opslog::{Damage, End, Header, OpslogReader, Record, set_aside};
-
-/// A transaction holds no more rows than this: what it locks and what a kill undoes stays small, and the
-/// database's disk is waited for seldom enough.
-const BATCH_ROWS: usize = 8192;
-
-/// Nor more than about so many bytes.
-const BATCH_BYTES: usize = 4 << 20;
+use crate::model::shown;
+use crate::opslog::{Damage, End, Header, OpslogReader, set_aside};
 
 /// How often one hears of it while it lasts.
 const TELL_EVERY: Duration = Duration::from_secs(5);
@@ -71,32 +68,31 @@ pub(super) fn flush(ledger: &mut Ledger, path: &Path, until: Instant) -> Result<
         Err(damage) => return aside(path, damage.to_string()),
     };
     let mut flush = Flush::begin(ledger, &header, path, until)?;
-    let end = reader.read(|record| flush.add(&record));
-    if let Some(error) = flush.error.take() {
-        return Err(error);
-    }
-    let damage = match end {
-        Ok(End::Sealed(footer)) if footer.operations == flush.read => {
-            let rows = flush.finish(Ending::of(*footer))?;
-            return match fs::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
-                _ => Ok(Flushed::All { rows }),
-            };
-        }
-        Ok(End::Sealed(footer)) => {
-            format!("it holds {} operations, its last line says {}", flush.read, footer.operations)
-        }
-        Ok(End::Torn { .. }) => "its last line is torn".to_owned(),
+    let read = flush.all_but_the_rest(reader)?;
+    let (mut ending, damage) = match read.end {
+        Ok(End::Sealed(footer)) if footer.operations == read.lines => (Ending::of(*footer), None),
         Err(Damage::Io(error)) => return Err(error.into()),
-        Err(damage) => damage.to_string(),
+        end => {
+            let damage = match end {
+                Ok(End::Sealed(footer)) => {
+                    format!("it holds {} operations, its last line says {}", read.lines, footer.operations)
+                }
+                Ok(End::Torn { .. }) => "its last line is torn".to_owned(),
+                Err(damage) => damage.to_string(),
+            };
+            let reason = format!("the opslog is damaged and was set aside: {damage}");
+            (Ending::unknown(read.lines, read.counts, reason), Some(damage))
+        }
     };
-    let (read, counts) = (flush.read, flush.counts.clone());
-    flush.finish(Ending::unknown(
-        read,
-        counts,
-        format!("the opslog is damaged and was set aside: {damage}"),
-    ))?;
-    aside(path, damage)
+    ending.plan_digest = read.plan_digest;
+    flush.send(read.rest, Some(&ending))?;
+    match damage {
+        Some(damage) => aside(path, damage),
+        None => match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(Flushed::All { rows: read.lines }),
+        },
+    }
 }
 
 fn aside(path: &Path, reason: String) -> Result<Flushed, FlushError> {
@@ -114,16 +110,8 @@ struct Flush<'a> {
     path: &'a Path,
     until: Instant,
     told: Instant,
-    /// Lines read.
-    read: u64,
     /// Lines that the database says are in.
     flushed: u64,
-    /// The lines from `flushed` on.
-    batch: Vec<Row>,
-    batch_bytes: usize,
-    counts: Summary,
-    digest: PlanDigest,
-    error: Option<FlushError>,
 }
 
 impl<'a> Flush<'a> {
@@ -134,68 +122,44 @@ impl<'a> Flush<'a> {
         until: Instant,
     ) -> Result<Self, FlushError> {
         let flushed = ledger.flushed_rows(&header.run_id)?;
-        let (counts, digest) = (Summary::default(), PlanDigest::default());
-        let (batch, batch_bytes, read, error, told) = (Vec::new(), 0, 0, None, Instant::now());
-        Ok(Self {
-            ledger,
-            header,
-            path,
-            until,
-            told,
-            read,
-            flushed,
-            batch,
-            batch_bytes,
-            counts,
-            digest,
-            error,
+        Ok(Self { ledger, header, path, until, told: Instant::now(), flushed })
+    }
+
+    /// All full batches; what is left goes in together with how the run ended.
+    fn all_but_the_rest(&mut self, reader: OpslogReader) -> Result<WasRead, FlushError> {
+        // One batch is read, one goes in, none waits between them.
+        let (to, batches) = bounded(0);
+        let reading = Batches::after(self.flushed, self.header, self.ledger.charset, to);
+        thread::scope(|threads| {
+            let thread =
+                Builder::new().name("opslog".into()).spawn_scoped(threads, move || reading.read(reader))?;
+            for batch in batches {
+                self.send(batch, None)?;
+                self.look_at_the_clock()?;
+            }
+            Ok(thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
         })
     }
 
-    /// Takes up one line. An error ends the reading and is kept.
-    fn add(&mut self, record: &Record<'_>) -> io::Result<()> {
-        self.read += 1;
-        record.add_to(&mut self.counts);
-        if self.header.dry_run {
-            self.digest.add_record(record);
-        }
-        if self.read <= self.flushed {
-            return Ok(());
-        }
-        let row = operation::row(record, self.header.dry_run, self.ledger.charset);
-        self.batch_bytes += operation::size(&row);
-        self.batch.push(row);
-        if self.batch.len() < BATCH_ROWS && self.batch_bytes < BATCH_BYTES {
-            return Ok(());
-        }
-        self.send(None).and_then(|()| self.look_at_the_clock()).map_err(|error| {
-            self.error = Some(error);
-            io::Error::other("the flush ended")
-        })
-    }
-
-    /// One transaction: what is gathered, without what is in already, and how far that goes.
-    fn send(&mut self, ending: Option<&Ending>) -> Result<(), FlushError> {
-        let (header, charset, first, batch) =
-            (self.header, self.ledger.charset, self.flushed, &mut self.batch);
-        let end = first + batch.len() as u64;
+    /// One transaction: a batch, without what is in already, and how far that goes.
+    fn send(&mut self, mut batch: Batch, ending: Option<&Ending>) -> Result<(), FlushError> {
+        let (header, charset, end) =
+            (self.header, self.ledger.charset, batch.first + batch.rows.len() as u64);
         self.flushed = in_transaction(&mut *self.ledger.db, |db| {
             let row = iteration::take(db, header, charset)?;
-            if row.flushed < first {
+            let Some(is_in) = row.flushed.checked_sub(batch.first) else {
                 return Err(DbError::refused(
                     "there are fewer rows than there were: somebody removed or restored some",
                 ));
-            }
-            let is_in = usize::try_from(row.flushed - first).unwrap_or(usize::MAX).min(batch.len());
-            let missing = &mut batch[is_in..];
+            };
+            let is_in = usize::try_from(is_in).unwrap_or(usize::MAX).min(batch.rows.len());
+            let missing = &mut batch.rows[is_in..];
             missing.iter_mut().for_each(|operation| operation::set_iteration(operation, row.id));
             db.insert(OPERATIONS, &operation_columns(), missing)?;
             let flushed = end.max(row.flushed);
             iteration::update(db, &row, flushed, ending, charset)?;
             Ok(flushed)
         })?;
-        self.batch.clear();
-        self.batch_bytes = 0;
         Ok(())
     }
 
@@ -205,12 +169,5 @@ impl<'a> Flush<'a> {
             tracing::info!("{}: {} operations are in the database", shown(self.path), self.flushed);
         }
         if Instant::now() < self.until { Ok(()) } else { Err(FlushError::OutOfTime(self.flushed)) }
-    }
-
-    /// The last transaction: the rest, and how the run ended. Returns the lines of operations.
-    fn finish(mut self, mut ending: Ending) -> Result<u64, FlushError> {
-        ending.plan_digest = self.header.dry_run.then(|| self.digest.to_string());
-        self.send(Some(&ending))?;
-        Ok(self.read)
     }
 }

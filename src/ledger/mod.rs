@@ -9,6 +9,7 @@
 //! That holds in every case, which an async runtime around the same blocking calls would not do better.
 
 mod access;
+mod batches;
 mod charset;
 mod database;
 mod dsn;

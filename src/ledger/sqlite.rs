@@ -31,6 +31,9 @@ const READER_PATIENCE: Duration = Duration::from_secs(2);
 /// So many steps of SQLite's machine lie between two looks at the clock: some hundred microseconds.
 const STEPS: c_int = 10_000;
 
+/// A statement costs as much as the row that it inserts, most of it for the next id.
+const ROWS_A_STATEMENT: usize = 64;
+
 /// An open file.
 pub(super) struct Sqlite {
     connection: Connection,
@@ -110,11 +113,11 @@ impl Database for Sqlite {
     }
 
     fn insert(&mut self, table: &str, columns: &[&str], rows: &[Row]) -> Answer<()> {
-        let marks = vec!["?"; columns.len()].join(",");
-        let sql = format!("INSERT INTO {table} ({}) VALUES ({marks})", columns.join(","));
-        let mut statement = self.connection.prepare_cached(&sql)?;
-        for row in rows {
-            statement.execute(params_from_iter(row))?;
+        let marks = format!("({})", vec!["?"; columns.len()].join(","));
+        for rows in rows.chunks(ROWS_A_STATEMENT) {
+            let all = vec![marks.as_str(); rows.len()].join(",");
+            let sql = format!("INSERT INTO {table} ({}) VALUES {all}", columns.join(","));
+            self.connection.prepare_cached(&sql)?.execute(params_from_iter(rows.iter().flatten()))?;
         }
         Ok(())
     }

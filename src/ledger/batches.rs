@@ -1,0 +1,103 @@
+//! An opslog as batches of rows. They are made on a thread of their own: while one goes into the database, the
+//! next one is read.
+
+use std::io;
+use std::mem;
+
+use crossbeam_channel::Sender;
+
+use super::charset::Charset;
+use super::database::Row;
+use super::operation;
+use super::plan::PlanDigest;
+use crate::model::Summary;
+use crate::opslog::{Damage, End, Header, OpslogReader, Record};
+
+/// A transaction holds no more rows than this: what it locks and what a kill undoes stays small, and the
+/// database's disk is waited for seldom enough.
+const MOST_ROWS: usize = 8192;
+
+/// Nor more than about so many bytes.
+const MOST_BYTES: usize = 4 << 20;
+
+/// Lines that follow each other.
+#[derive(Default)]
+pub(super) struct Batch {
+    /// The lines before them.
+    pub(super) first: u64,
+    pub(super) rows: Vec<Row>,
+    bytes: usize,
+}
+
+/// What is known of an opslog that was read.
+pub(super) struct WasRead {
+    /// Lines of operations.
+    pub(super) lines: u64,
+    /// The last of them.
+    pub(super) rest: Batch,
+    /// What they add up to.
+    pub(super) counts: Summary,
+    /// Of a dry run.
+    pub(super) plan_digest: Option<String>,
+    pub(super) end: Result<End, Damage>,
+}
+
+/// An opslog that is being read.
+pub(super) struct Batches<'a> {
+    header: &'a Header,
+    charset: Charset,
+    to: Sender<Batch>,
+    lines: u64,
+    batch: Batch,
+    counts: Summary,
+    digest: PlanDigest,
+}
+
+impl<'a> Batches<'a> {
+    /// Without the first lines, which are in the database already.
+    pub(super) fn after(first: u64, header: &'a Header, charset: Charset, to: Sender<Batch>) -> Self {
+        let batch = Batch { first, ..Batch::default() };
+        Self {
+            header,
+            charset,
+            to,
+            lines: 0,
+            batch,
+            counts: Summary::default(),
+            digest: PlanDigest::default(),
+        }
+    }
+
+    /// Reads all of it, or as much as somebody takes.
+    pub(super) fn read(mut self, reader: OpslogReader) -> WasRead {
+        let end = reader.read(|record| self.add(&record));
+        WasRead {
+            lines: self.lines,
+            rest: self.batch,
+            counts: self.counts,
+            plan_digest: self.header.dry_run.then(|| self.digest.to_string()),
+            end,
+        }
+    }
+
+    fn add(&mut self, record: &Record<'_>) -> io::Result<()> {
+        self.lines += 1;
+        record.add_to(&mut self.counts);
+        if self.header.dry_run {
+            self.digest.add_record(record);
+        }
+        if self.lines <= self.batch.first {
+            return Ok(());
+        }
+        let row = operation::row(record, self.header.dry_run, self.charset);
+        self.batch.bytes += operation::size(&row);
+        self.batch.rows.push(row);
+        if self.batch.rows.len() < MOST_ROWS && self.batch.bytes < MOST_BYTES {
+            return Ok(());
+        }
+        let next = Batch { first: self.lines, ..Batch::default() };
+        self.to
+            .send(mem::replace(&mut self.batch, next))
+            .map_err(|_| io::Error::other("nobody takes the rows"))
+    }
+}
