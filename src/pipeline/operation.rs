@@ -20,7 +20,7 @@ pub(super) struct Operation {
 /// What there is to do.
 #[derive(Debug)]
 pub(super) enum Task {
-    /// Make the directory itself at the destination.
+    /// Make the directory itself at the destination, or finish making it.
     MakeDirectory,
     /// Carry one entry over.
     Carry(Carry),

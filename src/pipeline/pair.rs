@@ -15,7 +15,7 @@ use crate::tree::Place;
 /// A directory that had to be made is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Made {
-    /// This run has made it, with that inode number; in the end it shall have that mode.
+    /// This run has made or finished it, with that inode number; in the end it shall have that mode.
     ByUs { inode: u64, mode: u32 },
     /// Somebody else was faster.
     Found,
@@ -39,11 +39,12 @@ pub(super) struct Pair {
     pub(super) dest: Arc<Place>,
     pub(super) stands: Stands,
     pub(super) above: Option<Arc<Pair>>,
-    /// Whether it could be made, once somebody needed it.
+    /// Whether it could be made, or finished where a killed run had only begun to, once somebody needed it.
     pub(super) made: OnceLock<Result<Made, Failure>>,
     /// Whether what is made in it at the destination gets an ACL by itself, once somebody asked.
     pub(super) hands_down_acl: OnceLock<bool>,
     unfinished: AtomicUsize,
+    half_made: AtomicBool,
     changed: AtomicBool,
     /// Something in it stays.
     kept: AtomicBool,
@@ -85,6 +86,7 @@ impl Pair {
             made: OnceLock::new(),
             hands_down_acl: OnceLock::new(),
             unfinished: AtomicUsize::new(1),
+            half_made: AtomicBool::new(false),
             changed: AtomicBool::new(false),
             kept: AtomicBool::new(false),
             thinned: AtomicBool::new(false),
@@ -111,6 +113,21 @@ impl Pair {
             Stands::OnBoth { dest, .. } | Stands::AtDest(dest) => Some(dest),
             Stands::AtSource(_) => None,
         }
+    }
+
+    /// Whether something has to be done before anything is put into it: it has to be made, or finished.
+    pub(super) fn is_to_be_made(&self) -> bool {
+        self.dest_entry().is_none() || self.is_half_made()
+    }
+
+    /// Notes that a run which was killed has made it and no more. Only before any of its work is sent on.
+    pub(super) fn mark_half_made(&self) {
+        self.half_made.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the destination directory is one that a killed run has made and no more.
+    pub(super) fn is_half_made(&self) -> bool {
+        self.half_made.load(Ordering::Relaxed)
     }
 
     /// Whether only the destination has it.

@@ -145,7 +145,10 @@ impl<'a> Scan<'a> {
             return self.stage.count(&Summary { not_entered: 1, ..Summary::default() });
         }
         let mut found = Found { leftovers: self.leftovers(dest), ..Found::default() };
-        if pair.dest_entry().is_none() {
+        if self.sweep && dest.is_empty() && self.stage.looks_half_made(pair) {
+            pair.mark_half_made();
+        }
+        if pair.is_to_be_made() {
             self.dispatch.plan(pair, Task::MakeDirectory, &mut found.bundle);
         }
         let mut filter = self.stage.options.filter.in_directory(|| pair.path());

@@ -2,7 +2,11 @@
 //! the next run ends where an undisturbed one does.
 
 use std::fs;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, chown};
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use crate::fixture::*;
 
@@ -23,7 +27,7 @@ fn scenario() -> Fixture {
     symlink(&pair.b, "moved-link", "old target", T0);
     sparse(&pair.a, "sparse", 1 << 20, T0);
     let owned = write(&pair.a, "owned", "x", T0);
-    std::os::unix::fs::chown(&owned, Some(1234), Some(1234)).unwrap();
+    chown(&owned, Some(1234), Some(1234)).unwrap();
     write(&pair.b, "only-here", "stays", T0);
     pair
 }
@@ -127,6 +131,60 @@ fn at_each_directory_made() {
     die_at_each("mkdirat", 12, &[]);
 }
 
+/// A directory of somebody else's, with a file in it or without.
+fn owned_dir(root: &Path, name: &str, mode: u32, file: Option<&str>) -> PathBuf {
+    let dir = root.join(name);
+    fs::create_dir(&dir).unwrap();
+    file.map(|file| write(&dir, file, "x", T0));
+    chown(&dir, Some(1234), Some(2345)).unwrap();
+    chmod(&dir, mode);
+    date(&dir, T0, 0);
+    dir
+}
+
+/// Owner, mode and mtime.
+fn dress(dir: &Path) -> (u32, u32, u32, i64) {
+    let meta = fs::metadata(dir).unwrap();
+    (meta.uid(), meta.gid(), meta.mode(), meta.mtime())
+}
+
+#[test]
+fn between_making_a_directory_and_giving_it_to_its_owner() {
+    for (mode, file) in [(0o755, None), (0o2750, Some("file")), (0o500, None), (0o555, Some("file"))] {
+        let pair = Fixture::new();
+        let source = owned_dir(&pair.a, "dir", mode, file);
+        let dest = pair.b.join("dir");
+        assert!(dies_at(&pair, "fchown", 1, &[]));
+        assert_eq!(dress(&dest).0, 0, "{mode:o}: it has its owner already");
+        pair.counts(&[]).expect(&[("updated", 1), ("created", file.iter().count() as u64)]);
+        assert_eq!(dress(&dest), dress(&source), "{mode:o}");
+        pair.counts(&[]).expect(&[("in_sync", file.iter().count() as u64)]);
+    }
+}
+
+/// A difference in owner or mode alone is no work: nothing tells which side is right.
+#[test]
+fn a_directory_that_somebody_else_has_made_or_changed_keeps_its_owner() {
+    let pair = Fixture::new();
+    let names = ["dated", "not-as-at-first", "changed-since", "filled", "another-s"];
+    let dirs = names.map(|name| {
+        owned_dir(&pair.a, name, 0o755, None);
+        let mode = if name == "not-as-at-first" { 0o701 } else { 0o755 };
+        fs::DirBuilder::new().mode(mode).create(pair.b.join(name)).unwrap();
+        pair.b.join(name)
+    });
+    let [dated, _, changed_since, filled, another_s] = &dirs;
+    thread::sleep(Duration::from_millis(20)); // More than a tick of the kernel's clock for files.
+    date(dated, T0 + 100, 0);
+    chmod(changed_since, 0o755);
+    write(filled, "file", "x", T0);
+    chown(another_s, Some(4321), None).unwrap();
+    let before = look(&pair.b);
+    pair.counts(&[]).expect(&[("only_at_dest", 1)]);
+    assert_same(&look(&pair.b), &before);
+    assert_eq!(dirs.map(|dir| dress(&dir).0), [0, 0, 0, 0, 4321]);
+}
+
 #[test]
 fn at_each_mtime_set() {
     die_at_each("utimensat", 25, &[]);
@@ -160,7 +218,7 @@ fn while_a_directory_is_being_filled_leaves_its_owner_and_mode_right() {
     let pair = Fixture::new();
     write(&pair.a, "dir/file", "x", T0);
     let dir = pair.a.join("dir");
-    std::os::unix::fs::chown(&dir, Some(1234), Some(2345)).unwrap();
+    chown(&dir, Some(1234), Some(2345)).unwrap();
     chmod(&dir, 0o2770);
     assert!(dies_at(&pair, "renameat2", 1, &[]));
     pair.counts(&[]);

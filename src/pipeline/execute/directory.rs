@@ -33,7 +33,7 @@ impl Stage<'_> {
     fn need_directory(&self, pair: &Pair) -> Step<()> {
         let mut missing = Vec::new();
         let mut next = Some(pair);
-        while let Some(pair) = next.filter(|pair| pair.dest_entry().is_none() && pair.made.get().is_none()) {
+        while let Some(pair) = next.filter(|pair| pair.is_to_be_made() && pair.made.get().is_none()) {
             missing.push(pair);
             next = pair.above.as_deref();
         }
@@ -56,7 +56,8 @@ impl Stage<'_> {
     /// Whoever makes it writes that down: the run may end before the directory's own turn comes.
     fn make(&self, pair: &Pair) -> Result<Made, Failure> {
         let started = SystemTime::now();
-        if let Some(above) = &pair.above {
+        let change = if pair.is_half_made() { Change::Update } else { Change::Create };
+        if let Some(above) = pair.above.as_ref().filter(|_| change == Change::Create) {
             above.touch();
         }
         pair.touch();
@@ -68,7 +69,7 @@ impl Stage<'_> {
             _ => Failure::deferred("the run is ending"),
         })?;
         if made != Made::Found {
-            let (path, effect) = (pair.path(), Effect::new(Change::Create, Subject::Directory));
+            let (path, effect) = (pair.path(), Effect::new(change, Subject::Directory));
             self.record(Outcome { path, effect, started, ended: SystemTime::now(), verdict: Verdict::Done });
         }
         Ok(made)
@@ -86,6 +87,9 @@ impl Stage<'_> {
             Some(above) => self.hands_down_acl(above, &parent)?,
             None => false,
         };
+        if pair.is_half_made() {
+            return self.dress_half_made(pair, &parent, wanted, inherits);
+        }
         self.may_change()?;
         match parent.create_dir(name, wanted.mode_at_first(self.options, inherits) | OURS) {
             // Made by somebody else since the scan. What it holds is looked at when it is met.
@@ -108,6 +112,32 @@ impl Stage<'_> {
             Err(halt) if self.stop.forbids_changes() => Err(halt),
             Err(halt) => Err(unmake(&parent, name, halt)),
         }
+    }
+
+    /// Whether an empty directory is what a run leaves that was killed right after it had made it: ours, with the
+    /// permissions of that moment, untouched since, and not yet its owner's. Without us it would stay so for ever, since a
+    /// difference in owner or mode alone is no work.
+    pub(in crate::pipeline) fn looks_half_made(&self, pair: &Pair) -> bool {
+        let (Stands::OnBoth { source, dest }, Some(_)) = (&pair.stands, &pair.above) else { return false };
+        let wanted = Wear::wanted(self.options, source, None);
+        let has_first_mode =
+            |inherits| dest.mode & 0o777 == wanted.mode_at_first(self.options, inherits) | OURS;
+        self.options.carry_owner
+            && dest.uid == self.options.process_owner.0
+            && owner(dest) != owner(source)
+            && dest.mtime == dest.ctime
+            && (has_first_mode(false) || has_first_mode(true))
+    }
+
+    /// One that its owner can't be given to stays as it was found.
+    fn dress_half_made(&self, pair: &Pair, parent: &Dir, wanted: Wear, inherits: bool) -> Step<Made> {
+        let (Some((_, name)), Some(had)) = (pair.dest.above(), pair.dest_entry()) else {
+            return Ok(Made::Found);
+        };
+        let (dir, made) = self.dress_made(parent, name, wanted, inherits)?;
+        let has = dir.look_at_self(Freshness::Cached).at_dest("looking at it")?;
+        pair.dest.keep(dir);
+        Ok(if owner(&has) == owner(had) { Made::Found } else { made })
     }
 
     /// A directory that is gone or replaced since the scan is not made: whoever is let in by an ACL is unknown.
@@ -154,17 +184,17 @@ impl Stage<'_> {
 
     fn finish(&self, pair: &Pair) -> Step<()> {
         let open = || pair.dest.open().at_dest("opening the directory to finish it");
-        match (&pair.stands, pair.made.get()) {
-            (Stands::OnBoth { .. } | Stands::AtDest(_), _) => {
+        match (pair.source_entry(), pair.made.get()) {
+            (Some(source), Some(Ok(Made::ByUs { inode, mode }))) => {
+                self.finish_made(&*open()?, source, (*inode, *mode))
+            }
+            _ if pair.dest_entry().is_some() => {
                 let dir = open()?;
                 self.may_change()?;
                 let set = set_mtime(&*dir, pair.mtime());
                 self.tolerate_directory_time(set).at_dest("setting the directory's mtime")
             }
-            (Stands::AtSource(source), Some(Ok(Made::ByUs { inode, mode }))) => {
-                self.finish_made(&*open()?, source, (*inode, *mode))
-            }
-            (Stands::AtSource(_), Some(Ok(Made::Found) | Err(_)) | None) => Ok(()),
+            _ => Ok(()),
         }
     }
 
@@ -178,6 +208,10 @@ impl Stage<'_> {
         self.may_change()?;
         set_mtime(dir, source.mtime).at_dest("setting the directory's mtime")
     }
+}
+
+fn owner(entry: &Entry) -> (u32, u32) {
+    (entry.uid, entry.gid)
 }
 
 /// Removes a directory that could not be dressed: the next run would find it there and leave its owner and mode
