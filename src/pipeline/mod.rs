@@ -263,12 +263,7 @@ fn both_phases(
     let (outcomes, finished) = bounded(OUTCOMES_WAITING);
     thread::scope(|threads| {
         let recording = named("opslog").spawn_scoped(threads, move || {
-            let recorded =
-                catch_unwind(AssertUnwindSafe(|| record(&finished, recorder, monitor, counts, stop)));
-            recorded.unwrap_or_else(|_| {
-                stop.halt();
-                Err(Error::Panicked)
-            })
+            caught(|| record(&finished, recorder, monitor, counts, stop)).inspect_err(|_| stop.halt())
         })?;
         let stage = Stage::new(options, monitor, stop, counts, outcomes);
         let ended = carry_over(&stage, trees, root)
@@ -289,9 +284,9 @@ fn carry_over(stage: &Stage<'_>, trees: &Trees, root: Arc<Pair>) -> Result<(), E
         };
         // Dropped at the end of this block, which closes the queues, and the workers end with it.
         let scan = Scan::new(stage, trees, Dispatch::new(stage, BUNDLES_WAITING, hire))?;
-        let scanned = catch_unwind(AssertUnwindSafe(|| scan.run(stage.options.scan_threads, root)));
+        let scanned = caught(|| scan.run(stage.options.scan_threads, root));
         stage.monitor.scanned();
-        scanned.unwrap_or(Err(Error::Panicked))
+        scanned
     })
 }
 
@@ -314,8 +309,7 @@ fn delete_missing(stage: &Stage<'_>, trees: &Trees, withheld: &mut Option<Withhe
         *withheld = Some(Withheld { candidates, reason, examples: collected.examples });
         return Ok(());
     }
-    let deleted = catch_unwind(AssertUnwindSafe(|| execute::delete(stage, trees, collected)));
-    deleted.unwrap_or(Err(Error::Panicked))
+    caught(|| execute::delete(stage, trees, collected))
 }
 
 /// Has the destination's file system write what was changed, where that is not done file by file.
@@ -324,6 +318,11 @@ fn write_to_disk(stage: &Stage<'_>, trees: &Trees) -> Result<(), Error> {
         return Ok(());
     }
     trees.dest.root().sync_file_system().map_err(Error::Sync)
+}
+
+/// What is done, or the panic that ended it as an error.
+fn caught<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(Error::Panicked))
 }
 
 /// A thread that shows its name in `top -H`.

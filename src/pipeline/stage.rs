@@ -10,7 +10,7 @@ use super::evidence::Evidence;
 use super::execute::Halt;
 use super::pace::Pace;
 use super::pair::Pair;
-use super::{Error, Monitor, Options, execute};
+use super::{Error, Monitor, Options, caught, execute};
 use crate::model::{Outcome, Summary, Verdict};
 use crate::stop::Stop;
 use crate::tree::TemporaryNames;
@@ -91,6 +91,16 @@ impl<'a> Stage<'a> {
         // A second reason is a consequence of the first.
         let _first = self.fatal.set(error);
         self.stop.halt();
+    }
+
+    /// One piece of a worker's work. The worker outlives every bug, and the bug ends the run: were the worker gone, others
+    /// could wait for it for ever.
+    pub(super) fn outlive(&self, work: impl FnOnce()) {
+        let work = || {
+            work();
+            Ok(())
+        };
+        caught(work).unwrap_or_else(|error| self.end_run(error));
     }
 
     /// Asked right before each change at the destination: whether it may still be begun.

@@ -8,7 +8,6 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
@@ -139,11 +138,7 @@ impl Deletion<'_, '_> {
         let trail = |tree: &Arc<Tree>| Trail::new(tree, remembered(tree));
         let mut trails = Trails { source: trail(&self.trees.source), dest: trail(&self.trees.dest) };
         for (item, _sign) in waiting {
-            // A worker outlives every bug, and the bug ends the run.
-            let done = catch_unwind(AssertUnwindSafe(|| self.take_up(worker, &mut trails, item)));
-            if done.is_err() {
-                self.stage.end_run(Error::Panicked);
-            }
+            self.stage.outlive(|| self.take_up(worker, &mut trails, item));
         }
     }
 

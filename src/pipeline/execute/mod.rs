@@ -79,11 +79,7 @@ pub(super) fn work(stage: &Stage<'_>, worker: usize, waiting: &Waiting) {
     let moved = |bytes| stage.monitor.copied(worker, bytes);
     let mut mover = Mover::new(stage, &moved);
     for operation in std::iter::from_fn(|| waiting.next(worker)).flatten() {
-        // A worker outlives every bug: were it gone, the scan could wait for room in the queue for ever.
-        let handled = catch_unwind(AssertUnwindSafe(|| stage.handle(worker, operation, &mut mover)));
-        if handled.is_err() {
-            stage.end_run(Error::Panicked);
-        }
+        stage.outlive(|| stage.handle(worker, operation, &mut mover));
     }
 }
 
