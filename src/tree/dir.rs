@@ -68,13 +68,27 @@ pub struct Dir {
 /// A file system's number, major and minor.
 type Device = (u32, u32);
 
-/// What a new name may do to one that is there already.
+/// How a finished temporary gets its final name, and what that does to one that is there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Publish {
-    /// Take its place.
+    /// Takes its place.
     Replace,
-    /// Fail with `EEXIST`.
+    /// Fails with `EEXIST`.
     Create,
+    /// The same by a hard link, which never replaces: the temporary keeps its own name, too.
+    Link,
+}
+
+impl Publish {
+    /// What is left where this way failed because the file system does not know it. NFS has no rename without replacing,
+    /// and some FUSE file systems have no hard links either: there whoever replaces has to look right before.
+    pub fn instead(self, error: &io::Error) -> Option<Self> {
+        match (self, Errno::from_io_error(error)?) {
+            (Self::Create, Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Some(Self::Link),
+            (Self::Link, Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS) => Some(Self::Replace),
+            _ => None,
+        }
+    }
 }
 
 impl Dir {
@@ -205,36 +219,14 @@ impl Dir {
         Ok(rustix::fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR)?)
     }
 
-    /// Gives a finished temporary its final name, in one step that a crash cannot cut in two.
+    /// Gives a finished temporary its final name, by one system call that a crash cannot cut in two.
     pub(super) fn publish(&self, temporary: &[u8], name: &[u8], how: Publish) -> io::Result<()> {
-        match how {
-            Publish::Replace => Ok(rustix::fs::renameat(&self.fd, temporary, &self.fd, name)?),
-            Publish::Create => {
-                match rustix::fs::renameat_with(&self.fd, temporary, &self.fd, name, RenameFlags::NOREPLACE) {
-                    Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                        self.publish_by_link(temporary, name)
-                    }
-                    result => Ok(result?),
-                }
-            }
-        }
-    }
-
-    /// NFS knows no rename without replacing; a hard link never replaces.
-    fn publish_by_link(&self, temporary: &[u8], name: &[u8]) -> io::Result<()> {
-        match rustix::fs::linkat(&self.fd, temporary, &self.fd, name, AtFlags::empty()) {
-            // Neither is known here (some FUSE file systems). What is left is to look right before.
-            Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS) => match self.look(name, Freshness::Server)? {
-                Some(_) => Err(Errno::EXIST.into()),
-                None => Ok(rustix::fs::renameat(&self.fd, temporary, &self.fd, name)?),
-            },
-            Err(errno) => Err(errno.into()),
-            Ok(()) => {
-                // The file is in place whole. A second name that stays is swept by the next run.
-                let _swept_later = self.unlink(temporary);
-                Ok(())
-            }
-        }
+        let (dir, no_replace) = (&self.fd, RenameFlags::NOREPLACE);
+        Ok(match how {
+            Publish::Replace => rustix::fs::renameat(dir, temporary, dir, name),
+            Publish::Create => rustix::fs::renameat_with(dir, temporary, dir, name, no_replace),
+            Publish::Link => rustix::fs::linkat(dir, temporary, dir, name, AtFlags::empty()),
+        }?)
     }
 
     /// Whether this process may make and remove names here.

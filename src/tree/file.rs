@@ -58,17 +58,12 @@ impl File {
         Ok(rustix::io::retry_on_intr(|| rustix::io::pread(&self.fd, &mut *buffer, offset))?)
     }
 
-    /// Writes all of `bytes` at `offset`.
-    pub fn write_all_at(&self, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
-        while !bytes.is_empty() {
-            let written = rustix::io::retry_on_intr(|| rustix::io::pwrite(&self.fd, bytes, offset))?;
-            if written == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            bytes = &bytes[written..];
-            offset += written as u64;
+    /// Writes at `offset` as many of `bytes` as the kernel takes at once, one at least.
+    pub fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        match rustix::io::retry_on_intr(|| rustix::io::pwrite(&self.fd, bytes, offset))? {
+            0 => Err(io::ErrorKind::WriteZero.into()),
+            written => Ok(written),
         }
-        Ok(())
     }
 
     /// Has the kernel copy up to `len` bytes at `offset` to the same offset of `dest`, sharing

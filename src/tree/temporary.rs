@@ -4,6 +4,8 @@
 //! of which consume it: [`Temporary::publish`] gives it the target's name, [`Temporary::discard`]
 //! removes it. A run that is killed leaves it behind, for the next run to sweep; [`Temporary::leave`] does so
 //! on purpose, for the next run to go on with.
+//!
+//! Nothing here makes two changes in a row: whether the second may still be begun is for the caller to ask.
 
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -50,18 +52,20 @@ pub struct Temporary<'d> {
 }
 
 impl<'d> Temporary<'d> {
-    /// Makes an empty file with these permission bits and opens it.
+    /// Makes an empty file with these permission bits and opens it. `EEXIST`: a leftover of a counter that went
+    /// round bears the name, the next one is free.
     pub fn create_file(
         dir: &'d Dir,
         names: &TemporaryNames,
         mode: u32,
         access: Access,
     ) -> io::Result<(Self, File)> {
-        let (name, file) = with_free_name(names, |name| dir.create_file(name, mode, access))?;
+        let name = names.next();
+        let file = dir.create_file(&name, mode, access)?;
         Ok((Self { dir, name }, file))
     }
 
-    /// Makes an empty file under a name that tells what it will be, unless that is taken.
+    /// The same under a name that tells what it will be; `EEXIST`: that one is taken.
     pub fn create_file_for(
         dir: &'d Dir,
         names: &TemporaryNames,
@@ -69,13 +73,9 @@ impl<'d> Temporary<'d> {
         mode: u32,
     ) -> io::Result<(Self, File)> {
         let name = names.of(target);
-        let access = Access::ReadBack; // Whoever goes on with it compares what is there.
-        match dir.create_file(&name, mode, access) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Self::create_file(dir, names, mode, access)
-            }
-            made => Ok((Self { dir, name }, made?)),
-        }
+        // Whoever goes on with it compares what is there.
+        let file = dir.create_file(&name, mode, Access::ReadBack)?;
+        Ok((Self { dir, name }, file))
     }
 
     /// Opens a file that a run left; nothing where it is gone or something else stands there.
@@ -88,19 +88,25 @@ impl<'d> Temporary<'d> {
         &self.name
     }
 
-    /// Makes a symlink and gets hold of it.
-    pub fn create_symlink(dir: &'d Dir, names: &TemporaryNames, target: &[u8]) -> io::Result<(Self, Link)> {
-        let (name, ()) = with_free_name(names, |name| dir.create_symlink(name, target))?;
-        let temporary = Self { dir, name };
-        match Link::open(dir, &temporary.name) {
-            Ok(link) => Ok((temporary, link)),
-            Err(error) => temporary.discard_after(error),
-        }
+    /// Makes a symlink. `EEXIST`: as with a file.
+    pub fn create_symlink(dir: &'d Dir, names: &TemporaryNames, target: &[u8]) -> io::Result<Self> {
+        let name = names.next();
+        dir.create_symlink(&name, target)?;
+        Ok(Self { dir, name })
     }
 
-    /// Gives it the final name. Where that fails it is removed, and the error is the answer.
-    pub fn publish(self, name: &[u8], how: Publish) -> io::Result<()> {
-        self.dir.publish(&self.name, name, how).or_else(|error| self.discard_after(error))
+    /// Gets hold of the symlink that it is.
+    pub fn open_symlink(&self) -> io::Result<Link> {
+        Link::open(self.dir, &self.name)
+    }
+
+    /// Gives it the final name. It comes back where it still stands under its own: after a link, and with an error.
+    pub fn publish(self, name: &[u8], how: Publish) -> Result<Option<Self>, (Self, io::Error)> {
+        match self.dir.publish(&self.name, name, how) {
+            Ok(()) if how == Publish::Link => Ok(Some(self)),
+            Ok(()) => Ok(None),
+            Err(error) => Err((self, error)),
+        }
     }
 
     /// Leaves it for a later run.
@@ -109,12 +115,6 @@ impl<'d> Temporary<'d> {
     /// Removes it.
     pub fn discard(self) -> io::Result<()> {
         self.dir.unlink(&self.name)
-    }
-
-    /// Removes it because of `error`, which stays the answer: what can't be removed now is swept later.
-    fn discard_after<T>(self, error: io::Error) -> io::Result<T> {
-        let _swept_later = self.discard();
-        Err(error)
     }
 }
 
@@ -126,17 +126,6 @@ pub fn is_temporary_for(name: &[u8], target: &[u8]) -> bool {
 /// FNV-1a: it has to be the same in every release, and tells no more than where to look.
 fn digest(target: &[u8]) -> u32 {
     target.iter().fold(0x811c_9dc5, |digest, byte| (digest ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
-}
-
-/// A name of this run that is taken is a leftover of a counter that went round: the next one is free.
-fn with_free_name<T>(names: &TemporaryNames, make: impl Fn(&[u8]) -> io::Result<T>) -> io::Result<(Name, T)> {
-    loop {
-        let name = names.next();
-        match make(&name) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            result => return Ok((name, result?)),
-        }
-    }
 }
 
 #[cfg(test)]

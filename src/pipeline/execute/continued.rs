@@ -19,11 +19,12 @@
 //! - In the end the copy is looked at like any other: the source unchanged since, the destination as decided on.
 
 use std::cell::Cell;
+use std::io;
 
 use serde::{Deserialize, Serialize};
 
 use super::Work;
-use super::copy::Source;
+use super::copy::{Source, made};
 use super::data::is_read_back;
 use super::step::{Doing, Step};
 use crate::model::{Entry, EntryKind, Name};
@@ -60,14 +61,20 @@ impl Work<'_, '_> {
         if !self.stage.options.continues(len) {
             let access = if len.is_some_and(is_read_back) { Access::ReadBack } else { Access::Write };
             let (temporary, file) =
-                Temporary::create_file(dir, names, mode, access).at_dest("creating a temporary")?;
+                made(Temporary::create_file(dir, names, mode, access), "creating a temporary")?;
             return Ok(Begun { temporary, file, bookmark: None });
         }
         if let Some(begun) = self.carry.leftover.take().and_then(|name| self.take_up(dir, name, source)) {
             return Ok(begun);
         }
-        let (temporary, file) = Temporary::create_file_for(dir, names, &self.carry.name, mode & 0o700)
-            .at_dest("creating a temporary")?;
+        let mode = mode & 0o700;
+        let (temporary, file) = match Temporary::create_file_for(dir, names, &self.carry.name, mode) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                self.stage.may_change()?;
+                made(Temporary::create_file(dir, names, mode, Access::ReadBack), "creating a temporary")?
+            }
+            created => created.at_dest("creating a temporary")?,
+        };
         let (name, source) = (self.carry.name.clone(), source.seen.clone());
         let bookmark = Bookmark { version: VERSION, name, source, durable: Cell::new(0) };
         let is_marked =

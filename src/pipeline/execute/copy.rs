@@ -120,30 +120,36 @@ impl Work<'_, '_> {
 
     /// Gives the finished temporary its name, if the destination is still what was decided on.
     pub(super) fn publish(&self, dest_dir: &Dir, temporary: Temporary<'_>) -> Step<()> {
-        let expected = self.expect_dest_unchanged(dest_dir);
+        let how = if self.carry.dest.is_some() { Publish::Replace } else { Publish::Create };
+        self.publish_as(how, dest_dir, temporary)
+    }
+
+    fn publish_as(&self, how: Publish, dest_dir: &Dir, temporary: Temporary<'_>) -> Step<()> {
+        // The others need no look: they cannot replace anything.
+        let looks = how == Publish::Replace;
+        let expected = if looks { self.expect_dest_unchanged(dest_dir) } else { Ok(()) };
         if let Err(halt) = expected.and_then(|()| self.stage.may_change()) {
             return self.stage.give_up(temporary, halt);
         }
-        let how = if self.carry.dest.is_some() { Publish::Replace } else { Publish::Create };
-        temporary.publish(&self.carry.name, how).or_else(|error| match error.kind() {
-            // Somebody was faster: what stands there is theirs until it has been looked at.
-            io::ErrorKind::AlreadyExists | io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => {
-                Err(Halt::Overtaken)
+        match temporary.publish(&self.carry.name, how) {
+            Ok(None) => Ok(()),
+            Ok(Some(second_name)) => {
+                self.stage.sweep_away(second_name);
+                Ok(())
             }
-            _ => Err(error).at_dest("giving the file its name"),
-        })
+            Err((temporary, error)) => match how.instead(&error) {
+                Some(other) => self.publish_as(other, dest_dir, temporary),
+                None => self.stage.give_up(temporary, unpublished(&error)),
+            },
+        }
     }
 
-    /// A create needs no look: publishing it cannot replace anything.
     fn expect_dest_unchanged(&self, dest_dir: &Dir) -> Step<()> {
-        let Some(expected) = &self.carry.dest else {
-            return Ok(());
-        };
-        match dest_dir
-            .look(&self.carry.name, Freshness::Server)
-            .at_dest("looking at the destination again")?
-        {
-            Some(now) if now.is_same_version_as(expected) => Ok(()),
+        let now =
+            dest_dir.look(&self.carry.name, Freshness::Server).at_dest("looking at the destination again")?;
+        match (&self.carry.dest, now) {
+            (Some(expected), Some(now)) if now.is_same_version_as(expected) => Ok(()),
+            (None, None) => Ok(()),
             _ => Err(Halt::Overtaken),
         }
     }
@@ -159,6 +165,24 @@ impl Work<'_, '_> {
                 opened.on(side, &format!("opening the file at {}", side.name()))?.ok_or(Halt::Overtaken)
             }
         }
+    }
+}
+
+/// A temporary that was made, unless its name was taken: the next attempt has another one.
+pub(super) fn made<T>(created: io::Result<T>, doing: &str) -> Step<T> {
+    match created {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Halt::Overtaken),
+        created => created.at_dest(doing),
+    }
+}
+
+fn unpublished(error: &io::Error) -> Halt {
+    match error.kind() {
+        // Somebody was faster: what stands there is theirs until it has been looked at.
+        io::ErrorKind::AlreadyExists | io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => {
+            Halt::Overtaken
+        }
+        _ => Halt::Failed(Failure::fault(Side::Dest, "giving the file its name", error)),
     }
 }
 

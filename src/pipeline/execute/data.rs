@@ -227,11 +227,19 @@ impl<'a> Mover<'a> {
             let mut buffer = work.digester.buffer();
             let rest = Extent { start: position, end: data.end };
             let read = self.read(work.source, Side::Source, rest, &mut buffer)?;
-            self.may_change()?;
-            work.dest.write_all_at(&buffer[..read], position).at_dest("writing the data")?;
+            self.write(work.dest, &buffer[..read], position)?;
             work.digester.digest(buffer, read);
             position += read as u64;
             self.copied(work, position)?;
+        }
+        Ok(())
+    }
+
+    fn write(&self, dest: &File, mut bytes: &[u8], mut position: u64) -> Step<()> {
+        while !bytes.is_empty() {
+            self.may_change()?;
+            let written = dest.write_at(bytes, position).at_dest("writing the data")?;
+            (bytes, position) = (&bytes[written..], position + written as u64);
         }
         Ok(())
     }

@@ -131,6 +131,7 @@ impl Stage<'_> {
         if uid.is_some() && self.is_allowed(set(uid, gid), &self.notices.owner_refused)? {
             return Ok(Owned { changed: true, as_wanted: gid.is_some() || has.gid == wanted.gid });
         }
+        self.may_change()?;
         if gid.is_some() && self.is_allowed(set(None, gid), &self.notices.group_refused)? {
             return Ok(Owned { changed: true, as_wanted: has.uid == wanted.uid });
         }

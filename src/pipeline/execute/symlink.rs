@@ -1,9 +1,10 @@
 //! Carrying a symlink: made under a temporary name with its owner and mtime, then published.
 
+use super::copy::made;
 use super::step::{Doing, Halt, Step};
 use super::{Done, Work};
 use crate::model::{Change, Effect, Entry, Subject};
-use crate::tree::{Freshness, Link, Temporary};
+use crate::tree::{Freshness, Temporary};
 
 impl Work<'_, '_> {
     /// Carries the symlink as a symlink.
@@ -17,9 +18,11 @@ impl Work<'_, '_> {
         let dest_dir = self.open_dest_dir()?;
         self.pair.touch();
         self.stage.may_change()?;
-        let (temporary, link) = Temporary::create_symlink(&dest_dir, &self.stage.temporaries, target)
-            .at_dest("creating a temporary symlink")?;
-        if let Err(halt) = self.dress_symlink(&link) {
+        let temporary = made(
+            Temporary::create_symlink(&dest_dir, &self.stage.temporaries, target),
+            "creating a temporary symlink",
+        )?;
+        if let Err(halt) = self.dress_symlink(&temporary) {
             return self.stage.give_up(temporary, halt);
         }
         self.publish(&dest_dir, temporary)?;
@@ -29,8 +32,9 @@ impl Work<'_, '_> {
         }))
     }
 
-    fn dress_symlink(&self, link: &Link) -> Step<()> {
+    fn dress_symlink(&self, temporary: &Temporary<'_>) -> Step<()> {
         let source = &self.carry.source;
+        let link = temporary.open_symlink().at_dest("opening the temporary symlink")?;
         self.stage.may_change()?;
         self.stage.own_symlink(link.owner(), source, |uid, gid| link.set_owner(uid, gid))?;
         self.stage.may_change()?;
