@@ -98,6 +98,15 @@ pub enum LogDirChoice {
     },
 }
 
+impl LogDirChoice {
+    /// Where it is tried first.
+    pub(crate) fn first(&self) -> &Path {
+        match self {
+            Self::Given(path) | Self::Default { system: path, .. } => path,
+        }
+    }
+}
+
 /// `--if-locked`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IfLocked {

@@ -16,9 +16,9 @@ use std::time::{Instant, SystemTime};
 
 use uuid::Uuid;
 
-use self::attend::{Ended, Hanging, SEALING, attend, within};
+use self::attend::{Ended, Hanging, SEALING, attend, until_ended, within};
 use self::ledger::{Books, Settled};
-use self::prepare::{Lock, check_roots, open_log_dir, take_lock, tidy};
+use self::prepare::{Found, Lock, open_log_dir, open_root, take_lock, tidy};
 use self::share::Share;
 use crate::cli::{FormatArg, FsyncArg, ProgressArg};
 use crate::config::{Config, Detail, IfLocked};
@@ -108,6 +108,21 @@ pub enum StartError {
         /// Why not.
         error: io::Error,
     },
+    /// What the run needs does not answer, and the run has to end.
+    #[error(
+        "{ended}; {} does not answer (is its server down?) and was not waited for, {fate}. Nothing was touched",
+        shown(path)
+    )]
+    Hangs {
+        /// A root, or the log directory.
+        path: PathBuf,
+        /// What ended the run.
+        ended: String,
+        /// What becomes of the lock.
+        fate: &'static str,
+        /// What the process ends with.
+        exit: Exit,
+    },
     /// A root is not what it has to be.
     #[error("refused: {}. Nothing was touched", Escaped(_0.as_bytes()))]
     Refused(String),
@@ -123,6 +138,7 @@ impl StartError {
             Self::LogDir { .. } | Self::OpenFiles(_) => Exit::Usage,
             Self::Lock(LockError::Lease(error)) if error.is_configuration() => Exit::Usage,
             Self::Refused(_) => Exit::Withheld,
+            Self::Hangs { exit, .. } => *exit,
             Self::Lock(_) | Self::Root { .. } | Self::Opslog { .. } => Exit::Fatal,
         }
     }
@@ -130,7 +146,8 @@ impl StartError {
 
 /// Runs one sync.
 pub fn run(config: &Config, console: &Console, stop: &Stop) -> Result<Exit, StartError> {
-    let dir = open_log_dir(&config.log_dir)?;
+    let choice = config.log_dir.clone();
+    let dir = answered(config.log_dir.first(), (None, stop), move || open_log_dir(&choice))??;
     let mut books = Books::open(config, &dir, stop);
     books.flush_pending(&dir);
     let id = Uuid::now_v7();
@@ -138,11 +155,12 @@ pub fn run(config: &Config, console: &Console, stop: &Stop) -> Result<Exit, Star
         Lock::Ours(lock) => lock,
         Lock::Taken(holder) => return Ok(leave_to(holder.as_ref(), config, console, stop)),
     };
-    let found = tidy(config, &dir);
-    books.set_recovered(found.recovered);
-    let carried = Run::begin(config, &dir, id, lock.is_some(), found.retired)
-        .and_then(|run| run.carry_out(books, lock.as_ref(), console, stop));
-    let hangs = matches!(carried, Ok(Carried { hangs: true, .. }));
+    let carried = prepare(config, &dir, (lock.as_ref(), stop)).and_then(|(found, roots)| {
+        books.set_recovered(found.recovered);
+        let run = Run::begin(config, &dir, id, roots, lock.is_some(), found.retired)?;
+        run.carry_out(books, lock.as_ref(), console, stop)
+    });
+    let hangs = matches!(carried, Ok(Carried { hangs: true, .. }) | Err(StartError::Hangs { .. }));
     match lock {
         Some(lock) if hangs => lock.leave(),
         Some(lock) if stop.forbids_changes() => {
@@ -159,6 +177,35 @@ pub fn run(config: &Config, console: &Console, stop: &Stop) -> Result<Exit, Star
         None => {}
     }
     carried.map(|carried| carried.exit)
+}
+
+/// Puts the log directory in order and opens the roots.
+fn prepare(
+    config: &Config,
+    dir: &LogDir,
+    held: (Option<&PairLock>, &Stop),
+) -> Result<(Found, [Tree; 2]), StartError> {
+    let (ours, logs) = (config.clone(), dir.clone());
+    let found = answered(dir.path(), held, move || tidy(&ours, &logs))?;
+    let open = |path: &Path| {
+        let (ours, root) = (config.clone(), path.to_owned());
+        answered(path, held, move || open_root(&ours, &root))?
+    };
+    Ok((found, [open(&config.source)?, open(&config.dest)?]))
+}
+
+/// Does something with a folder whose server may be gone; the run may have to end before it answers.
+fn answered<T: Send + 'static>(
+    path: &Path,
+    (lock, stop): (Option<&PairLock>, &Stop),
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, StartError> {
+    let root = |error| StartError::Root { path: path.to_owned(), error };
+    until_ended(path, stop, work).map_err(root)?.ok_or_else(|| {
+        let nothing = Synced { counts: Summary::default(), withheld: None, result: Ok(()) };
+        let (exit, ended) = ended_early(&nothing, lock, stop, stop.forbids_changes());
+        StartError::Hangs { path: path.to_owned(), ended, fate: fate(lock), exit }
+    })
 }
 
 /// What came of a run that was begun.
@@ -186,14 +233,11 @@ impl<'a> Run<'a> {
         config: &'a Config,
         dir: &'a LogDir,
         id: Uuid,
+        [source, dest]: [Tree; 2],
         holds_lock: bool,
         retired: u64,
     ) -> Result<Self, StartError> {
         let (started, clock) = (SystemTime::now(), Instant::now());
-        let open =
-            |path: &Path| Tree::open(path).map_err(|error| StartError::Root { path: path.to_owned(), error });
-        let (source, dest) = (open(&config.source)?, open(&config.dest)?);
-        check_roots(config, [&source, &dest])?;
         let dest_on_network = dest.is_on_network();
         let on_network = source.is_on_network() || dest_on_network;
         let wanted =
@@ -240,7 +284,9 @@ impl<'a> Run<'a> {
     ) -> Result<Carried, StartError> {
         let error = |error| StartError::Opslog { path: self.dir.path().to_owned(), error };
         let header = self.header(books.database());
-        let opslog = OpslogWriter::create(self.dir, header.clone(), self.started).map_err(error)?;
+        let (dir, begun, started) = (self.dir.clone(), header.clone(), self.started);
+        let create = move || OpslogWriter::create(&dir, begun, started);
+        let opslog = answered(self.dir.path(), (lock, stop), create)?.map_err(error)?;
         books.begin(header);
         // From here on only the trees get new files, and those have modes of their own.
         self.options.umask = take_umask();
@@ -264,14 +310,17 @@ impl<'a> Run<'a> {
             Ended::Hanging(hanging) => return Ok(self.end_without(hanging, books, lock, console, stop)),
         };
         let (exit, error) = judge(&synced, lock, stop, stop.forbids_changes());
-        self.keep_entries(exit, &synced.counts);
         let message = error.clone().or_else(|| synced.withheld.as_ref().map(ToString::to_string));
-        let sealed = opslog.finish_as(exit, &synced.counts, message.as_deref(), self.retired);
-        let settled = sealed.map(|opslog| {
+        let (counts, retired) = (synced.counts.clone(), self.retired);
+        let seal = move || opslog.finish_as(exit, &counts, message.as_deref(), retired);
+        let sealed = until_ended(self.dir.path(), stop, seal);
+        let hangs = matches!(sealed, Ok(None));
+        let settled = sealed.and_then(|sealed| sealed.unwrap_or_else(|| self.unsealed(lock))).map(|opslog| {
+            self.keep_entries(exit, &synced.counts);
             self.print_plan(console, error.is_some(), &opslog.path);
             books.settle(opslog, exit == Exit::Done)
         });
-        Ok(Carried { exit: self.tell(console, &told, &synced, (exit, error), settled), hangs: false })
+        Ok(Carried { exit: self.tell(console, &told, &synced, (exit, error), settled), hangs })
     }
 
     /// Ends the run where some of its threads can't be waited for.
@@ -284,20 +333,22 @@ impl<'a> Run<'a> {
         stop: &Stop,
     ) -> Carried {
         let synced = Synced { counts, withheld: None, result: Ok(()) };
-        let (exit, ended) = match judge(&synced, lock, stop, was_lost) {
-            (_, None) => (Exit::Fatal, "the run could not go on".to_owned()),
-            (exit, Some(ended)) => (exit, ended),
-        };
-        let fate = lock.map_or("there is no lock to release", PairLock::fate);
+        let (exit, ended) = ended_early(&synced, lock, stop, was_lost);
+        let fate = fate(lock);
         let at = if in_hand.is_empty() { String::new() } else { format!(" ({})", in_hand.join(", ")) };
         let error = format!("{ended}; what hangs in a system call{at} was not waited for, {fate}");
         let (counts, message, retired) = (synced.counts.clone(), error.clone(), self.retired);
         let sealed = opslog.and_then(|opslog| {
             within(SEALING, move || opslog.finish_as(exit, &counts, Some(&message), retired))
         });
-        let hangs = || Err(io::Error::other("what it is written to hangs; the next run recovers it"));
-        let settled = sealed.unwrap_or_else(hangs).map(|opslog| books.settle(opslog, false));
+        let settled = sealed.unwrap_or_else(|| self.unsealed(lock)).map(|opslog| books.settle(opslog, false));
         Carried { exit: self.tell(console, &told, &synced, (exit, Some(error)), settled), hangs: true }
+    }
+
+    /// What it is written to hangs.
+    fn unsealed(&self, lock: Option<&PairLock>) -> io::Result<SealedOpslog> {
+        let (dir, fate) = (shown(self.dir.path()), fate(lock));
+        Err(io::Error::other(format!("{dir} does not answer, {fate}; the next run recovers it")))
     }
 
     /// For the progress of the next run. A run that did not come to its end, or a dry one, is no measure.
@@ -441,23 +492,39 @@ fn judge(
     stop: &Stop,
     was_lost: bool,
 ) -> (Exit, Option<String>) {
-    match (stop.signal(), result) {
-        (Some(signal), result) => {
-            let also = result.as_ref().err().map_or_else(String::new, |error| format!("; {error}"));
+    let told = result.as_ref().err().map(ToString::to_string);
+    // Who could tell it may hang.
+    let fatal = told.or_else(|| stop.halted_by().map(str::to_owned));
+    match (stop.signal(), fatal) {
+        (Some(signal), fatal) => {
+            let also = fatal.map_or_else(String::new, |error| format!("; {error}"));
             (Exit::Interrupted(signal), Some(format!("interrupted by signal {signal}{also}")))
         }
-        (None, Err(error)) => (Exit::Fatal, Some(error.to_string())),
-        (None, Ok(())) if was_lost => {
+        (None, Some(error)) => (Exit::Fatal, Some(error)),
+        (None, None) if was_lost => {
             let why = lock.map_or_else(String::new, PairLock::loss);
             (
                 Exit::LockLost,
                 Some(format!("the lock was lost, and nothing more was begun at the destination: {why}")),
             )
         }
-        (None, Ok(())) if withheld.is_some() => (Exit::Withheld, None),
-        (None, Ok(())) if counts.is_partial() => (Exit::Partial, None),
-        (None, Ok(())) => (Exit::Done, None),
+        (None, None) if withheld.is_some() => (Exit::Withheld, None),
+        (None, None) if counts.is_partial() => (Exit::Partial, None),
+        (None, None) => (Exit::Done, None),
     }
+}
+
+/// The same of one that did not come to its end, whatever kept it from that.
+fn ended_early(synced: &Synced, lock: Option<&PairLock>, stop: &Stop, was_lost: bool) -> (Exit, String) {
+    match judge(synced, lock, stop, was_lost) {
+        (_, None) => (Exit::Fatal, "the run could not go on".to_owned()),
+        (exit, Some(ended)) => (exit, ended),
+    }
+}
+
+/// What becomes of a lock that is not given back.
+fn fate(lock: Option<&PairLock>) -> &'static str {
+    lock.map_or("there is no lock to release", PairLock::fate)
 }
 
 /// The pair is somebody else's for now.

@@ -5,8 +5,9 @@
 //! somebody else's by now. That time is compared with the clock by whoever asks, not by a thread that would have
 //! to be awake: a process that slept notices before it begins anything.
 
-use std::sync::Arc;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::time::since_boot;
@@ -19,8 +20,8 @@ const FOR_EVER: u64 = u64::MAX;
 pub struct Stop {
     /// The signal that asked, 0 for none. Signal handlers write it.
     signal: Arc<AtomicUsize>,
-    /// The run itself cannot go on.
-    halted: Arc<AtomicBool>,
+    /// Why the run itself cannot go on.
+    halted: Arc<OnceLock<String>>,
     leave: Arc<Leave>,
 }
 
@@ -48,9 +49,7 @@ impl Stop {
 
     /// Whether work has to end: finish or drop what is in hand, take nothing new.
     pub fn is_requested(&self) -> bool {
-        self.signal.load(Ordering::Relaxed) != 0
-            || self.halted.load(Ordering::Relaxed)
-            || self.forbids_changes()
+        self.signal.load(Ordering::Relaxed) != 0 || self.halted.get().is_some() || self.forbids_changes()
     }
 
     /// Whether no change may be begun any more, not even to finish or clean up what is in hand.
@@ -89,9 +88,15 @@ impl Stop {
         Some(self.signal.load(Ordering::Relaxed)).filter(|signal| *signal != 0)
     }
 
-    /// Asks because the run cannot go on.
-    pub fn halt(&self) {
-        self.halted.store(true, Ordering::Relaxed);
+    /// Asks because the run cannot go on. The first reason is the one that is told.
+    pub fn halt(&self, why: &dyn fmt::Display) {
+        // A second reason is a consequence of the first.
+        let _first = self.halted.set(why.to_string());
+    }
+
+    /// Why the run cannot go on, if it can't: also where those who found that out can't be waited for.
+    pub fn halted_by(&self) -> Option<&str> {
+        self.halted.get().map(String::as_str)
     }
 
     /// Where a signal handler leaves the signal's number.

@@ -263,7 +263,8 @@ fn both_phases(
     let (outcomes, finished) = bounded(OUTCOMES_WAITING);
     thread::scope(|threads| {
         let recording = named("opslog").spawn_scoped(threads, move || {
-            caught(|| record(&finished, recorder, monitor, counts, stop)).inspect_err(|_| stop.halt())
+            caught(|| record(&finished, recorder, monitor, counts, stop))
+                .inspect_err(|error| stop.halt(error))
         })?;
         let stage = Stage::new(options, monitor, stop, counts, outcomes);
         let ended = carry_over(&stage, trees, root)

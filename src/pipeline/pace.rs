@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(Pace::new(None).step(u64::MAX), u64::MAX);
         let slow = Pace::new(Some(1));
         assert!(slow.pay(1_000_000, &stop));
-        stop.halt();
+        stop.halt(&"a reason");
         assert!(!slow.pay(1, &stop));
     }
 

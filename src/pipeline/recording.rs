@@ -32,8 +32,9 @@ pub(super) fn record(
 ) -> Result<(), Error> {
     let keep = |done: io::Result<()>| {
         done.map_err(|error| {
-            stop.halt();
-            Error::Recorder(error)
+            let error = Error::Recorder(error);
+            stop.halt(&error);
+            error
         })
     };
     let mut result = Ok(());

@@ -88,9 +88,9 @@ impl<'a> Stage<'a> {
 
     /// Asks everybody to stop, because the run cannot go on. The first reason is the one that is told.
     pub(super) fn end_run(&self, error: Error) {
+        self.stop.halt(&error);
         // A second reason is a consequence of the first.
         let _first = self.fatal.set(error);
-        self.stop.halt();
     }
 
     /// One piece of a worker's work. The worker outlives every bug, and the bug ends the run: were the worker gone, others

@@ -6,13 +6,14 @@
 //! sealed like any other.
 
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
-use crate::model::{Outcome, Summary};
+use crate::model::{Outcome, Summary, shown};
 use crate::opslog::OpslogWriter;
 use crate::pipeline::{self, Options, Recorder, Synced, Trees};
 use crate::report::{Reporter, Told};
@@ -24,6 +25,9 @@ const AFTER_SIGNAL: Duration = Duration::from_secs(10);
 
 /// The same where the run ends for another reason: nobody is in a hurry.
 const AFTER_END: Duration = Duration::from_secs(60);
+
+/// What keeps a run from beginning for longer than this is told.
+const TOLD_AFTER: Duration = Duration::from_secs(10);
 
 /// How often one who waits looks whether the run is to end.
 const POLL: Duration = Duration::from_millis(100);
@@ -72,7 +76,8 @@ pub(super) fn attend(
         // Nobody may wait any more.
         let _heard = tell.send(synced);
     })?;
-    Ok(match wait(&done, stop) {
+    let mut patience = Patience::new(stop, AFTER_END);
+    Ok(match wait(&done, || patience.is_over()) {
         Some(synced) => Ended::Whole {
             synced,
             told: Arc::into_inner(reporter).map_or_else(Told::default, Reporter::finish),
@@ -87,22 +92,74 @@ pub(super) fn attend(
     })
 }
 
+/// Does something with a folder that has nothing in hand at the destination, on a thread that may be left to itself, and
+/// waits for it until the run is to end. Nothing: it hangs. Whoever waits for long is told for what.
+pub(super) fn until_ended<T: Send + 'static>(
+    path: &Path,
+    stop: &Stop,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<Option<T>> {
+    let done = begin("look", work)?;
+    let (begun, mut is_told, mut patience) = (Instant::now(), false, Patience::new(stop, AFTER_SIGNAL));
+    Ok(wait(&done, || {
+        if !is_told && begun.elapsed() > TOLD_AFTER {
+            is_told = true;
+            tracing::warn!("{} does not answer: waiting for it. Is its server down?", shown(path));
+        }
+        patience.is_over()
+    }))
+}
+
+/// Does something that may never come back, on a thread that may be left to itself. Nothing: it has not come back.
+pub(super) fn within<T: Send + 'static>(
+    limit: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    begin("seal", work).ok().and_then(|done| done.recv_timeout(limit).ok())
+}
+
+fn begin<T: Send + 'static>(
+    thread: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<Receiver<T>> {
+    let (tell, done) = bounded(1);
+    thread::Builder::new().name(thread.into()).spawn(move || {
+        // Nobody may wait any more.
+        let _heard = tell.send(work());
+    })?;
+    Ok(done)
+}
+
 /// Nothing: it hangs.
-fn wait(done: &Receiver<Synced>, stop: &Stop) -> Option<Synced> {
-    let mut asked: Option<Instant> = None;
+fn wait<T>(done: &Receiver<T>, mut is_over: impl FnMut() -> bool) -> Option<T> {
     loop {
         match done.recv_timeout(POLL) {
-            Ok(synced) => return Some(synced),
-            // A bug in the pipeline's wiring.
+            Ok(done) => return Some(done),
+            // It panicked: a bug.
             Err(RecvTimeoutError::Disconnected) => return None,
-            Err(RecvTimeoutError::Timeout) if stop.is_requested() => {
-                let patience = if stop.signal().is_some() { AFTER_SIGNAL } else { AFTER_END };
-                if asked.get_or_insert_with(Instant::now).elapsed() > patience {
-                    return None;
-                }
-            }
+            Err(RecvTimeoutError::Timeout) if is_over() => return None,
             Err(RecvTimeoutError::Timeout) => {}
         }
+    }
+}
+
+/// How long one waits for what is to end.
+struct Patience<'s> {
+    stop: &'s Stop,
+    /// Where no signal asks for the end.
+    after_end: Duration,
+    /// When it was first seen that the run is to end.
+    asked: Option<Instant>,
+}
+
+impl<'s> Patience<'s> {
+    fn new(stop: &'s Stop, after_end: Duration) -> Self {
+        Self { stop, after_end, asked: None }
+    }
+
+    fn is_over(&mut self) -> bool {
+        let limit = if self.stop.signal().is_some() { AFTER_SIGNAL } else { self.after_end };
+        self.stop.is_requested() && self.asked.get_or_insert_with(Instant::now).elapsed() > limit
     }
 }
 
@@ -144,17 +201,4 @@ impl Recorder for Shared {
     fn idle(&mut self) -> io::Result<()> {
         self.write(Recorder::idle)
     }
-}
-
-/// Does something that may never come back, on a thread that may be left to itself. Nothing: it has not come back.
-pub(super) fn within<T: Send + 'static>(
-    limit: Duration,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Option<T> {
-    let (tell, done) = bounded(1);
-    let begun = thread::Builder::new().name("seal".into()).spawn(move || {
-        // Nobody may wait any more.
-        let _heard = tell.send(work());
-    });
-    begun.ok().and_then(|_| done.recv_timeout(limit).ok())
 }

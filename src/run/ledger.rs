@@ -21,7 +21,8 @@ const BEFORE: Limits = Limits { each: Duration::from_secs(60), total: Duration::
 /// After the run, for all that is left to do.
 const AFTER: Duration = Duration::from_secs(300);
 
-/// The same when a signal asked for the end: Kubernetes kills after 30 s where nothing else is said, and the next run goes on.
+/// The same when a signal asked for the end: Kubernetes kills after 30 s where nothing else is said, and the next
+/// run goes on.
 const AFTER_SIGNAL: Duration = Duration::from_secs(5);
 
 /// A run that takes no longer than this is not announced: an idle pair waits for its disk half as often.

@@ -41,19 +41,17 @@ fn chosen_log_dir(
     }
 }
 
-/// Refuses roots that are not what the user says they have to be.
-pub(super) fn check_roots(config: &Config, trees: [&Tree; 2]) -> Result<(), StartError> {
-    for tree in trees {
-        if config.require_mount {
-            check_mounted(tree)?;
-        }
-        if let Some(missing) = config.require_file.as_ref().and_then(|name| missing_file(tree, name)) {
-            let hint =
-                "Mount the disk that holds it, on the server too, or make it once by hand on both sides";
-            return Err(StartError::Refused(format!("{missing}. {hint}")));
-        }
+/// Opens a root, and refuses one that is not what the user says it has to be.
+pub(super) fn open_root(config: &Config, path: &Path) -> Result<Tree, StartError> {
+    let tree = Tree::open(path).map_err(|error| StartError::Root { path: path.to_owned(), error })?;
+    if config.require_mount {
+        check_mounted(&tree)?;
     }
-    Ok(())
+    if let Some(missing) = config.require_file.as_ref().and_then(|name| missing_file(&tree, name)) {
+        let hint = "Mount the disk that holds it, on the server too, or make it once by hand on both sides";
+        return Err(StartError::Refused(format!("{missing}. {hint}")));
+    }
+    Ok(tree)
 }
 
 fn check_mounted(tree: &Tree) -> Result<(), StartError> {

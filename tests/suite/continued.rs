@@ -32,7 +32,7 @@ impl Monitor for Watch {
     fn started(&self, _: usize, _: &RelPath, _: u64) {}
     fn copied(&self, _: usize, bytes: u64) {
         if self.read.fetch_add(bytes, Ordering::Relaxed) + bytes >= self.enough {
-            self.stop.halt();
+            self.stop.halt(&"the test wants it");
         }
     }
     fn ended(&self, _: usize) {}

@@ -1,4 +1,4 @@
-//! Workers that hang in the kernel, on a file system that does not answer.
+//! What hangs in the kernel, on a file system that does not answer: workers, and a run that is about to begin.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::lab::Lab;
+use super::lab::{Job, LEASES, Lab};
 use crate::fixture::*;
 
 /// A mounted file system that stops to answer when it is told to. Ended, with all that waits for it, when dropped.
@@ -42,6 +42,19 @@ impl Drop for HangingFs {
     }
 }
 
+/// Returns when all of it has ended that can: a thread in the kernel FUSE lets nobody take out of there. While it waits there
+/// are no other threads, and the exit code can't be had.
+fn wait_for_the_end(child: &Child) {
+    let stat = format!("/proc/{}/stat", child.id());
+    wait_until("all of it has ended that can", || fs::read_to_string(&stat).unwrap().contains(") Z "));
+}
+
+fn finish(child: Child) -> Ran {
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
 #[test]
 fn a_worker_that_hangs_at_a_signal_is_not_waited_for_and_the_lease_is_left_to_expire() {
     let lab = Lab::fake();
@@ -56,18 +69,13 @@ fn a_worker_that_hangs_at_a_signal_is_not_waited_for_and_the_lease_is_left_to_ex
     wait_until("a worker hangs", || dest.hang.with_extension("hit").exists());
     let held = job.lease().expect("the Lease is held");
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
-    // It has ended but for the thread in the kernel, which FUSE lets nobody take out of there: while it waits there are no
-    // other threads, and the exit code can't be had.
-    let stat = format!("/proc/{}/stat", child.id());
-    wait_until("all of it has ended that can", || fs::read_to_string(&stat).unwrap().contains(") Z "));
+    wait_for_the_end(&child);
     let left = job.lease().expect("the Lease is left");
     assert_eq!(left["spec"]["holderIdentity"], held["spec"]["holderIdentity"]);
     assert_eq!(fs::read_dir(&dest.store).unwrap().count(), 1, "the temporary that it hangs in");
     drop(dest);
-    let output = child.wait_with_output().unwrap();
-    let (stdout, stderr) =
-        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-    assert_eq!(output.status.code(), Some(143), "{stdout}{stderr}");
+    let ran = finish(child);
+    assert_eq!(ran.code, Some(143), "{}{}", ran.stdout, ran.stderr);
     let footer = job.footer();
     let said = footer["error_message"].as_str().unwrap();
     assert!(
@@ -109,4 +117,148 @@ fn what_comes_back_after_the_opslog_was_sealed_changes_nothing() {
     let left: Vec<_> = fs::read_dir(&dest.store).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(left.iter().all(|name| name.to_string_lossy().starts_with(".ha-sync.")), "{left:?}");
     assert_eq!(left.len(), 1, "the temporary, for the next run to sweep");
+}
+
+/// A run that has just got its Lease when the destination stops to answer: it hangs before it has begun.
+fn hanging_before_it_begins(job: &Job<'_>, dest: &HangingFs) -> Child {
+    write(&job.trees.a, "file", "x", T0);
+    let theirs = serde_json::json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": { "name": format!("ha-sync-{}", job.pair), "namespace": "infrastructure" },
+        "spec": {
+            "holderIdentity": "somebody", "leaseDurationSeconds": 3600,
+            "renewTime": ha_sync::time::to_rfc3339_micro(std::time::SystemTime::now()),
+        },
+    });
+    job.lab.ask("admin", "POST", LEASES, Some(&theirs)).unwrap();
+    let mut command = job.command(6);
+    command.args(["--if-locked=wait", "--format=json"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let requests = || job.lab.fake.as_ref().unwrap().inner.lock().unwrap().requests.len();
+    wait_until("it waits for the Lease, and has looked at the roots", || requests() > 0);
+    fs::write(&dest.hang, "opendir").unwrap();
+    job.delete();
+    wait_until("it hangs", || dest.hang.with_extension("hit").exists());
+    child
+}
+
+fn assert_not_begun(job: &Job<'_>, ran: &Ran, code: i32) {
+    assert_eq!(ran.code, Some(code), "{}{}", ran.stdout, ran.stderr);
+    let said = ran.summary();
+    assert_eq!((&said["type"], &said["exit_code"]), (&"error".into(), &code.into()), "{said}");
+    let said = said["error_message"].as_str().unwrap();
+    let path = job.trees.b.to_str().unwrap();
+    assert!(said.contains(path) && said.contains("does not answer"), "{said}");
+    assert!(said.contains("the Lease is left to expire"), "{said}");
+    assert!(job.trees.log_files("jsonl").is_empty() && job.trees.log_files(".part").is_empty());
+}
+
+#[test]
+fn a_root_that_hangs_before_the_run_begins_does_not_keep_a_signal_from_ending_it() {
+    let lab = Lab::fake();
+    let job = lab.job();
+    let dest = HangingFs::mount(job.trees.scratch.path(), &job.trees.b);
+    let child = hanging_before_it_begins(&job, &dest);
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    wait_for_the_end(&child);
+    let left = job.lease().expect("the Lease is left");
+    drop(dest);
+    let ran = finish(child);
+    assert_not_begun(&job, &ran, 143);
+    assert!(ran.stderr.contains("interrupted by signal 15"), "{}", ran.stderr);
+    assert_eq!(job.lease(), Some(left), "nobody releases it later");
+}
+
+#[test]
+fn a_lease_that_is_lost_while_a_root_hangs_ends_the_run() {
+    let lab = Lab::fake();
+    let job = lab.job();
+    let dest = HangingFs::mount(job.trees.scratch.path(), &job.trees.b);
+    let child = hanging_before_it_begins(&job, &dest);
+    job.delete();
+    wait_for_the_end(&child);
+    drop(dest);
+    let ran = finish(child);
+    assert_not_begun(&job, &ran, 4);
+    assert!(ran.stderr.contains("somebody deleted the Lease"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("waiting for it. Is its server down?"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_ended_the_run_is_told_also_where_a_worker_hangs_then() {
+    let lab = Lab::fake();
+    let job = lab.job();
+    let dest = HangingFs::mount(job.trees.scratch.path(), &job.trees.b);
+    write(&job.trees.a, "file", "x", T0);
+    for number in 0..100 {
+        fs::create_dir(job.trees.a.join(format!("{number:0>100}"))).unwrap();
+    }
+    fs::write(&dest.hang, "write").unwrap();
+    // No file may become larger than this: the opslog can't be written any more.
+    let usual = job.command(30);
+    let mut command = Command::new("env");
+    command.args(["--ignore-signal=XFSZ", "prlimit", "--fsize=4096"]).arg(usual.get_program());
+    command.args(usual.get_args()).args(["--workers=2", "--format=json"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until("a worker hangs", || dest.hang.with_extension("hit").exists());
+    let is_full = |path: &PathBuf| fs::metadata(path).is_ok_and(|part| part.len() == 4096);
+    wait_until("the opslog is full", || job.trees.log_files(".part").iter().any(is_full));
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    wait_for_the_end(&child);
+    drop(dest);
+    let ran = finish(child);
+    assert_eq!(ran.code, Some(143), "{}{}", ran.stdout, ran.stderr);
+    let summary = ran.summary();
+    let said = summary["error_message"].as_str().unwrap();
+    assert!(said.contains("interrupted by signal 15"), "{said}");
+    assert!(said.contains("cannot write down what was done, in the opslog: File too large"), "{said}");
+}
+
+/// A run that hangs in giving the file `first` its name, loses its Lease meanwhile, and then hears that it could not
+/// be done so. Returns what is in the destination's folder then.
+fn after_a_name_was_refused(call: &str, meanwhile: impl FnOnce(&Path)) -> Vec<(String, bool)> {
+    let lab = Lab::fake();
+    let job = lab.job();
+    let dest = HangingFs::mount(job.trees.scratch.path(), &job.trees.b);
+    write(&job.trees.a, "first", "new", T0);
+    if call == "rename" {
+        write(&dest.store, "first", "old!", T0 - 100);
+    }
+    fs::write(&dest.hang, call).unwrap();
+    let mut command = job.command(6);
+    command.arg("--workers=1").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    wait_until("it hangs", || dest.hang.with_extension("hit").exists());
+    job.delete();
+    let tasks = format!("/proc/{}/task", child.id());
+    wait_until("it knows of the loss", || {
+        let threads = fs::read_dir(&tasks).unwrap().map(|task| task.unwrap().path().join("comm"));
+        !threads.into_iter().any(|name| fs::read_to_string(name).is_ok_and(|name| name == "lease\n"))
+    });
+    meanwhile(&dest.store);
+    fs::remove_file(&dest.hang).unwrap();
+    let ran = finish(child);
+    assert_eq!(ran.code, Some(4), "{}{}", ran.stdout, ran.stderr);
+    let entries = fs::read_dir(&dest.store).unwrap().map(|entry| entry.unwrap());
+    let shown = |name: String| if name.starts_with(".ha-sync.") { "temporary".to_owned() } else { name };
+    let mut left: Vec<_> = entries
+        .map(|entry| (shown(entry.file_name().into_string().unwrap()), entry.file_type().unwrap().is_dir()))
+        .collect();
+    left.sort();
+    left
+}
+
+#[test]
+fn a_name_that_was_refused_when_the_lease_was_lost_is_not_given_in_another_way() {
+    // This file system knows neither a rename without replacing nor links: what is left is a rename.
+    assert_eq!(after_a_name_was_refused("link", |_| ()), [("temporary".into(), false)]);
+}
+
+#[test]
+fn a_temporary_whose_name_was_refused_when_the_lease_was_lost_is_not_removed() {
+    let left = after_a_name_was_refused("rename", |store| {
+        fs::remove_file(store.join("first")).unwrap();
+        fs::create_dir(store.join("first")).unwrap();
+    });
+    assert_eq!(left, [("first".into(), true), ("temporary".into(), false)]);
 }
