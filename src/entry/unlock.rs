@@ -82,11 +82,18 @@ fn tell_of_file(args: &UnlockArgs, pair: &str) -> Said {
 }
 
 fn remove_lease(args: &UnlockArgs, pair: &str, choice: &LeaseChoice) -> Said {
-    let failed = |error: LeaseError| {
-        let exit = if error.is_configuration() { Exit::Usage } else { Exit::Fatal };
-        (exit, Box::from(error))
-    };
     let mut unlock = Unlock::new(choice, pair).map_err(failed)?;
+    let said = look_and_remove(args, pair, choice, &mut unlock);
+    unlock.finish();
+    said
+}
+
+fn failed(error: LeaseError) -> (Exit, Box<dyn Error>) {
+    let exit = if error.is_configuration() { Exit::Usage } else { Exit::Fatal };
+    (exit, Box::from(error))
+}
+
+fn look_and_remove(args: &UnlockArgs, pair: &str, choice: &LeaseChoice, unlock: &mut Unlock) -> Said {
     let Some(found) = unlock.look().map_err(failed)? else {
         let (name, namespace) = (lease_name(pair), &choice.namespace);
         return Ok((
@@ -117,6 +124,12 @@ fn remove_lease(args: &UnlockArgs, pair: &str, choice: &LeaseChoice) -> Said {
 }
 
 fn describe(pair: &str, found: &Found) -> String {
+    if found.holder.holder.is_empty() {
+        let name = lease_name(pair);
+        return format!(
+            "{pair}: held by nobody: the Lease {name} names no holder, and the next run takes it"
+        );
+    }
     let renewed = match (found.renewed, found.age) {
         (Some(renewed), Some(age)) => format!("{}, {} s ago", to_rfc3339(renewed), age.as_secs()),
         (Some(renewed), None) => to_rfc3339(renewed),
@@ -124,11 +137,11 @@ fn describe(pair: &str, found: &Found) -> String {
     };
     let state =
         if found.is_fresh { "its holder seems to be alive" } else { "stale, the next run takes it over" };
-    let holds = found.duration.map_or_else(|| "?".to_owned(), |duration| duration.as_secs().to_string());
-    format!(
-        "{pair}: held by {}\n  last renewed {renewed}; it holds for {holds} s after that: {state}",
-        found.holder
-    )
+    let holds = match found.duration {
+        Some(duration) => format!("it holds for {} s after that", duration.as_secs()),
+        None => "it does not tell for how long it holds".to_owned(),
+    };
+    format!("{pair}: held by {}\n  last renewed {renewed}; {holds}: {state}", found.holder)
 }
 
 /// Asks on the terminal. Without one nobody can agree.

@@ -16,6 +16,7 @@ use kube::core::params::{DeleteParams, GetParams, PostParams, Preconditions};
 use kube::{Client, Config, Resource as _};
 use serde_json::Value;
 use tokio::runtime::Runtime;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 use tracing::subscriber::{NoSubscriber, with_default};
 
@@ -38,12 +39,23 @@ pub enum Way {
 /// The way to one Lease.
 pub(super) struct Api {
     runtime: Runtime,
-    way: Way,
     request: Request,
     name: String,
-    client: Option<Client>,
+    connection: Connection,
     used: Duration,
+}
+
+/// The client, and how it is got.
+struct Connection {
+    way: Way,
+    /// For each of the two steps of a call.
     limit: Duration,
+    client: Option<Client>,
+    /// The program that the kubeconfig names to prove who we are.
+    plugin: Option<String>,
+    /// One that was begun and has not ended yet. The library waits for the plugin without a bound; who calls has one.
+    /// The next call waits on, and begins no second plugin beside the first.
+    connecting: Option<JoinHandle<Result<Client, CallError>>>,
 }
 
 /// An answer, and when it was asked for and given.
@@ -86,7 +98,8 @@ impl Api {
     pub(super) fn new(way: Way, namespace: &str, name: &str, limit: Duration) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let request = Request::new(Lease::url_path(&(), Some(namespace)));
-        Ok(Self { runtime, way, request, name: name.to_owned(), client: None, used: Duration::ZERO, limit })
+        let connection = Connection { way, limit, client: None, plugin: None, connecting: None };
+        Ok(Self { runtime, request, name: name.to_owned(), connection, used: Duration::ZERO })
     }
 
     /// Reads it; nothing: there is none.
@@ -125,7 +138,7 @@ impl Api {
         refusal(&value, status).map_or(Ok(Answer { value: (), stamp }), Err)
     }
 
-    /// The thread's last words: what the runtime still waits for is not waited for.
+    /// Has to come at the end: what the runtime still waits for, such as a plugin, is not waited for.
     pub(super) fn finish(self) {
         self.runtime.shutdown_background();
     }
@@ -137,21 +150,16 @@ impl Api {
     ) -> Result<(Answer<Value>, u16), CallError> {
         let request = request.map_err(|error| CallError::Configuration(chain(&error)))?;
         if since_boot().saturating_sub(self.used) > FRESH {
-            self.client = None;
+            self.connection.client = None;
         }
-        let (runtime, client, way, limit) = (&self.runtime, &mut self.client, self.way, self.limit);
+        let (runtime, connection) = (&self.runtime, &mut self.connection);
         // What the library logs on its way is told in our own words, if it matters.
-        let answered = with_default(NoSubscriber::new(), || {
-            runtime.block_on(async {
-                timeout(limit, send(client, way, limit, request)).await.unwrap_or_else(|_| {
-                    Err(CallError::NoAnswer(format!("no answer within {:.1} s", limit.as_secs_f64())))
-                })
-            })
-        });
+        let answered =
+            with_default(NoSubscriber::new(), || runtime.block_on(async { connection.send(request).await }));
         let received = since_boot();
         self.used = received;
         if !matches!(answered, Ok((_, status, _)) if status != 401 && status < 500) {
-            self.client = None;
+            self.connection.client = None;
         }
         let (date, status, value) = answered?;
         Ok((Answer { value, stamp: Stamp { sent, received, date } }, status))
@@ -161,17 +169,54 @@ impl Api {
 /// Date, status and body of an answer.
 type Received = (Option<SystemTime>, u16, Value);
 
-async fn send(
-    kept: &mut Option<Client>,
-    way: Way,
-    limit: Duration,
-    request: http::Request<Vec<u8>>,
-) -> Result<Received, CallError> {
-    let client = match kept {
-        Some(client) => client,
-        None => kept.insert(connect(way, limit).await?),
-    };
-    let answer = client.send(request.map(Body::from)).await.map_err(no_answer)?;
+impl Connection {
+    async fn send(&mut self, request: http::Request<Vec<u8>>) -> Result<Received, CallError> {
+        let client = match self.client.take() {
+            Some(client) => client,
+            None => timeout(self.limit, self.connect()).await.unwrap_or_else(|_| Err(self.silence()))?,
+        };
+        let client = self.client.insert(client);
+        let answered =
+            async { receive(client.send(request.map(Body::from)).await.map_err(no_answer)?).await };
+        timeout(self.limit, answered).await.unwrap_or_else(|_| Err(self.silence()))
+    }
+
+    /// A client without connections: they are made when they are needed.
+    async fn connect(&mut self) -> Result<Client, CallError> {
+        let connecting = match &mut self.connecting {
+            Some(connecting) => connecting,
+            None => {
+                let config = load(self.way, self.limit).await?;
+                self.plugin = config.auth_info.exec.as_ref().and_then(|plugin| plugin.command.clone());
+                let build = || ClientBuilder::try_from(config).map(ClientBuilder::build);
+                let build = || with_default(NoSubscriber::new(), build);
+                let build = || build().map_err(|error| unusable("what it says", &error));
+                self.connecting.insert(spawn_blocking(build))
+            }
+        };
+        let connected = connecting.await;
+        self.connecting = None;
+        connected.unwrap_or_else(|error| Err(CallError::Configuration(format!("internal error: {error}"))))
+    }
+
+    /// Who has not answered in time.
+    fn silence(&self) -> CallError {
+        let limit = format!("within {:.1} s", self.limit.as_secs_f64());
+        CallError::NoAnswer(match &self.plugin {
+            Some(plugin) if self.client.is_none() => {
+                format!(
+                    "the credential plugin {plugin}, which the kubeconfig names, has not answered {limit}"
+                )
+            }
+            Some(plugin) => {
+                format!("no answer {limit}, from the API server or from the credential plugin {plugin}")
+            }
+            None => format!("no answer {limit}"),
+        })
+    }
+}
+
+async fn receive(answer: http::Response<Body>) -> Result<Received, CallError> {
     let date = answer.headers().get("date").and_then(|date| date.to_str().ok()).and_then(from_http_date);
     let status = answer.status().as_u16();
     let body = answer.into_body().collect_bytes().await.map_err(no_answer)?;
@@ -182,8 +227,7 @@ async fn send(
     Ok((date, status, value))
 }
 
-/// A client without connections: they are made when they are needed.
-async fn connect(way: Way, limit: Duration) -> Result<Client, CallError> {
+async fn load(way: Way, limit: Duration) -> Result<Config, CallError> {
     let config = match way {
         Way::InCluster => Config::incluster().map_err(|error| unusable("this pod's service account", &error)),
         Way::Kubeconfig => Config::from_kubeconfig(&KubeConfigOptions::default())
@@ -191,13 +235,18 @@ async fn connect(way: Way, limit: Duration) -> Result<Client, CallError> {
             .map_err(|error| unusable("the kubeconfig (KUBECONFIG, else ~/.kube/config)", &error)),
     };
     let mut config = config?;
+    if let Some(proxy) = config.proxy_url.as_ref().and_then(http::Uri::host) {
+        return Err(CallError::Configuration(format!(
+            "the API server is to be asked through the proxy {proxy}, which ha-sync cannot. Unset HTTPS_PROXY and https_proxy \
+             for it (`env -u HTTPS_PROXY -u https_proxy ha-sync …`), or take proxy-url out of the kubeconfig"
+        )));
+    }
     config.default_retry = false;
     config.connect_timeout = Some(limit);
     config.read_timeout = Some(limit);
     config.write_timeout = Some(limit);
     config.reset_reader_on_write = true;
-    let builder = ClientBuilder::try_from(config).map_err(|error| unusable("what it says", &error))?;
-    Ok(builder.build())
+    Ok(config)
 }
 
 fn unusable(what: &str, error: &dyn std::error::Error) -> CallError {

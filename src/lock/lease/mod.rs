@@ -35,7 +35,8 @@ use crate::stop::Stop;
 /// How often one who waits for the thread asks whether to go on.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Giving the Lease back takes no longer than this: Kubernetes kills after a while (30 s, 60 in our manifests), and much else has to fit in there.
+/// Giving the Lease back takes no longer than this: Kubernetes kills after a while (30 s, 60 in our manifests), and
+/// much else has to fit in there.
 const RELEASE: Duration = Duration::from_secs(5);
 
 /// So much longer is waited for what has a bound of its own.

@@ -80,6 +80,11 @@ impl Unlock {
         }
     }
 
+    /// Has to come at the end: what does not answer is not waited for.
+    pub fn finish(self) {
+        self.api.finish();
+    }
+
     fn explain(&self, verb: &'static str, error: CallError) -> LeaseError {
         LeaseError::of(verb, (&self.choice.namespace, &self.name), error, ANSWERED_WITHIN)
     }

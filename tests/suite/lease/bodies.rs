@@ -200,6 +200,20 @@ pub fn unlock_removes_what_is_stale_and_asks_before(lab: &Lab) {
     assert_eq!(finish(running).code, Some(4), "who loses it that way notices");
 }
 
+pub fn unlock_says_of_a_lease_without_a_holder_that_nobody_has_it(lab: &Lab) {
+    let job = lab.job();
+    let metadata =
+        serde_json::json!({ "name": format!("ha-sync-{}", job.pair), "namespace": "infrastructure" });
+    let lease = serde_json::json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": {},
+    });
+    lab.ask("admin", "POST", super::lab::LEASES, Some(&lease)).unwrap();
+    let removed = job.unlock(&["--yes"]);
+    assert_eq!((removed.code, job.lease()), (Some(0), None), "{}{}", removed.stdout, removed.stderr);
+    assert!(removed.stdout.contains("held by nobody: the Lease ha-sync-pair"), "{}", removed.stdout);
+    assert!(!removed.stdout.contains("held by  ("), "{}", removed.stdout);
+}
+
 pub fn a_token_that_is_replaced_is_read_again(lab: &Lab) {
     let mut job = lab.job();
     job.kubeconfig = lab.account("rotated", true);

@@ -124,13 +124,18 @@ impl Lab {
     }
 
     fn write_kubeconfig(&self, name: &str, token: &str) {
-        let (dir, port) = (self.dir.path(), self.fake.as_ref().unwrap().port);
-        let file = dir.join(format!("{name}.token"));
+        let file = self.dir.path().join(format!("{name}.token"));
         fs::write(&file, token).unwrap();
+        self.write_kubeconfig_of(name, &serde_json::json!({ "tokenFile": file }));
+    }
+
+    /// For the fake, with that way to prove who one is.
+    pub fn write_kubeconfig_of(&self, name: &str, user: &Value) {
+        let (dir, port) = (self.dir.path(), self.fake.as_ref().unwrap().port);
         let config = serde_json::json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "lab",
             "clusters": [{ "name": "lab", "cluster": { "server": format!("http://127.0.0.1:{port}") } }],
-            "users": [{ "name": name, "user": { "tokenFile": file } }],
+            "users": [{ "name": name, "user": user }],
             "contexts": [{ "name": "lab", "context": { "cluster": "lab", "user": name } }],
         });
         fs::write(dir.join(format!("{name}.kubeconfig")), config.to_string()).unwrap();

@@ -10,6 +10,7 @@ mod hanging;
 mod lab;
 mod outage;
 mod paused;
+mod plugin;
 mod pod;
 mod refused;
 mod rules;
@@ -42,6 +43,7 @@ on_both!(
     bodies::a_dead_holders_lease_is_taken_over_when_its_time_is_over_and_not_before,
     bodies::a_lease_that_is_deleted_taken_or_edited_ends_the_run,
     bodies::unlock_removes_what_is_stale_and_asks_before,
+    bodies::unlock_says_of_a_lease_without_a_holder_that_nobody_has_it,
     bodies::a_token_that_is_replaced_is_read_again,
     paused::a_run_that_slept_through_its_lease_changes_nothing_more,
     paused::a_run_that_slept_while_it_deleted_deletes_nothing_more,

@@ -1,5 +1,7 @@
 //! What can't be: rights that are missing, namespaces that are not there.
 
+use std::process::Command;
+
 use super::lab::Lab;
 use crate::fixture::*;
 
@@ -29,4 +31,21 @@ pub fn a_namespace_that_is_not_there_is_named(lab: &Lab) {
     assert_eq!(ran.code, Some(2), "{}{}", ran.stdout, ran.stderr);
     assert!(ran.stderr.contains("the namespace nowhere cannot be used"), "{}", ran.stderr);
     assert!(ran.stderr.contains("--namespace"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_proxy_is_refused_in_words_that_tell_what_to_do() {
+    let lab = Lab::fake();
+    let job = lab.job();
+    let usual = job.command(3);
+    let mut command = Command::new("env");
+    // In place of what takes such variables away.
+    let rest = usual.get_args().skip_while(|arg| !arg.to_string_lossy().starts_with("KUBECONFIG="));
+    command.arg("HTTPS_PROXY=http://user:secret@proxy.invalid:3128").args(rest);
+    let ran = run(&mut command);
+    assert_eq!(ran.code, Some(2), "{}{}", ran.stdout, ran.stderr);
+    for part in ["the proxy proxy.invalid", "Unset HTTPS_PROXY", "proxy-url"] {
+        assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
+    }
+    assert!(!ran.stderr.contains("secret"), "{}", ran.stderr);
 }
