@@ -2,12 +2,17 @@
 //!
 //! The connection speaks utf8mb4, thinks in UTC and is strict, whatever the server's defaults are. Every
 //! wait for the server has an end: connecting, reading, writing, and waiting for somebody else's lock.
+//!
+//! Values are bound: a statement that has any is prepared, and they go to the server apart from its text. Rows then
+//! come in the binary protocol, else in that of text; [`from_mysql`] makes the same of both. Only the rows of a flush
+//! ([`Database::insert`]) stand in the statement's text, escaped: many in one statement are what makes it fast, and a statement
+//! of bound values would have to be prepared anew for each number of rows.
 
 use std::net::ToSocketAddrs as _;
 use std::time::Duration;
 
-use mysql::prelude::Queryable as _;
-use mysql::{Conn, DriverError, Error, Opts, OptsBuilder, SslOpts};
+use mysql::prelude::{Protocol, Queryable as _};
+use mysql::{Conn, DriverError, Error, Opts, OptsBuilder, Params, QueryResult, SslOpts};
 
 use super::database::{Answer, Database, DbError, Dialect, ErrorKind, Row};
 use super::dsn::{Address, Server, Tls};
@@ -129,16 +134,20 @@ impl Database for MySql {
     }
 
     fn execute(&mut self, sql: &str, values: &[Value]) -> Answer<u64> {
-        self.conn.query_drop(filled_in(sql, values)).map_err(db_error)?;
+        let executed = match values {
+            // Not every statement can be prepared: on some servers none that begins a transaction.
+            [] => self.conn.query_drop(sql),
+            values => self.conn.exec_drop(sql, bound(values)),
+        };
+        executed.map_err(db_error)?;
         Ok(self.conn.affected_rows())
     }
 
     fn query(&mut self, sql: &str, values: &[Value], each: &mut dyn FnMut(Row)) -> Answer<()> {
-        let rows = self.conn.query_iter(filled_in(sql, values)).map_err(db_error)?;
-        for row in rows {
-            each(row.map_err(db_error)?.unwrap().into_iter().map(from_mysql).collect());
+        match values {
+            [] => hand_over(self.conn.query_iter(sql), each),
+            values => hand_over(self.conn.exec_iter(sql, bound(values)), each),
         }
-        Ok(())
     }
 
     fn insert(&mut self, table: &str, columns: &[&str], rows: &[Row]) -> Answer<()> {
@@ -172,15 +181,31 @@ impl Database for MySql {
     }
 }
 
-/// The statement with its values in place. Every `?` of ours stands for a value.
-fn filled_in(sql: &str, values: &[Value]) -> String {
-    let mut parts = sql.split('?');
-    let mut text = parts.next().unwrap_or_default().to_owned();
-    for (value, part) in values.iter().zip(parts) {
-        write_value(&mut text, value);
-        text.push_str(part);
+/// The values of a statement, in the order of its `?`.
+fn bound(values: &[Value]) -> Params {
+    Params::Positional(values.iter().map(to_mysql).collect())
+}
+
+fn to_mysql(value: &Value) -> mysql::Value {
+    match value {
+        Value::Null => mysql::Value::NULL,
+        Value::Int(number) => mysql::Value::Int(*number),
+        Value::Text(string) => mysql::Value::Bytes(string.as_bytes().to_vec()),
+        Value::Bytes(bytes) => mysql::Value::Bytes(bytes.clone()),
     }
-    text
+}
+
+fn hand_over<P: Protocol>(
+    rows: Result<QueryResult<'_, '_, '_, P>, Error>,
+    each: &mut dyn FnMut(Row),
+) -> Answer<()> {
+    for row in rows.map_err(db_error)? {
+        let row = row.map_err(db_error)?;
+        let columns = row.columns();
+        let values = row.unwrap().into_iter().zip(columns.iter());
+        each(values.map(|(value, column)| from_mysql(value, column.decimals())).collect());
+    }
+    Ok(())
 }
 
 fn write_row(text: &mut String, row: &[Value]) {
@@ -193,23 +218,25 @@ fn write_row(text: &mut String, row: &[Value]) {
 
 /// Backslashes escape: [`SETTINGS`] sees to that.
 fn write_value(text: &mut String, value: &Value) {
-    let literal = match value {
-        Value::Null => return text.push_str("NULL"),
-        Value::Int(number) => mysql::Value::Int(*number),
-        Value::Text(string) => mysql::Value::Bytes(string.as_bytes().to_vec()),
-        Value::Bytes(bytes) => mysql::Value::Bytes(bytes.clone()),
-    };
-    text.push_str(&literal.as_sql(false));
+    text.push_str(&to_mysql(value).as_sql(false));
 }
 
-/// In the text protocol everything but NULL comes as bytes.
-fn from_mysql(value: mysql::Value) -> Value {
+/// As the text protocol has it, where everything but NULL comes as bytes; with so many decimals of a second as the
+/// column has.
+fn from_mysql(value: mysql::Value, decimals: u8) -> Value {
     match value {
         mysql::Value::NULL => Value::Null,
-        mysql::Value::Int(number) => Value::Int(number),
-        mysql::Value::UInt(number) => Value::count(number),
         mysql::Value::Bytes(bytes) => {
             String::from_utf8(bytes).map_or_else(|error| Value::Bytes(error.into_bytes()), Value::Text)
+        }
+        mysql::Value::Int(number) => Value::Text(number.to_string()),
+        mysql::Value::UInt(number) => Value::Text(number.to_string()),
+        mysql::Value::Date(year, month, day, hour, minute, second, micros) => {
+            let date = format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}");
+            match usize::from(decimals.min(6)) {
+                0 => Value::Text(date),
+                digits => Value::Text(format!("{date}.{}", &format!("{micros:06}")[..digits])),
+            }
         }
         other => Value::Text(other.as_sql(false).trim_matches('\'').to_owned()),
     }
@@ -260,11 +287,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_stand_where_the_question_marks_were_and_are_read_as_nothing_else() {
-        let values = [Value::text("a'b\\c?\0"), Value::Int(-3), Value::Null, Value::Bytes(vec![0xff, 0])];
-        assert_eq!(
-            filled_in("x = ? AND y = ? OR z IS ? OR w = ?;", &values),
-            "x = 'a\\'b\\\\c?\\0' AND y = -3 OR z IS NULL OR w = 0xFF00;"
-        );
+    fn rows_of_a_flush_are_read_as_nothing_else() {
+        let row = [Value::text("a'b\\c?\0"), Value::Int(-3), Value::Null, Value::Bytes(vec![0xff, 0])];
+        let mut text = String::new();
+        write_row(&mut text, &row);
+        assert_eq!(text, "('a\\'b\\\\c?\\0',-3,NULL,0xFF00)");
+    }
+
+    #[test]
+    fn what_comes_in_the_binary_protocol_is_what_the_text_would_have_said() {
+        use mysql::Value as Binary;
+        let texts = |text: &str| Binary::Bytes(text.as_bytes().to_vec());
+        for (binary, decimals, text) in [
+            (Binary::Int(-7), 0, "-7"),
+            (Binary::UInt(u64::MAX), 0, "18446744073709551615"),
+            // DATETIME(3), also at midnight and without a part of a second; DATETIME; DATETIME(6).
+            (Binary::Date(2026, 1, 2, 3, 4, 5, 678_000), 3, "2026-01-02 03:04:05.678"),
+            (Binary::Date(2026, 1, 2, 0, 0, 0, 0), 3, "2026-01-02 00:00:00.000"),
+            (Binary::Date(2026, 1, 2, 0, 0, 0, 0), 0, "2026-01-02 00:00:00"),
+            (Binary::Date(2026, 1, 2, 3, 4, 5, 1), 6, "2026-01-02 03:04:05.000001"),
+            // A sum, an ENUM.
+            (texts("12345678901234567890"), 0, "12345678901234567890"),
+            (texts("partial_failure"), 0, "partial_failure"),
+        ] {
+            assert_eq!(from_mysql(binary, decimals), from_mysql(texts(text), decimals), "{text}");
+            assert_eq!(from_mysql(texts(text), decimals), Value::text(text));
+        }
+        assert_eq!(from_mysql(Binary::NULL, 3), Value::Null);
+        assert_eq!(from_mysql(Binary::Bytes(vec![0xe9]), 0), Value::Bytes(vec![0xe9]));
     }
 }

@@ -96,6 +96,53 @@ fn a_server_that_is_killed_in_the_middle_of_a_transaction_has_every_row_once_in_
 }
 
 #[test]
+fn no_value_stands_in_the_text_of_a_statement_but_the_rows_of_a_flush() {
+    let own = Own::start(&[]);
+    own.execute("SET GLOBAL log_output = 'TABLE'");
+    own.execute("SET GLOBAL general_log = 1");
+    let opslog = own.opslog(1, 20_000);
+    assert_eq!(own.flush().code, Some(0));
+    for words in [&["history", "--pair", "test"][..], &["prune", "--older-than", "1d"]] {
+        let mut command = binary();
+        let ran = run(command.args(words).args(["--db-dsn", &own.pair.dsn, "--log-dir"]).arg(&own.pair.logs));
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    }
+    own.execute("SET GLOBAL general_log = 0");
+    let said = |kind: &str| {
+        let query = format!(
+            "SELECT CONVERT(argument USING utf8mb4) FROM mysql.general_log \
+             WHERE user_host LIKE 'ha[%' AND command_type = '{kind}'"
+        );
+        server_rows(&own.server, "own", &query).into_iter().map(|mut row| row.remove(0)).collect::<Vec<_>>()
+    };
+    let (prepared, sent) = (said("Prepare"), said("Query"));
+    for part in ["INSERT INTO sync_iterations", "UPDATE sync_iterations", "sync_pair = ?", "DELETE FROM"] {
+        assert!(prepared.iter().any(|sql| sql.contains(part) && sql.contains('?')), "{part}: {prepared:#?}");
+    }
+    // Each is prepared once for a connection, however often it is asked.
+    let updates = prepared.iter().filter(|sql| sql.ends_with("SET flushed_rows = ? WHERE id = ?")).count();
+    assert_eq!(updates, 1, "{prepared:#?}");
+    assert!(said("Execute").len() > prepared.len());
+    let texts = || prepared.iter().chain(&sent).filter(|sql| !sql.starts_with("INSERT INTO sync_operations"));
+    for value in [&opslog.run_id, "'test'", "/mnt/a", "node-1", "2026-", "'fwd'"] {
+        assert_eq!(texts().find(|sql| sql.contains(value)), None, "{value}");
+    }
+}
+
+#[test]
+fn a_server_that_prepares_no_statements_is_told_of_and_the_opslog_waits() {
+    let own = Own::start(&[]);
+    own.execute("SET GLOBAL max_prepared_stmt_count = 0");
+    let opslog = own.opslog(1, 3);
+    let ran = own.flush();
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("max_prepared_stmt_count"), "{}", ran.stderr);
+    own.execute("SET GLOBAL max_prepared_stmt_count = 16382");
+    assert_eq!(own.flush().code, Some(0));
+    own.assert_all_in(&[opslog]);
+}
+
+#[test]
 fn a_lost_answer_to_a_commit_makes_no_row_twice() {
     let own = Own::start(&[]);
     // The first transaction's, one in the middle, the last one's of the first opslog.
