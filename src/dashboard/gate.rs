@@ -1,8 +1,10 @@
 //! What every request passes on its way in and every answer on its way out.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -58,19 +60,43 @@ fn in_json(response: Response) -> Response {
     }
 }
 
+/// Where a request comes from: the other end of its connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Client(pub(super) IpAddr);
+
+/// Headers in which a proxy says whom it asks for.
+const FORWARDED: [&str; 2] = ["x-forwarded-for", "forwarded"];
+
+/// So many bytes of them are told.
+const FORWARDED_BYTES: usize = 256;
+
 /// The access log. Probes that go well are left out: there are thousands a day.
-pub(super) async fn log(request: Request, next: Next) -> Response {
+pub(super) async fn log(Extension(client): Extension<Client>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let method = request.method().clone();
     let uri = request.uri().to_string();
+    let forwarded = forwarded(request.headers());
     let is_probe = PROBES.contains(&request.uri().path());
     let response = next.run(request).await;
     let status = response.status();
     if !is_probe || !status.is_success() {
-        let uri = Escaped(uri.as_bytes());
-        tracing::info!("{method} {uri} {} {} ms", status.as_u16(), begun.elapsed().as_millis());
+        let (uri, status, milliseconds) =
+            (Escaped(uri.as_bytes()), status.as_u16(), begun.elapsed().as_millis());
+        tracing::info!("{method} {uri} {status} {milliseconds} ms from {}{forwarded}", client.0);
     }
     response
+}
+
+/// For whom a proxy says it asks. Anybody can say that, so it stands at the end of the line, where nothing that is
+/// true comes after it.
+fn forwarded(headers: &HeaderMap) -> String {
+    let Some(name) = FORWARDED.into_iter().find(|name| headers.contains_key(*name)) else {
+        return String::new();
+    };
+    let values: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+    let mut all = values.join(&b", "[..]);
+    all.truncate(FORWARDED_BYTES);
+    format!(", says for {}", Escaped(&all))
 }
 
 /// The name without the port, in lower case.
@@ -88,7 +114,7 @@ fn host(headers: &HeaderMap) -> Option<String> {
 /// comes with that name.
 fn is_allowed(allowed: &[String], host: Option<&str>, path: &str) -> bool {
     let Some(host) = host else { return allowed.is_empty() };
-    let is_address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
+    let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
     allowed.is_empty() || allowed.iter().any(|name| name == host) || (is_address && PROBES.contains(&path))
 }
 

@@ -3,7 +3,9 @@
 //! A connection that does not come to the point is closed: its first request's head has to be there after [`FIRST`],
 //! the next one of a connection that is kept after [`HEAD`], and no connection lives longer than [`LIFE`], whatever it
 //! is waiting for (a reader that takes nothing, for one). There are no more than [`CONNECTIONS`]; who comes then waits
-//! for one to end. From one address there are no more than [`OF_ONE_PEER`], the next is closed at once.
+//! for one to end. From one address there are no more than [`OF_ONE_PEER`], the next is closed at once. That address may
+//! be an Ingress, with all readers behind it: of one that has many connections those beyond [`KEPT_OF_ONE_PEER`] are not
+//! kept after an answer, so that it gets to the limit only with so many requests at once.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,6 +16,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -25,6 +29,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
 use super::database::Database;
+use super::gate::Client;
 use super::routes::router;
 use crate::config::DashboardConfig;
 use crate::ledger::Totals;
@@ -37,10 +42,14 @@ pub(super) struct Shared {
     pub(super) totals: Arc<Mutex<Totals>>,
 }
 
-const CONNECTIONS: usize = 256;
+/// A quarter of the file descriptors that a process usually has; some ten KiB each.
+const CONNECTIONS: usize = 512;
 
-/// A browser opens six, a proxy some more.
-const OF_ONE_PEER: usize = 32;
+/// A browser opens six, a proxy as many as there are requests.
+const OF_ONE_PEER: usize = 256;
+
+/// So many of one address may wait for their next request.
+const KEPT_OF_ONE_PEER: usize = 64;
 
 /// Until the first request's head is there.
 const FIRST: Duration = Duration::from_secs(5);
@@ -138,14 +147,16 @@ async fn converse(
     stream: TcpStream,
     router: Router,
     mut ended: watch::Receiver<()>,
-    _place: (OwnedSemaphorePermit, Peer),
+    (_place, peer): (OwnedSemaphorePermit, Peer),
 ) {
     let (has_begun, service) = (AtomicBool::new(false), TowerToHyperService::new(router));
-    let answer = service_fn(|request| {
+    let answer = service_fn(|mut request: Request<Incoming>| {
         has_begun.store(true, Ordering::Relaxed);
+        request.extensions_mut().insert(Client(peer.address));
         service.call(request)
     });
     let connection = http1::Builder::new()
+        .keep_alive(peer.is_kept)
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .max_headers(HEAD_LINES)
@@ -180,6 +191,8 @@ struct Peers(Arc<Mutex<BTreeMap<IpAddr, usize>>>);
 struct Peer {
     peers: Peers,
     address: IpAddr,
+    /// Its connection may wait for a next request.
+    is_kept: bool,
 }
 
 impl Peers {
@@ -191,7 +204,7 @@ impl Peers {
             return None;
         }
         *count += 1;
-        Some(Peer { peers: self.clone(), address })
+        Some(Peer { peers: self.clone(), address, is_kept: *count <= KEPT_OF_ONE_PEER })
     }
 }
 
@@ -214,6 +227,7 @@ mod tests {
         let (peers, address) = (Peers::default(), IpAddr::from([192, 0, 2, 1]));
         let mut held: Vec<Peer> = (0..OF_ONE_PEER).filter_map(|_| peers.admit(address)).collect();
         assert_eq!(held.len(), OF_ONE_PEER);
+        assert_eq!(held.iter().filter(|peer| peer.is_kept).count(), KEPT_OF_ONE_PEER);
         assert!(peers.admit(address).is_none() && peers.admit(IpAddr::from([192, 0, 2, 2])).is_some());
         held.pop();
         assert!(peers.admit(address).is_some());

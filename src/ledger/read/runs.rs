@@ -82,6 +82,9 @@ const POINT: [&str; 9] = [
     "files_failed",
 ];
 
+/// Points of one answer. Of a hundred series the last 60 runs of each are in it, of more series the fewer runs.
+const POINTS: usize = 6000;
+
 /// Parts of one statement, fewer than SQLite's 500.
 const PARTS: usize = 64;
 
@@ -175,11 +178,14 @@ impl Reader {
         Ok(row.map(|row| named(&iteration_columns(), &row)))
     }
 
-    /// The runs of every series, or of one pair's, that are over and began since then; of each the latest so many.
+    /// The runs of every series, or of one pair's, that are over and began since then; of each the latest so many, or
+    /// fewer where there are so many series that the answer would have no bound.
     pub fn history(&mut self, pair: Option<&str>, since: &str, limit: usize) -> Answer<Vec<History>> {
         let (columns, since) = (POINT.join(", "), [Value::time(since)]);
+        let all = self.series(pair, None)?;
+        let limit = limit.min(POINTS / all.len().max(1));
         let mut found = Vec::new();
-        for series in self.series(pair, None)? {
+        for series in all {
             let sequences: Vec<Sequence<'_>> =
                 ENDINGS.iter().map(|status| Sequence { series: &series, dry_run: false, status }).collect();
             let rows = self.latest(&sequences, &columns, " AND started_at >= ?", &since, limit + 1)?;

@@ -68,6 +68,53 @@ on_both! {
         assert_eq!((ids(&failed["operations"]).len(), &failed["operations"][0]["cause"]), (1, &json!("conflict")));
     }
 
+    fn times_and_counts_are_the_same_however_they_are_asked_for(base) {
+        base.make_tables();
+        insert_runs(base, [Run::new(1, "media", "there", 60), Run::new(2, "media", "there", 50), Run::new(3, "media", "there", 40)]);
+        base.execute(&[
+            "UPDATE sync_iterations SET started_at = '2026-01-02 00:00:00.000', ended_at = '2026-01-02 00:00:00.040', \
+             files_created = -1, total_bytes_transferred = 9223372036854775807, error_message = NULL WHERE id IN (1, 2)",
+            "UPDATE sync_iterations SET started_at = '2026-01-02 00:00:00.001' WHERE id = 3",
+        ]);
+        insert_operations(base, 2, 1);
+        let raw = if base.is_sqlite() { "X'E900FF'" } else { "0xE900FF" };
+        base.execute(&[&format!("UPDATE sync_operations SET filepath_raw = {raw}, started_at = '2026-01-02 00:00:00.000', ended_at = NULL")]);
+        let dashboard = Dashboard::start(&base.pair.dsn, &[]);
+        let all = dashboard.ask("/api/iterations")["iterations"].clone();
+        let of_pair = dashboard.ask("/api/iterations?pair=media&direction=there&dry_run=false");
+        assert_eq!(of_pair["iterations"], all);
+        let answer = dashboard.ask("/api/operations?iteration_id=2");
+        assert_eq!(answer["iteration"], all[1]);
+        let moments = ["started_at", "ended_at"].map(|name| all[1][name].as_str().unwrap());
+        assert_eq!(moments, ["2026-01-02T00:00:00.000Z", "2026-01-02T00:00:00.040Z"]);
+        assert_eq!((&all[1]["files_created"], &all[1]["total_bytes_transferred"]), (&json!(-1), &json!(i64::MAX)));
+        let operation = &answer["operations"][0];
+        assert_eq!((&operation["started_at"], &operation["ended_at"]), (&json!("2026-01-02T00:00:00.000Z"), &Value::Null));
+        assert_eq!((&operation["filepath_b64"], &operation["size_after"]), (&json!("6QD/"), &json!(4096)));
+        // From midnight on, one by one.
+        assert_eq!(all_ids(&dashboard, "/api/iterations?limit=1", "iterations", "before"), [3, 2, 1]);
+        assert_eq!(all_ids(&dashboard, "/api/iterations?limit=1&pair=media", "iterations", "before"), [3, 2, 1]);
+    }
+
+    fn points_of_many_series_are_fewer_of_each(base) {
+        base.make_tables();
+        let names: Vec<&'static str> = (0..300).map(|number| &*Box::leak(format!("pair-{number:03}").into_boxed_str())).collect();
+        insert_runs(base, (0..9000).map(|id| Run::new(id + 1, names[id as usize % 300], "there", 9000 - id)));
+        let dashboard = Dashboard::start(&base.pair.dsn, &[]);
+        let lengths = |question: &str| -> Vec<(usize, bool)> {
+            let answer = dashboard.ask(question);
+            let series = answer["pairs"].as_array().unwrap().iter().flat_map(|pair| pair["directions"].as_array().unwrap());
+            series.map(|one| (one["runs"].as_array().unwrap().len(), one["is_cut"] == true)).collect()
+        };
+        for question in ["/api/history", "/api/history?limit=1000"] {
+            assert_eq!(lengths(question), vec![(20, true); 300], "{question}");
+        }
+        assert_eq!(lengths("/api/history?limit=3"), vec![(3, true); 300]);
+        assert_eq!(lengths("/api/history?pair=pair-007"), [(30, false)]);
+        let latest = dashboard.ask("/api/history?pair=pair-299&limit=1")["pairs"][0]["directions"][0]["runs"].clone();
+        assert_eq!(latest[0]["id"], 9000);
+    }
+
     fn a_run_that_began_in_the_future_hides_nothing_that_came_after_it(base) {
         base.make_tables();
         insert_runs(base, [

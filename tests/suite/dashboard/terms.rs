@@ -123,10 +123,16 @@ fn the_session_at_a_server_can_change_nothing() {
     dashboard.ask("/api/pairs");
     root.query_drop("SET GLOBAL general_log = 0").unwrap();
     let said: Vec<String> = root
-        .query("SELECT CONVERT(argument USING utf8mb4) FROM mysql.general_log WHERE user_host LIKE 'ha[%' AND command_type = 'Query'")
+        .query(
+            "SELECT CONVERT(argument USING utf8mb4) FROM mysql.general_log \
+             WHERE user_host LIKE 'ha[%' AND command_type IN ('Query', 'Prepare', 'Execute')",
+        )
         .unwrap();
+    assert!(said.iter().any(|sql| sql.contains("sync_pair >= ?")), "{said:?}");
     assert!(said.iter().any(|sql| sql == "SET SESSION TRANSACTION READ ONLY"), "{said:?}");
-    assert!(said.iter().any(|sql| sql.starts_with("SET SESSION max_statement_time")), "{said:?}");
+    // Each server knows one of them only.
+    let limits = ["SET SESSION max_statement_time = 3", "SET SESSION max_execution_time = 3000"];
+    assert!(said.iter().any(|sql| limits.contains(&&**sql)), "{said:?}");
     for sql in &said {
         assert!(sql.starts_with("SELECT") || sql.starts_with("SET "), "{sql}");
     }
@@ -206,6 +212,87 @@ fn who_is_slow_or_says_too_much_is_cut_off_and_nobody_else_waits_for_it() {
         assert!(!rest.starts_with(b"HTTP/1.1 200"));
     }
     assert_eq!(dashboard.get("/api/pairs").status, 200);
+}
+
+/// One answer over a connection that stays open, and whether it is to be closed.
+fn asked_over(stream: &mut TcpStream, path: &str) -> (String, bool) {
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).unwrap();
+    let (mut head, mut byte) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
+    let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
+    stream.read_exact(&mut vec![0; length.unwrap()]).unwrap();
+    (head[9..12].to_owned(), head.contains("connection: close"))
+}
+
+#[test]
+fn all_readers_behind_one_proxy_are_answered() {
+    let (_base, dashboard) = filled();
+    let connect = || TcpStream::connect(("127.0.0.1", dashboard.port)).unwrap();
+    let mut held: Vec<TcpStream> = (0..150).map(|_| connect()).collect();
+    let mut kept = 0;
+    for stream in &mut held {
+        let (status, is_last) = asked_over(stream, "/api/iterations");
+        assert_eq!(status, "200");
+        if is_last {
+            // The proxy makes another one, for which there is room.
+            *stream = connect();
+        } else {
+            kept += 1;
+        }
+    }
+    assert_eq!(kept, 64, "as many as may wait for a next request");
+    for stream in &mut held {
+        assert_eq!(asked_over(stream, "/api/iterations").0, "200");
+    }
+}
+
+#[test]
+fn the_access_log_tells_who_asked_and_for_whom_a_proxy_says_it_does() {
+    let (_base, dashboard) = filled();
+    let log_of = |path: &str, headers: &[(&str, &str)]| {
+        assert_eq!(request(dashboard.port, "GET", path, headers, "").unwrap().status, 200);
+        let mut line = None;
+        wait_until("it is in the log", || {
+            line = dashboard.log().lines().find(|line| line.contains(path)).map(str::to_owned);
+            line.is_some()
+        });
+        line.unwrap().split_once(" ms ").unwrap().1.to_owned()
+    };
+    assert_eq!(log_of("/?1", &[]), "from 127.0.0.1");
+    let two = [("X-Forwarded-For", "203.0.113.9, 10.0.0.1"), ("X-Forwarded-For", "10.0.0.2")];
+    assert_eq!(log_of("/?2", &two), "from 127.0.0.1, says for 203.0.113.9, 10.0.0.1, 10.0.0.2");
+    let other = [("Forwarded", "for=\"[2001:db8::1]\";proto=https")];
+    assert_eq!(log_of("/?3", &other), "from 127.0.0.1, says for for=\"[2001:db8::1]\";proto=https");
+    assert_eq!(
+        log_of("/?4", &[("X-Forwarded-For", "\u{202e}x\\n")]),
+        "from 127.0.0.1, says for \\u{202e}x\\\\n"
+    );
+    let long = "9".repeat(5000);
+    let told = log_of("/?5", &[("X-Forwarded-For", &long)]);
+    assert_eq!(told, format!("from 127.0.0.1, says for {}", "9".repeat(256)));
+}
+
+#[test]
+fn answers_are_compressed_for_who_takes_them_so() {
+    let (base, dashboard) = filled();
+    let plain = dashboard.get("/app.js");
+    assert_eq!((plain.header("content-encoding"), plain.header("vary")), (None, Some("accept-encoding")));
+    let packed = request(dashboard.port, "GET", "/app.js", &[("Accept-Encoding", "br, gzip")], "").unwrap();
+    assert_eq!(packed.header("content-encoding"), Some("gzip"));
+    assert!(packed.body.len() < plain.body.len() / 2, "{}", packed.body.len());
+    let file = base.pair.scratch.path().join("app.js.gz");
+    std::fs::write(&file, &packed.body).unwrap();
+    assert_eq!(run(std::process::Command::new("gzip").arg("-dc").arg(&file)).stdout, plain.text());
+    for path in ["/api/pairs", "/metrics"] {
+        let packed = request(dashboard.port, "GET", path, &[("Accept-Encoding", "gzip")], "").unwrap();
+        assert_eq!((packed.status, packed.header("content-encoding")), (200, Some("gzip")), "{path}");
+        assert_eq!(packed.header("x-content-type-options"), Some("nosniff"));
+    }
 }
 
 #[test]
