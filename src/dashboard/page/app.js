@@ -9,11 +9,16 @@ import { ago, count, exact, now, setClock, shown } from "./words.js";
 
 const REFRESH = 10_000;
 const PATIENCE = 12_000;
+// What is plotted of a pair is asked for when one of its runs has ended; of all at once where that is so of more pairs.
+const FEW = 3;
+// And now and then in any case: a run that was recorded late ended before the last one.
+const ANEW = 300_000;
 // A search goes on by itself for so many answers of two seconds each.
 const SEARCHES = 30;
 
 const VIEWS = ["first", "overview", "run", "trouble"];
 
+const plotted = new Map(); // What is plotted of each pair, and how the pair stood when it was asked for.
 let asking = null; // What is under way; another question ends it.
 let lastSuccess = null;
 let away = null;
@@ -87,13 +92,31 @@ async function refresh() {
 }
 
 async function draw(wanted, signal) {
-  // Both at once: the verdict in the head holds on every view.
-  const [pairs, history] = await Promise.all([ask("pairs", {}, signal), ask("history", {}, signal)]);
-  answered = { pairs: pairs.pairs, history: history.pairs };
+  // The verdict in the head holds on every view.
+  const pairs = await ask("pairs", {}, signal);
+  answered = { pairs: pairs.pairs, history: await points(pairs.pairs, signal) };
   const judged = drawVerdict(wanted);
   if (wanted.run) await drawRunView(wanted, signal);
   else if (judged.length === 0) first(pairs);
   else await drawOverview(wanted, judged, signal);
+}
+
+/// The points of the plots.
+async function points(pairs, signal) {
+  const slot = Math.floor(now() / ANEW);
+  const stands = ({ directions }) => JSON.stringify([slot, ...directions.map(({ direction, last_run: last }) => [direction, last?.id, last?.status])]);
+  const stale = pairs.filter((one) => plotted.get(one.pair)?.stands !== stands(one));
+  const asked = stale.length > FEW ? [{}] : stale.map(({ pair }) => ({ pair, limit: shownOf(plotted.get(pair)) }));
+  const answers = await Promise.all(asked.map((parameters) => ask("history", parameters, signal)));
+  const found = new Map(answers.flatMap((answer) => answer.pairs).map((one) => [one.pair, one.directions]));
+  for (const one of stale) plotted.set(one.pair, { stands: stands(one), directions: found.get(one.pair) ?? [] });
+  return pairs.map(({ pair }) => ({ pair, directions: plotted.get(pair).directions }));
+}
+
+/// Where there are many pairs, each has fewer points than it could have: as many as before.
+function shownOf(before) {
+  const cut = before?.directions.filter((one) => one.is_cut).map((one) => one.runs.length) ?? [];
+  return cut.length > 0 ? Math.max(...cut) : undefined;
 }
 
 /// The sentence in the head. While no answer comes it is what was, in no colour, however good it was.
@@ -221,8 +244,6 @@ for (const select of operations.querySelectorAll("select")) select.addEventListe
 
 // Links within the page need no new page. What the reader opens elsewhere, the browser opens.
 document.addEventListener("click", (event) => {
-  const bar = event.target.closest(".bar[data-run]");
-  if (bar) return go(address({ run: bar.dataset.run }));
   const anchor = event.target.closest("a[href^='?']");
   if (!anchor || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return undefined;
   event.preventDefault();

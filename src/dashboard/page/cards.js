@@ -111,7 +111,7 @@ function makeDirection({ direction }) {
     part("last", element("a"), element("span")),
     element("dl", { class: "counts" }),
     part("error"),
-    element("div", { class: "plots" }, makePlot(), part("legend")),
+    makePlot(),
     part("dry", element("a"), element("span")),
   );
 }
@@ -125,7 +125,7 @@ function link(anchor, run, words) {
 }
 
 function updateDirection(node, { direction, running, last_run: last, last_success: success, last_dry_run: dry, runs, level, words, pair }) {
-  const [title, now_, lastLine, counts, error, plots, dryLine] = node.children;
+  const [title, now_, lastLine, counts, error, plot, dryLine] = node.children;
   setText(title.lastElementChild, words);
   setAttribute(title.lastElementChild, "class", `state ${level}`);
   setAttribute(node, "aria-label", `${shown(pair)}, ${shown(direction)}: ${words}`);
@@ -144,8 +144,7 @@ function updateDirection(node, { direction, running, last_run: last, last_succes
   setText(error, trouble);
   show(error, Boolean(trouble));
 
-  updatePlot(plots.firstElementChild, runs);
-  setText(plots.lastElementChild, `${plural(Math.min(runs.length, 60), "run", "runs")}: time above, bytes below`);
+  updatePlot(plot, runs);
 
   show(dryLine, Boolean(dry));
   if (dry) {

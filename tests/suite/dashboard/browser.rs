@@ -81,6 +81,18 @@ impl Browser {
         self.run(&format!("return {expression}"))
     }
 
+    /// What who listens is told that an element is, and how it is called.
+    #[track_caller]
+    pub fn heard(&self, selector: &str) -> [String; 2] {
+        let query = json!({ "using": "css selector", "value": selector });
+        let found = self.command("POST", "/element", &query);
+        let id = found.as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned();
+        ["role", "label"].map(|what| {
+            let said = self.command("GET", &format!("/element/{id}/computed{what}"), &Value::Null);
+            said.as_str().unwrap().to_owned()
+        })
+    }
+
     /// The text that is seen at a selector; of several, a line each.
     #[track_caller]
     pub fn text(&self, selector: &str) -> String {

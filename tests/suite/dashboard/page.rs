@@ -243,7 +243,7 @@ fn the_keyboard_reaches_everything_and_a_phone_shows_it() {
         ),
         ("[...document.querySelectorAll('th')].every((head) => head.scope === 'col')", "heads"),
         (
-            "[...document.querySelectorAll('svg.plot')].every((plot) => plot.getAttribute('role') === 'img' && plot.querySelector('title').textContent !== '')",
+            "[...document.querySelectorAll('svg.plot')].every((plot) => plot.getAttribute('role') === 'group' && plot.querySelector('title').textContent !== '' && [...plot.querySelectorAll('.bar')].every((bar) => bar.hasAttribute('href') && bar.firstElementChild.textContent !== ''))",
             "plots",
         ),
         (
@@ -255,6 +255,103 @@ fn the_keyboard_reaches_everything_and_a_phone_shows_it() {
         assert_eq!(browser.get(&format!("Boolean({expression})")), true, "{what}");
     }
     seen.assert_quiet();
+}
+
+#[test]
+fn a_plot_has_a_scale_and_its_bars_are_reached_and_heard() {
+    let seen = Seen::new(fill);
+    let browser = &seen.browser;
+    seen.open("");
+    let within = |part: &str| format!(".card[data-key='media'] [data-key='dell-to-hp'] {part}");
+    let runs = seen.dashboard.ask("/api/history?pair=media")["pairs"][0]["directions"][0]["runs"].clone();
+    let ids: Vec<i64> = runs.as_array().unwrap().iter().map(|run| run["id"].as_i64().unwrap()).collect();
+    assert_eq!(ids.len(), 60);
+    // The longest and the largest of what `fill` made.
+    let longest = (1..=60).map(|number| 40 + (number * number * 7 + 30) % 90).max().unwrap();
+    let scale = browser.text(&within(".scale"));
+    let expected = format!("{} min {} s\n0\n2.75 GiB", longest / 60, longest % 60);
+    assert_eq!(scale.split_whitespace().collect::<Vec<_>>(), expected.split_whitespace().collect::<Vec<_>>());
+    assert!(
+        browser.text(&within(".legend")).starts_with("60 runs, the first 30 h ago")
+            || browser.text(&within(".legend")).starts_with("60 runs, the first 1 d ago"),
+        "{}",
+        browser.text(&within(".legend"))
+    );
+
+    let [role, name] = browser.heard(&within(".plot"));
+    assert_eq!(
+        (role.as_str(), name.starts_with("The last 60 runs: at most 2 min")),
+        ("group", true),
+        "{name}"
+    );
+    let [role, name] = browser.heard(&within(&format!(".bar[data-key='{}']", ids[59])));
+    assert_eq!((role.as_str(), name.contains(": Done, ")), ("link", true), "{role} {name}");
+    let [_, name] = browser.heard(&within(".bar.partial_failure"));
+    assert!(name.contains(": Partly failed, ") && name.ends_with("2 paths failed"), "{name}");
+
+    // One bar is in the order of the Tab key, the arrows go on from there.
+    browser.run_with("document.querySelector(arguments[0]).focus()", &within(".last a").into());
+    browser.press(&["\u{e004}"]);
+    let focused = || browser.get("document.activeElement.dataset.key");
+    assert_eq!(focused(), json!(ids[59].to_string()), "the latest run");
+    browser.press(&["\u{e012}", "\u{e012}", "\u{e014}"]);
+    assert_eq!(focused(), json!(ids[58].to_string()));
+    let legend = browser.text(&within(".legend"));
+    assert!(legend.contains(": Done, "), "what is pointed at is told: {legend}");
+    for (key, index) in
+        [("\u{e011}", 0), ("\u{e012}", 0), ("\u{e010}", 59), ("\u{e014}", 59), ("\u{e012}", 58)]
+    {
+        browser.press(&[key]);
+        assert_eq!(focused(), json!(ids[index].to_string()));
+    }
+    browser.wait_for_refresh();
+    assert_eq!(focused(), json!(ids[58].to_string()), "a refresh takes nothing away");
+    let stops = format!(
+        "[...document.querySelectorAll(\"{}\")].filter((bar) => bar.tabIndex === 0).length",
+        within(".bar")
+    );
+    assert_eq!(browser.get(&stops), 1);
+    browser.press(&["\u{e004}"]);
+    assert!(browser.text(&within(".legend")).starts_with("60 runs"), "and then the plot again");
+    browser.press(&["\u{e008}", "\u{e004}"]);
+    browser.run_with(
+        "document.querySelector(arguments[0]).focus()",
+        &within(&format!(".bar[data-key='{}']", ids[58])).into(),
+    );
+    browser.press(&["\u{e007}"]);
+    browser
+        .wait(&format!("location.search === '?run={}' && !document.getElementById('run').hidden", ids[58]));
+    seen.assert_quiet();
+}
+
+#[test]
+fn what_is_plotted_is_asked_for_when_a_run_has_ended() {
+    let seen = Seen::new(fill);
+    let browser = &seen.browser;
+    let slot = || browser.get("Math.floor(Date.now() / 300000)");
+    let asked = || {
+        let names = browser.get("performance.getEntriesByType('resource').map((entry) => entry.name.split('/').pop()).filter((name) => name.startsWith('history'))");
+        names.as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let mut id = 9000;
+    loop {
+        let begun = {
+            seen.open("");
+            slot()
+        };
+        browser.wait_for_refresh();
+        browser.wait_for_refresh();
+        let before = asked();
+        id += 1;
+        insert_runs(&seen.base, [Run::new(id, "photos", "hp-to-dell", 0)]);
+        browser.wait(&format!("document.querySelector(\".bar[data-key='{id}']\")"));
+        // Every five minutes all of it is asked for in any case.
+        if slot() == begun {
+            assert_eq!(before, ["history?"]);
+            assert_eq!(asked(), ["history?", "history?pair=photos&limit=60"]);
+            return;
+        }
+    }
 }
 
 #[test]
