@@ -42,11 +42,10 @@ pub(super) struct Shared {
     pub(super) totals: Arc<Mutex<Totals>>,
 }
 
-/// A quarter of the file descriptors that a process usually has; some ten KiB each.
-const CONNECTIONS: usize = 512;
+const CONNECTIONS: usize = 256;
 
 /// A browser opens six, a proxy as many as there are requests.
-const OF_ONE_PEER: usize = 256;
+const OF_ONE_PEER: usize = 128;
 
 /// So many of one address may wait for their next request.
 const KEPT_OF_ONE_PEER: usize = 64;

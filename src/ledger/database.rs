@@ -60,6 +60,15 @@ impl Dialect {
         }
     }
 
+    /// A `SELECT` with an order and a limit of its own, as a part of a `UNION ALL`.
+    pub(super) fn part(self, select: &str) -> String {
+        match self {
+            // As a derived table each part would be written to a temporary one, on disk for its `TEXT`: six times as slow.
+            Self::MySql => format!("({select})"),
+            Self::Sqlite => format!("SELECT * FROM ({select}) AS part"),
+        }
+    }
+
     /// After a `SELECT`: nobody else changes the rows until the transaction ends.
     pub(super) fn for_update(self) -> &'static str {
         match self {

@@ -13,6 +13,8 @@ const BYTES = 22; // Of the lower ones.
 const GAP = 3;
 const HEIGHT = DURATION + GAP + BYTES;
 
+const drawn = new WeakMap(); // The runs that stand in a plot: hundreds of plots are not gone through for nothing.
+
 export function makePlot() {
   const line = (y) => shape("line", { x1: 0, x2: WIDTH, y1: y, y2: y, class: "axis" });
   const svg = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "group", class: "plot", preserveAspectRatio: "none" });
@@ -29,6 +31,13 @@ export function makePlot() {
 export function updatePlot(plot, runs) {
   const shownRuns = runs.slice(-RUNS);
   show(plot, shownRuns.length > 1);
+  if (drawn.get(plot) !== runs) drawRuns(plot, shownRuns);
+  drawn.set(plot, runs);
+  plot.dataset.legend = shownRuns.length ? `${plural(shownRuns.length, "run", "runs")}, the first ${ago(time(shownRuns[0].started_at))}: time above, bytes below` : "";
+  drawLegend(plot);
+}
+
+function drawRuns(plot, shownRuns) {
   const longest = Math.max(1, ...shownRuns.map((run) => took(run) ?? 0));
   const most = Math.max(0, ...shownRuns.map((run) => run.total_bytes_transferred ?? 0));
   const bad = shownRuns.filter((run) => run.status !== "success").length;
@@ -44,8 +53,6 @@ export function updatePlot(plot, runs) {
   const bars = svg.lastElementChild;
   keyed(bars, placed, ({ run }) => run.id, makeBar, (bar, item) => updateBar(bar, item, longest, most));
   if (!bars.querySelector("[tabindex='0']")) bars.lastElementChild?.setAttribute("tabindex", "0");
-  plot.dataset.legend = shownRuns.length ? `${plural(shownRuns.length, "run", "runs")}, the first ${ago(time(shownRuns[0].started_at))}: time above, bytes below` : "";
-  drawLegend(plot);
 }
 
 /// What the plot shows, or the run that is pointed at.

@@ -225,10 +225,10 @@ impl Reader {
         limit: usize,
     ) -> Answer<Vec<Row>> {
         let table = self.runs_by_series();
-        let part = format!(
-            "SELECT * FROM (SELECT {columns} FROM {table} WHERE sync_pair = ? AND direction = ? AND dry_run = ? \
-             AND status = ?{which} ORDER BY started_at DESC, id DESC LIMIT {limit}) AS part"
-        );
+        let part = self.db.dialect().part(&format!(
+            "SELECT {columns} FROM {table} WHERE sync_pair = ? AND direction = ? AND dry_run = ? \
+             AND status = ?{which} ORDER BY started_at DESC, id DESC LIMIT {limit}"
+        ));
         let mut found = Vec::new();
         for some in sequences.chunks(PARTS) {
             let query = vec![&*part; some.len()].join(" UNION ALL ");

@@ -340,7 +340,6 @@ fn what_is_plotted_is_asked_for_when_a_run_has_ended() {
             slot()
         };
         browser.wait_for_refresh();
-        browser.wait_for_refresh();
         let before = asked();
         id += 1;
         insert_runs(&seen.base, [Run::new(id, "photos", "hp-to-dell", 0)]);

@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -29,6 +30,7 @@ pub struct Dashboard {
     pub port: u16,
     child: Child,
     log: Arc<Mutex<String>>,
+    reading: Option<JoinHandle<()>>,
 }
 
 impl Dashboard {
@@ -43,7 +45,7 @@ impl Dashboard {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (lines, kept) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&log));
-        std::thread::spawn(move || {
+        let reading = std::thread::spawn(move || {
             for line in lines.lines().map_while(Result::ok) {
                 kept.lock().unwrap().push_str(&(line + "\n"));
             }
@@ -56,7 +58,7 @@ impl Dashboard {
             assert!(port.is_some() || child.try_wait().unwrap().is_none(), "{said}");
             port.is_some()
         });
-        Self { port: port.unwrap(), child, log }
+        Self { port: port.unwrap(), child, log, reading: Some(reading) }
     }
 
     #[track_caller]
@@ -82,6 +84,8 @@ impl Dashboard {
 
     pub fn exit_code(&mut self) -> Option<i32> {
         wait_until("it ends", || self.child.try_wait().unwrap().is_some());
+        // What it said last may still be on its way.
+        self.reading.take().into_iter().for_each(|reading| reading.join().unwrap());
         self.child.wait().unwrap().code()
     }
 }

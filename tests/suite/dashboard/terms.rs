@@ -233,7 +233,7 @@ fn asked_over(stream: &mut TcpStream, path: &str) -> (String, bool) {
 fn all_readers_behind_one_proxy_are_answered() {
     let (_base, dashboard) = filled();
     let connect = || TcpStream::connect(("127.0.0.1", dashboard.port)).unwrap();
-    let mut held: Vec<TcpStream> = (0..150).map(|_| connect()).collect();
+    let mut held: Vec<TcpStream> = (0..128).map(|_| connect()).collect();
     let mut kept = 0;
     for stream in &mut held {
         let (status, is_last) = asked_over(stream, "/api/iterations");
