@@ -5,32 +5,33 @@
 //! when it wakes up. One that was lost is left alone, it is somebody else's.
 
 mod attend;
+mod ending;
+mod exit;
+mod header;
 pub(crate) mod ledger;
 pub(crate) mod prepare;
 mod share;
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use uuid::Uuid;
 
-use self::attend::{Ended, Hanging, SEALING, attend, until_ended, within};
-use self::ledger::{Books, Settled};
+use self::attend::{Ended, attend, until_ended};
+use self::ending::{ended_early, fate, judge, leave_to};
+pub use self::exit::{Exit, StartError};
+use self::ledger::Books;
 use self::prepare::{Found, Lock, open_log_dir, open_root, take_lock, tidy};
 use self::share::Share;
-use crate::cli::{FormatArg, FsyncArg, ProgressArg};
-use crate::config::{Config, Detail, IfLocked};
-use crate::lock::{self, Holder, LockError, PairLock};
-use crate::model::{Escaped, Summary, shown};
-use crate::opslog::{
-    FORMAT, Footer, Header, LogDir, OpslogWriter, RunStatus, SealedOpslog, keep_entries, last_entries,
-};
-use crate::pipeline::{Checksum, Fsync, MaxDelete, MinAge, Options, Rules, Synced, Trees};
-use crate::report::{Console, Ending, Progress, Reporter, Told, print_plan};
+use crate::cli::{FsyncArg, ProgressArg};
+use crate::config::{Config, Detail};
+use crate::lock::PairLock;
+use crate::model::{Escaped, Summary};
+use crate::opslog::{LogDir, OpslogWriter, last_entries};
+use crate::pipeline::{Fsync, MinAge, Options, Rules, Synced, Trees};
+use crate::report::{Console, Progress, Reporter};
 use crate::stop::Stop;
-use crate::time::to_rfc3339;
 use crate::tree::{Tree, owner_of_new_files, raise_open_files, take_umask};
 
 /// Directories listed at once. Measured (see `docs/performance.md`): on a local disk more threads than
@@ -40,109 +41,6 @@ const SCAN_THREADS_NETWORK: usize = 16;
 
 /// Smaller files are copied again in less time than anybody notices.
 const CONTINUE_ABOVE: u64 = 1024 * 1024 * 1024;
-
-/// How a process ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// Done, nothing failed; also: left to another run that holds the lock.
-    Done,
-    /// Done, some paths failed or are in conflict.
-    Partial,
-    /// Usage or configuration.
-    Usage,
-    /// A safety guard withheld all deletions or refused the run.
-    Withheld,
-    /// The lock was lost: what was not done by then was not begun any more.
-    LockLost,
-    /// The run could not go on.
-    Fatal,
-    /// The pair is locked and the user wants to know.
-    Locked,
-    /// A signal asked for the end.
-    Interrupted(usize),
-}
-
-impl Exit {
-    /// What the shell sees.
-    pub fn code(self) -> u8 {
-        match self {
-            Self::Done => 0,
-            Self::Partial => 1,
-            Self::Usage => 2,
-            Self::Withheld => 3,
-            Self::LockLost => 4,
-            Self::Fatal => 5,
-            Self::Locked => 75,
-            Self::Interrupted(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
-        }
-    }
-}
-
-/// What keeps a run from beginning: nothing was touched.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The log directory can't be used.
-    #[error("the log directory {} cannot be used: {error}. Give another one with --log-dir", shown(path))]
-    LogDir {
-        /// Which.
-        path: PathBuf,
-        /// Why not.
-        error: io::Error,
-    },
-    /// The lock can't be had, and nobody has it.
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    /// A root went away since it was checked.
-    #[error("{} cannot be opened: {error}", shown(path))]
-    Root {
-        /// Which.
-        path: PathBuf,
-        /// Why not.
-        error: io::Error,
-    },
-    /// The opslog can't be begun.
-    #[error("the opslog cannot be begun in {}: {error}", shown(path))]
-    Opslog {
-        /// In which log directory.
-        path: PathBuf,
-        /// Why not.
-        error: io::Error,
-    },
-    /// What the run needs does not answer, and the run has to end.
-    #[error(
-        "{ended}; {} does not answer (is its server down?) and was not waited for, {fate}. Nothing was touched",
-        shown(path)
-    )]
-    Hangs {
-        /// A root, or the log directory.
-        path: PathBuf,
-        /// What ended the run.
-        ended: String,
-        /// What becomes of the lock.
-        fate: &'static str,
-        /// What the process ends with.
-        exit: Exit,
-    },
-    /// A root is not what it has to be.
-    #[error("refused: {}. Nothing was touched", Escaped(_0.as_bytes()))]
-    Refused(String),
-    /// Not even a small run fits.
-    #[error("the limit of {0} open files is too low: raise it, as with `ulimit -n 1024`")]
-    OpenFiles(usize),
-}
-
-impl StartError {
-    /// What the process ends with.
-    pub fn exit(&self) -> Exit {
-        match self {
-            Self::LogDir { .. } | Self::OpenFiles(_) => Exit::Usage,
-            Self::Lock(LockError::Lease(error)) if error.is_configuration() => Exit::Usage,
-            Self::Refused(_) => Exit::Withheld,
-            Self::Hangs { exit, .. } => *exit,
-            Self::Lock(_) | Self::Root { .. } | Self::Opslog { .. } => Exit::Fatal,
-        }
-    }
-}
 
 /// Runs one sync.
 pub fn run(config: &Config, console: &Console, stop: &Stop) -> Result<Exit, StartError> {
@@ -321,268 +219,5 @@ impl<'a> Run<'a> {
             books.settle(opslog, exit == Exit::Done)
         });
         Ok(Carried { exit: self.tell(console, &told, &synced, (exit, error), settled), hangs })
-    }
-
-    /// Ends the run where some of its threads can't be waited for.
-    fn end_without(
-        &self,
-        Hanging { in_hand, counts, told, opslog, was_lost }: Hanging,
-        books: Books,
-        lock: Option<&PairLock>,
-        console: &Console,
-        stop: &Stop,
-    ) -> Carried {
-        let synced = Synced { counts, withheld: None, result: Ok(()) };
-        let (exit, ended) = ended_early(&synced, lock, stop, was_lost);
-        let fate = fate(lock);
-        let at = if in_hand.is_empty() { String::new() } else { format!(" ({})", in_hand.join(", ")) };
-        let error = format!("{ended}; what hangs in a system call{at} was not waited for, {fate}");
-        let (counts, message, retired) = (synced.counts.clone(), error.clone(), self.retired);
-        let sealed = opslog.and_then(|opslog| {
-            within(SEALING, move || opslog.finish_as(exit, &counts, Some(&message), retired))
-        });
-        let settled = sealed.unwrap_or_else(|| self.unsealed(lock)).map(|opslog| books.settle(opslog, false));
-        Carried { exit: self.tell(console, &told, &synced, (exit, Some(error)), settled), hangs: true }
-    }
-
-    /// What it is written to hangs.
-    fn unsealed(&self, lock: Option<&PairLock>) -> io::Result<SealedOpslog> {
-        let (dir, fate) = (shown(self.dir.path()), fate(lock));
-        Err(io::Error::other(format!("{dir} does not answer, {fate}; the next run recovers it")))
-    }
-
-    /// For the progress of the next run. A run that did not come to its end, or a dry one, is no measure.
-    fn keep_entries(&self, exit: Exit, counts: &Summary) {
-        if self.config.dry_run || exit.status() == RunStatus::Failed {
-            return;
-        }
-        // It costs the next run a percentage, and the opslog beside it tells of a full disk.
-        let _unmeasured = keep_entries(self.dir, &self.config.pair, &self.config.direction, counts);
-    }
-
-    fn header(&self, database: String) -> Header {
-        let text = |path: &Path| path.to_string_lossy().into_owned();
-        Header {
-            format: FORMAT,
-            run_id: self.id.to_string(),
-            pair: self.config.pair.clone(),
-            direction: self.config.direction.clone(),
-            src: text(&self.config.source),
-            dest: text(&self.config.dest),
-            started_at: to_rfc3339(self.started),
-            dry_run: self.config.dry_run,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            host: lock::host(),
-            pid: std::process::id(),
-            database: Some(database),
-            options: self.options_for_the_header(),
-        }
-    }
-
-    fn options_for_the_header(&self) -> serde_json::Map<String, serde_json::Value> {
-        let options = &self.options;
-        let checksum = match options.rules.checksum {
-            Checksum::Mismatch => "mismatch",
-            Checksum::Always => "always",
-            Checksum::Never => "never",
-        };
-        let fsync = match options.fsync {
-            Fsync::EachFile => "each file",
-            Fsync::AtEnd => "at the end",
-            Fsync::Never => "never",
-        };
-        let max_delete = options.delete_missing.map(|max| match max {
-            MaxDelete::Count(count) => count.to_string(),
-            MaxDelete::Percent(percent) => format!("{percent}%"),
-            MaxDelete::Unlimited => "none".to_owned(),
-        });
-        let all = serde_json::json!({
-            "delete_missing": max_delete.is_some(),
-            "max_delete": max_delete,
-            "filter": options.filter.lines(),
-            "min_age": self.config.min_age.map(|age| age.as_secs_f64()),
-            "require_file": options.require_file.as_ref().map(|name| String::from_utf8_lossy(name)),
-            "require_mount": self.config.require_mount,
-            "workers": options.workers,
-            "scan_threads": options.scan_threads,
-            "mtime_threshold": options.rules.mtime_threshold.as_secs_f64(),
-            "checksum": checksum,
-            "hash_copies": options.hash_copies,
-            "bwlimit": options.bwlimit,
-            "owner": options.carry_owner,
-            "mode": options.carry_mode,
-            "xattrs": options.carry_xattrs,
-            "fsync": fsync,
-        });
-        all.as_object().cloned().unwrap_or_default()
-    }
-
-    /// Prints plan and summary, and returns what the process ends with.
-    fn tell(
-        &self,
-        console: &Console,
-        told: &Told,
-        Synced { counts, withheld, .. }: &Synced,
-        (exit, error): (Exit, Option<String>),
-        settled: io::Result<Settled>,
-    ) -> Exit {
-        let (settled, unsealed) = match settled {
-            Ok(settled) => (settled, None),
-            Err(cause) => (Settled::default(), Some(format!("the opslog could not be sealed: {cause}"))),
-        };
-        let exit = if unsealed.is_some() { exit.or_fatal() } else { exit };
-        let error = error.into_iter().chain(unsealed).reduce(|first, second| format!("{first}; {second}"));
-        if let Some(error) = &error {
-            tracing::error!("{}", Escaped(error.as_bytes()));
-        }
-        if self.config.output.detail == Detail::Quiet {
-            if let Some(withheld) = withheld {
-                tracing::error!("{}", Escaped(withheld.to_string().as_bytes()));
-            }
-            for failure in &told.failures {
-                tracing::error!("{failure}");
-            }
-            return exit;
-        }
-        let ending = Ending {
-            pair: &self.config.pair,
-            direction: &self.config.direction,
-            run_id: &self.id.to_string(),
-            dry_run: self.config.dry_run,
-            status: exit.status(),
-            exit_code: exit.code(),
-            took: self.clock.elapsed(),
-            counts,
-            told,
-            error: error.as_deref(),
-            withheld: withheld.as_ref(),
-            opslog: settled.opslog.as_deref(),
-            recorded: settled.recorded.as_deref(),
-            current_since: settled.current_since.as_deref(),
-        };
-        console.print(&match self.config.output.format {
-            FormatArg::Text => ending.to_text(),
-            FormatArg::Json => ending.to_json(),
-        });
-        match console.failure() {
-            Some(error) => {
-                tracing::error!("what was printed is not complete: {error}");
-                exit.or_fatal()
-            }
-            None => exit,
-        }
-    }
-
-    /// A dry run's operations, read back from its opslog; those of one that was cut short are no plan.
-    fn print_plan(&self, console: &Console, is_cut_short: bool, opslog: &Path) {
-        let is_wanted = self.config.dry_run && self.config.output.detail != Detail::Quiet;
-        if !is_wanted || is_cut_short {
-            return;
-        }
-        if let Err(damage) = print_plan(console, opslog, self.config.output.format) {
-            tracing::error!("the plan cannot be read back from {}: {damage}", shown(opslog));
-        }
-    }
-}
-
-/// How the run ended, and what ended it early.
-fn judge(
-    Synced { counts, withheld, result }: &Synced,
-    lock: Option<&PairLock>,
-    stop: &Stop,
-    was_lost: bool,
-) -> (Exit, Option<String>) {
-    let told = result.as_ref().err().map(ToString::to_string);
-    // Who could tell it may hang.
-    let fatal = told.or_else(|| stop.halted_by().map(str::to_owned));
-    match (stop.signal(), fatal) {
-        (Some(signal), fatal) => {
-            let also = fatal.map_or_else(String::new, |error| format!("; {error}"));
-            (Exit::Interrupted(signal), Some(format!("interrupted by signal {signal}{also}")))
-        }
-        (None, Some(error)) => (Exit::Fatal, Some(error)),
-        (None, None) if was_lost => {
-            let why = lock.map_or_else(String::new, PairLock::loss);
-            (
-                Exit::LockLost,
-                Some(format!("the lock was lost, and nothing more was begun at the destination: {why}")),
-            )
-        }
-        (None, None) if withheld.is_some() => (Exit::Withheld, None),
-        (None, None) if counts.is_partial() => (Exit::Partial, None),
-        (None, None) => (Exit::Done, None),
-    }
-}
-
-/// The same of one that did not come to its end, whatever kept it from that.
-fn ended_early(synced: &Synced, lock: Option<&PairLock>, stop: &Stop, was_lost: bool) -> (Exit, String) {
-    match judge(synced, lock, stop, was_lost) {
-        (_, None) => (Exit::Fatal, "the run could not go on".to_owned()),
-        (exit, Some(ended)) => (exit, ended),
-    }
-}
-
-/// What becomes of a lock that is not given back.
-fn fate(lock: Option<&PairLock>) -> &'static str {
-    lock.map_or("there is no lock to release", PairLock::fate)
-}
-
-/// The pair is somebody else's for now.
-fn leave_to(holder: Option<&Holder>, config: &Config, console: &Console, stop: &Stop) -> Exit {
-    if let Some(signal) = stop.signal() {
-        return Exit::Interrupted(signal);
-    }
-    let who = holder.map_or_else(|| "another run".to_owned(), ToString::to_string);
-    let (exit, what) = match config.if_locked {
-        IfLocked::Skip => (Exit::Done, "skipped"),
-        IfLocked::Wait(_) | IfLocked::Fail => (Exit::Locked, "not run"),
-    };
-    let pair = &config.pair;
-    match (config.output.format, config.output.detail) {
-        (_, Detail::Quiet) => {}
-        (FormatArg::Text, _) => console.print(&format!("{pair}: {what}, the pair is locked by {who}\n")),
-        (FormatArg::Json, _) => {
-            let line = serde_json::json!({ "type": "locked", "pair": pair, "holder": holder, "exit_code": exit.code() });
-            console.print(&format!("{line}\n"));
-        }
-    }
-    exit
-}
-
-impl Exit {
-    /// Something of the run's own was lost on top: worse than failed paths, not worse than a signal.
-    fn or_fatal(self) -> Self {
-        if matches!(self, Self::Interrupted(_)) { self } else { Self::Fatal }
-    }
-
-    /// How a run that ends so is logged.
-    fn status(self) -> RunStatus {
-        match self {
-            Self::Done => RunStatus::Success,
-            Self::Partial | Self::Withheld => RunStatus::PartialFailure,
-            Self::Usage | Self::LockLost | Self::Fatal | Self::Locked | Self::Interrupted(_) => {
-                RunStatus::Failed
-            }
-        }
-    }
-}
-
-impl OpslogWriter {
-    fn finish_as(
-        self,
-        exit: Exit,
-        counts: &Summary,
-        error: Option<&str>,
-        retired: u64,
-    ) -> io::Result<SealedOpslog> {
-        let footer = Footer {
-            ended_at: to_rfc3339(SystemTime::now()),
-            status: exit.status(),
-            operations: self.operations(),
-            counts: counts.clone(),
-            retired_unflushed: retired,
-            error_message: error.map(str::to_owned),
-        };
-        self.finish(footer)
     }
 }
