@@ -134,20 +134,21 @@ impl Database for MySql {
     }
 
     fn execute(&mut self, sql: &str, values: &[Value]) -> Answer<u64> {
-        let executed = match values {
-            // Not every statement can be prepared: on some servers none that begins a transaction.
-            [] => self.conn.query_drop(sql),
-            values => self.conn.exec_drop(sql, bound(values)),
-        };
-        executed.map_err(db_error)?;
+        self.query(sql, values, &mut drop)?;
         Ok(self.conn.affected_rows())
     }
 
+    /// A prepared statement is executed once: from the second time on MariaDB may go along another index, and read all
+    /// that lies before what is asked for.
     fn query(&mut self, sql: &str, values: &[Value], each: &mut dyn FnMut(Row)) -> Answer<()> {
-        match values {
-            [] => hand_over(self.conn.query_iter(sql), each),
-            values => hand_over(self.conn.exec_iter(sql, bound(values)), each),
+        if values.is_empty() {
+            // Not every statement can be prepared: on MySQL none that begins a transaction.
+            return hand_over(self.conn.query_iter(sql), each);
         }
+        let statement = self.conn.prep(sql).map_err(db_error)?;
+        let asked = hand_over(self.conn.exec_iter(&statement, bound(values)), each);
+        let closed = self.conn.close(statement).map_err(db_error);
+        asked.and(closed)
     }
 
     fn insert(&mut self, table: &str, columns: &[&str], rows: &[Row]) -> Answer<()> {
