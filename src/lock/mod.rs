@@ -60,7 +60,7 @@ pub enum Asked {
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// The lock file can't be used.
-    #[error("the lock file {} cannot be used: {error}. Check its permissions", crate::model::shown(path))]
+    #[error("the lock file {} cannot be used: {error}. {}", crate::model::shown(path), hint(error))]
     File {
         /// Which.
         path: PathBuf,
@@ -70,6 +70,14 @@ pub enum LockError {
     /// The Lease can't be had.
     #[error(transparent)]
     Lease(#[from] LeaseError),
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "Make room there",
+        io::ErrorKind::ReadOnlyFilesystem => "Remount it read-write, or give another place with --log-dir",
+        _ => "Check its permissions",
+    }
 }
 
 /// Who holds a lock, for the messages of those who don't.

@@ -74,3 +74,21 @@ fn who_waits_gets_the_lock_when_it_is_free_and_can_be_interrupted() {
     assert_eq!(output.status.code(), Some(0));
     assert!(String::from_utf8(output.stdout).unwrap().contains("\"created\":1"));
 }
+
+#[test]
+fn a_lock_file_that_cannot_be_written_is_told_of_with_what_to_do() {
+    let pair = Fixture::new();
+    write(&pair.a, "file", "x", T0);
+    std::fs::create_dir(&pair.logs).unwrap();
+    let used = pair.sync(&[]);
+    assert_eq!(used.code, Some(0), "{}", used.stderr);
+    // The tag takes up all the room there is.
+    let full = "mount -t tmpfs -o size=4k none $1 && echo tag >$1/.ha-sync-log-dir";
+    let read_only = "mount --bind $1 $1 && mount -o remount,ro,bind $1";
+    for (script, hint) in [(full, "Make room there"), (read_only, "Remount it read-write")] {
+        let ran = run(&mut in_a_namespace(script, &[&pair.logs], &pair.command()));
+        assert_eq!(ran.code, Some(5), "{}{}", ran.stdout, ran.stderr);
+        assert!(ran.stderr.contains("the lock file ") && ran.stderr.contains(hint), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("permissions"), "{}", ran.stderr);
+    }
+}

@@ -86,11 +86,17 @@ impl Spec {
         let time = |name: &str| spec[name].as_str().and_then(from_rfc3339);
         Self {
             holder: spec["holderIdentity"].as_str().unwrap_or_default().to_owned(),
-            duration: spec["leaseDurationSeconds"].as_u64().map(Duration::from_secs),
+            duration: seconds(&spec["leaseDurationSeconds"]),
             acquired: time("acquireTime"),
             renewed: time("renewTime"),
         }
     }
+}
+
+/// The API server's field has 32 bits. What is no such number says nothing, and can't overflow what is added to it.
+fn seconds(value: &Value) -> Option<Duration> {
+    let seconds = value.as_u64().and_then(|seconds| u32::try_from(seconds).ok());
+    seconds.map(|seconds| Duration::from_secs(seconds.into()))
 }
 
 impl Claim {
@@ -128,5 +134,19 @@ impl Claim {
         spec["acquireTime"] = now.clone().into();
         spec["renewTime"] = now.into();
         object
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_that_is_none_says_nothing() {
+        let read = |seconds: Value| Spec::read(&json!({ "leaseDurationSeconds": seconds })).duration;
+        assert_eq!(read(json!(30)), Some(Duration::from_secs(30)));
+        for none in [json!(u64::MAX), json!(-5), json!("30"), json!(1.5), Value::Null] {
+            assert_eq!(read(none.clone()), None, "{none}");
+        }
     }
 }
