@@ -15,10 +15,10 @@ use crate::opslog::{Damage, End, Header, OpslogReader, Record};
 
 /// A transaction holds no more rows than this: what it locks and what a kill undoes stays small, and the
 /// database's disk is waited for seldom enough.
-const MOST_ROWS: usize = 8192;
+const MOST_ROWS: usize = 4096;
 
 /// Nor more than about so many bytes.
-const MOST_BYTES: usize = 4 << 20;
+const MOST_BYTES: usize = 2 << 20;
 
 /// Lines that follow each other.
 #[derive(Default)]
