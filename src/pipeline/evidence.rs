@@ -6,6 +6,7 @@
 //! destination as a whole is in trouble, nothing can be said about any candidate.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ const REMEMBERED: usize = 1_000_000;
 pub(super) struct Evidence {
     /// The first sign that the destination as a whole is in trouble.
     trouble: OnceLock<String>,
+    /// One root lies in the other: what is deleted in one of them is gone from the other, too.
+    nested: AtomicBool,
     /// Sizes and mtimes of source files whose version the destination does not hold under their names.
     not_arrived: Mutex<BTreeSet<(u64, Timestamp)>>,
     /// Inodes at the destination that were met under names which its listings lacked.
@@ -33,6 +36,11 @@ impl Evidence {
             let path = String::from_utf8_lossy(path.as_bytes());
             self.trouble.get_or_init(|| format!("{path}: {}", failure.reason));
         }
+    }
+
+    /// One root was met inside the other one.
+    pub(super) fn roots_are_nested(&self) {
+        self.nested.store(true, Ordering::Relaxed);
     }
 
     /// A source file's version is not at the destination, for whatever reason: it may be what a candidate was renamed to.
@@ -69,6 +77,9 @@ impl Evidence {
 
     /// Why nothing at all should be deleted.
     pub(super) fn doubt(&self) -> Option<String> {
+        if self.nested.load(Ordering::Relaxed) {
+            return Some("one root lies inside the other one. Check what is mounted there".to_owned());
+        }
         if let Some(trouble) = self.trouble.get() {
             return Some(format!(
                 "the destination is in trouble ({trouble}), and what could not be copied may be a candidate under its \

@@ -193,7 +193,10 @@ impl<'a> Scan<'a> {
             seen.hard_linked += 1;
         }
         let decision = match self.is_the_other_root(pair, joined) {
-            true => return self.fail(pair, name, joined, Failure::error(OTHER_ROOT.to_owned())),
+            true => {
+                self.stage.evidence.roots_are_nested();
+                return self.fail(pair, name, joined, Failure::error(OTHER_ROOT.to_owned()));
+            }
             false => classify(joined, &self.rules),
         };
         self.note_what_stays_behind(source, &decision);

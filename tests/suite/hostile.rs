@@ -250,4 +250,8 @@ fn a_root_that_a_bind_mount_hides_inside_the_other_one_is_not_synced_into_itself
     assert_eq!(ran.code, Some(1), "{}{}", ran.stdout, ran.stderr);
     assert!(ran.summary()["failures"][0].as_str().unwrap().contains("other tree's root"), "{}", ran.stdout);
     assert!(!pair.a.join("sub/sub").exists());
+    let ran = run(in_a_namespace(script, &[&pair.a, &pair.b], pair.command().arg("--delete-missing"))
+        .args(["--format", "json"]));
+    assert_eq!(ran.code, Some(3), "{}{}", ran.stdout, ran.stderr);
+    assert!(pair.a.join("sub/file").exists(), "the only copy: {}", ran.stdout);
 }

@@ -122,7 +122,9 @@ impl Stage<'_> {
         let wanted = Wear::wanted(self.options, source, None);
         let has_first_mode =
             |inherits| dest.mode & 0o777 == wanted.mode_at_first(self.options, inherits) | OURS;
+        // Only root can give it away.
         self.options.carry_owner
+            && self.options.process_owner.0 == 0
             && dest.uid == self.options.process_owner.0
             && owner(dest) != owner(source)
             && dest.mtime == dest.ctime
