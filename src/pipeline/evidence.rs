@@ -6,7 +6,6 @@
 //! destination as a whole is in trouble, nothing can be said about any candidate.
 
 use std::collections::{BTreeSet, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -19,10 +18,8 @@ const REMEMBERED: usize = 1_000_000;
 /// What is known so far.
 #[derive(Debug, Default)]
 pub(super) struct Evidence {
-    /// The first sign that the destination as a whole is in trouble.
-    trouble: OnceLock<String>,
-    /// One root lies in the other: what is deleted in one of them is gone from the other, too.
-    nested: AtomicBool,
+    /// The first reason to delete nothing at all.
+    doubt: OnceLock<String>,
     /// Sizes and mtimes of source files whose version the destination does not hold under their names.
     not_arrived: Mutex<BTreeSet<(u64, Timestamp)>>,
     /// Inodes at the destination that were met under names which its listings lacked.
@@ -34,13 +31,20 @@ impl Evidence {
     pub(super) fn failed(&self, path: &RelPath, failure: &Failure) {
         if failure.fault.is_some_and(|fault| fault.side == Side::Dest && concerns_whole_tree(fault.errno)) {
             let path = String::from_utf8_lossy(path.as_bytes());
-            self.trouble.get_or_init(|| format!("{path}: {}", failure.reason));
+            self.doubt.get_or_init(|| {
+                format!(
+                    "the destination is in trouble ({path}: {}), and what could not be copied may be a candidate under its \
+                     new name. Mend the destination and run again",
+                    failure.reason
+                )
+            });
         }
     }
 
-    /// One root was met inside the other one.
+    /// One root was met inside the other one: what is deleted in one of them is gone from the other, too.
     pub(super) fn roots_are_nested(&self) {
-        self.nested.store(true, Ordering::Relaxed);
+        self.doubt
+            .get_or_init(|| "one root lies inside the other one. Check what is mounted there".to_owned());
     }
 
     /// A source file's version is not at the destination, for whatever reason: it may be what a candidate was renamed to.
@@ -77,14 +81,8 @@ impl Evidence {
 
     /// Why nothing at all should be deleted.
     pub(super) fn doubt(&self) -> Option<String> {
-        if self.nested.load(Ordering::Relaxed) {
-            return Some("one root lies inside the other one. Check what is mounted there".to_owned());
-        }
-        if let Some(trouble) = self.trouble.get() {
-            return Some(format!(
-                "the destination is in trouble ({trouble}), and what could not be copied may be a candidate under its \
-                 new name. Mend the destination and run again"
-            ));
+        if let Some(doubt) = self.doubt.get() {
+            return Some(doubt.clone());
         }
         let forgotten = locked(&self.not_arrived).len().max(locked(&self.met).len()) > REMEMBERED;
         forgotten.then(|| {

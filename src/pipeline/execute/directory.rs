@@ -88,7 +88,7 @@ impl Stage<'_> {
             None => false,
         };
         if pair.is_half_made() {
-            return self.dress_half_made(pair, &parent, wanted, inherits);
+            return self.dress_half_made(pair, &parent, name, wanted, inherits);
         }
         self.may_change()?;
         match parent.create_dir(name, wanted.mode_at_first(self.options, inherits) | OURS) {
@@ -124,22 +124,26 @@ impl Stage<'_> {
             |inherits| dest.mode & 0o777 == wanted.mode_at_first(self.options, inherits) | OURS;
         // Only root can give it away.
         self.options.carry_owner
-            && self.options.process_owner.0 == 0
-            && dest.uid == self.options.process_owner.0
+            && (self.options.process_owner.0, dest.uid) == (0, 0)
             && owner(dest) != owner(source)
             && dest.mtime == dest.ctime
             && (has_first_mode(false) || has_first_mode(true))
     }
 
     /// One that its owner can't be given to stays as it was found.
-    fn dress_half_made(&self, pair: &Pair, parent: &Dir, wanted: Wear, inherits: bool) -> Step<Made> {
-        let (Some((_, name)), Some(had)) = (pair.dest.above(), pair.dest_entry()) else {
-            return Ok(Made::Found);
-        };
+    fn dress_half_made(
+        &self,
+        pair: &Pair,
+        parent: &Dir,
+        name: &[u8],
+        wanted: Wear,
+        inherits: bool,
+    ) -> Step<Made> {
         let (dir, made) = self.dress_made(parent, name, wanted, inherits)?;
         let has = dir.look_at_self(Freshness::Cached).at_dest("looking at it")?;
         pair.dest.keep(dir);
-        Ok(if owner(&has) == owner(had) { Made::Found } else { made })
+        let is_as_found = pair.dest_entry().is_some_and(|had| owner(&has) == owner(had));
+        Ok(if is_as_found { Made::Found } else { made })
     }
 
     /// A directory that is gone or replaced since the scan is not made: whoever is let in by an ACL is unknown.
