@@ -129,6 +129,11 @@ impl Counts {
 }
 
 impl Ran {
+    fn of(Output { status, stdout, stderr }: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Self { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+    }
+
     /// The JSON lines of standard output.
     pub fn json(&self) -> Vec<Value> {
         lines(&self.stdout)
@@ -190,10 +195,12 @@ pub fn in_a_namespace(script: &str, paths: &[&Path], command: &Command) -> Comma
 
 /// Runs to the end.
 pub fn run(command: &mut Command) -> Ran {
-    let Output { status, stdout, stderr } =
-        command.output().unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}"));
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ran { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+    Ran::of(command.output().unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}")))
+}
+
+/// What came of a run that went on while the test did something.
+pub fn finish(child: Child) -> Ran {
+    Ran::of(child.wait_with_output().unwrap())
 }
 
 /// Runs the sync as an unprivileged user, to whom everything but the modes set by the test is open.

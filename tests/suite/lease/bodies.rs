@@ -15,12 +15,6 @@ fn end(mut strace: Child) {
     strace.wait().unwrap();
 }
 
-fn finish(strace: Child) -> Ran {
-    let output = strace.wait_with_output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
-}
-
 fn time(lease: &Value, name: &str) -> SystemTime {
     from_rfc3339(lease["spec"][name].as_str().unwrap()).unwrap()
 }

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::lab::{Job, LEASES, Lab};
+use super::lab::{Job, Lab};
 use crate::fixture::*;
 
 /// A mounted file system that stops to answer when it is told to. Ended, with all that waits for it, when dropped.
@@ -47,12 +47,6 @@ impl Drop for HangingFs {
 fn wait_for_the_end(child: &Child) {
     let stat = format!("/proc/{}/stat", child.id());
     wait_until("all of it has ended that can", || fs::read_to_string(&stat).unwrap().contains(") Z "));
-}
-
-fn finish(child: Child) -> Ran {
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
 #[test]
@@ -122,15 +116,7 @@ fn what_comes_back_after_the_opslog_was_sealed_changes_nothing() {
 /// A run that has just got its Lease when the destination stops to answer: it hangs before it has begun.
 fn hanging_before_it_begins(job: &Job<'_>, dest: &HangingFs) -> Child {
     write(&job.trees.a, "file", "x", T0);
-    let theirs = serde_json::json!({
-        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
-        "metadata": { "name": format!("ha-sync-{}", job.pair), "namespace": "infrastructure" },
-        "spec": {
-            "holderIdentity": "somebody", "leaseDurationSeconds": 3600,
-            "renewTime": ha_sync::time::to_rfc3339_micro(std::time::SystemTime::now()),
-        },
-    });
-    job.lab.ask("admin", "POST", LEASES, Some(&theirs)).unwrap();
+    job.held_by_somebody();
     let mut command = job.command(6);
     command.args(["--if-locked=wait", "--format=json"]).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().unwrap();

@@ -249,6 +249,19 @@ impl Job<'_> {
         edited.unwrap()
     }
 
+    /// Somebody has the Lease, and has just renewed it.
+    pub fn held_by_somebody(&self) {
+        let theirs = serde_json::json!({
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+            "metadata": { "name": format!("ha-sync-{}", self.pair), "namespace": "infrastructure" },
+            "spec": {
+                "holderIdentity": "somebody", "leaseDurationSeconds": 3600,
+                "renewTime": ha_sync::time::to_rfc3339_micro(std::time::SystemTime::now()),
+            },
+        });
+        self.lab.ask("admin", "POST", LEASES, Some(&theirs)).unwrap();
+    }
+
     pub fn delete(&self) {
         self.lab.ask("admin", "DELETE", &self.path(), None).unwrap();
     }

@@ -15,9 +15,7 @@ fn fake(lab: &Lab) -> &super::fake::Fake {
 
 fn terminate(running: Child) -> Ran {
     kill_process(traced(&running), Signal::TERM).unwrap();
-    let output = running.wait_with_output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    finish(running)
 }
 
 fn wait_for_renewals(job: &Job<'_>, count: usize) {

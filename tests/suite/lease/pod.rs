@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use super::lab::{LEASES, Lab};
+use super::lab::Lab;
 use crate::fixture::*;
 
 /// Only the real server speaks TLS, as every cluster does.
@@ -29,15 +29,7 @@ pub fn a_pod_takes_a_lease_by_itself(lab: &Lab) {
     let ran = in_a_pod();
     assert_eq!((ran.code, job.lease()), (Some(0), None), "{}{}", ran.stdout, ran.stderr);
     assert!(job.trees.b.join("file").exists());
-    let theirs = serde_json::json!({
-        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
-        "metadata": { "name": format!("ha-sync-{}", job.pair), "namespace": "infrastructure" },
-        "spec": {
-            "holderIdentity": "somebody", "leaseDurationSeconds": 3600,
-            "renewTime": ha_sync::time::to_rfc3339_micro(std::time::SystemTime::now()),
-        },
-    });
-    lab.ask("admin", "POST", LEASES, Some(&theirs)).unwrap();
+    job.held_by_somebody();
     let ran = in_a_pod();
     assert!(
         ran.code == Some(75) && ran.stdout.contains("locked by somebody"),

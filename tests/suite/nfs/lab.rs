@@ -57,13 +57,6 @@ pub fn start(pair: &Fixture, flags: &[&str]) -> Child {
     command.spawn().unwrap()
 }
 
-/// What came of it.
-pub fn end(child: Child) -> Ran {
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
-}
-
 /// Waits until the server has so many finished files in a directory of dest.
 #[track_caller]
 pub fn wait_for_files(dir: &str, files: usize) {

@@ -24,7 +24,7 @@ fn what_another_client_creates_at_dest_during_the_run_stays_theirs() {
                 theirs.push(name);
             }
         }
-        let ran = end(child);
+        let ran = finish(child);
         speed_up();
         assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
         assert!(!theirs.is_empty(), "the run was faster");
@@ -58,7 +58,7 @@ fn a_candidate_that_comes_back_at_the_source_while_others_are_being_deleted_stay
             write(SERVER_A.as_ref(), name, "x", T0);
         }
         let came_back = names.iter().filter(|name| is_there(name)).count();
-        let ran = end(child);
+        let ran = finish(child);
         speed_up();
         assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
         assert!(came_back > 1, "the run was faster");
@@ -91,7 +91,7 @@ fn directories_that_are_replaced_at_the_server_during_the_run_are_unknown_and_no
             "nfs_server stop; cp -a /srv/a /srv/new-a; rm -rf /srv/a/*; cp -a /srv/new-a/. /srv/a; rm -rf /srv/new-a",
         );
         shell("nfs_server start");
-        let ran = end(child);
+        let ran = finish(child);
         speed_up();
         assert!(matches!(ran.code, Some(0 | 1 | 3 | 5)), "{}{}", ran.stdout, ran.stderr);
         let (a, b) = (look(SERVER_A.as_ref()), look(SERVER_B.as_ref()));

@@ -23,7 +23,7 @@ fn a_server_that_restarts_in_the_middle_is_waited_for() {
         let child = start(&pair, &[]);
         wait_for_files("/srv/b", 12);
         shell("nfs_server restart");
-        let ran = end(child);
+        let ran = finish(child);
         speed_up();
         assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
         before.nothing_is_lost("a restart");
@@ -55,7 +55,7 @@ fn a_soft_mount_whose_server_goes_away_loses_nothing_and_deletes_nothing() {
             opslogs.iter().any(|path| fs::read_to_string(path).unwrap().contains("Input/output error"))
         });
         shell("nfs_server start");
-        let ran = end(child);
+        let ran = finish(child);
         speed_up();
         assert!(matches!(ran.code, Some(1 | 3)), "{:?} {}{}", ran.code, ran.stdout, ran.stderr);
         before.nothing_is_lost("no server");
