@@ -21,7 +21,7 @@ pub use self::locking::lock_choice;
 use self::roots::{check_apart, check_log_dir, check_writable, root};
 pub use self::values::pair_name;
 use self::values::{direction_label, if_locked, max_delete, min_age, parse_size, root_name, threshold};
-use crate::cli::{ChecksumArg, FormatArg, FsyncArg, ProgressArg, SyncArgs};
+use crate::cli::{ChecksumArg, FormatArg, FsyncArg, OutputArgs, ProgressArg, SyncArgs};
 use crate::ledger::Dsn;
 use crate::lock::LockChoice;
 use crate::model::Name;
@@ -156,56 +156,57 @@ fn wrong<T>(message: impl fmt::Display) -> Checked<T> {
 impl Config {
     /// Checks the arguments. Looks at the two roots, changes nothing.
     pub fn from_args(args: &SyncArgs) -> Checked<Self> {
+        let SyncArgs { carried, deletion, speed, safety, log, .. } = args;
         let pair = pair_name(args.pair.as_deref().unwrap_or_default())?;
         let direction = direction_label(&args.direction)?;
         let source = root("--src", args.src.as_deref())?;
         let dest = root("--dest", args.dest.as_deref())?;
         check_apart(&source, &dest)?;
-        if !args.dry_run {
+        if !carried.dry_run {
             check_writable(&dest)?;
         }
-        let max_delete = max_delete(&args.max_delete)?;
-        let log_dir = log_dir(args.log_dir.as_deref());
+        let max_delete = max_delete(&deletion.max_delete)?;
+        let log_dir = log_dir(log.log_dir.as_deref());
         check_log_dir(&log_dir, &[("--src", &source), ("--dest", &dest)])?;
-        let database = database(args.db_dsn.as_deref())?;
+        let database = database(log.db_dsn.as_deref())?;
         check_database_apart(database.as_ref(), &log_dir, &[("--src", &source), ("--dest", &dest)])?;
         Ok(Self {
             source,
             dest,
             pair,
             direction,
-            dry_run: args.dry_run,
+            dry_run: carried.dry_run,
             rules: Rules {
-                mtime_threshold: threshold(&args.mtime_threshold)?,
+                mtime_threshold: threshold(&carried.mtime_threshold)?,
                 granularity: Duration::ZERO, // Found out when the trees are open.
-                checksum: match args.checksum {
+                checksum: match carried.checksum {
                     ChecksumArg::Mismatch => Checksum::Mismatch,
                     ChecksumArg::Always => Checksum::Always,
                     ChecksumArg::Never => Checksum::Never,
                 },
                 min_age: None,
             },
-            min_age: args.min_age.as_deref().map(min_age).transpose()?,
-            filter: filter(&args.patterns)?,
-            delete_missing: args.delete_missing.then_some(max_delete),
-            require_file: args.require_file.as_deref().map(root_name).transpose()?,
-            require_mount: args.require_mount,
-            workers: args.workers.into(),
-            scan_threads: args.scan_threads.map(usize::from),
-            bwlimit: args.bwlimit.as_deref().map(parse_size).transpose()?,
-            hash_copies: args.hash_copies,
-            carry_owner: args.owner,
-            carry_mode: args.mode,
-            carry_xattrs: args.xattrs,
-            fsync: args.fsync,
-            lock: lock_choice(&args.lock)?,
-            if_locked: if_locked(&args.if_locked)?,
+            min_age: carried.min_age.as_deref().map(min_age).transpose()?,
+            filter: filter(&carried.patterns)?,
+            delete_missing: deletion.delete_missing.then_some(max_delete),
+            require_file: safety.require_file.as_deref().map(root_name).transpose()?,
+            require_mount: safety.require_mount,
+            workers: speed.workers.into(),
+            scan_threads: speed.scan_threads.map(usize::from),
+            bwlimit: speed.bwlimit.as_deref().map(parse_size).transpose()?,
+            hash_copies: speed.hash_copies,
+            carry_owner: carried.owner,
+            carry_mode: carried.mode,
+            carry_xattrs: carried.xattrs,
+            fsync: speed.fsync,
+            lock: lock_choice(&safety.lock)?,
+            if_locked: if_locked(&safety.if_locked)?,
             log_dir,
-            log_retention: (args.log_retain_days > 0)
-                .then(|| Duration::from_secs(u64::from(args.log_retain_days) * 24 * 3600)),
+            log_retention: (log.log_retain_days > 0)
+                .then(|| Duration::from_secs(u64::from(log.log_retain_days) * 24 * 3600)),
             database,
-            database_retention: args.db_retain_days.map(retain_days).transpose()?,
-            output: output(args)?,
+            database_retention: log.db_retain_days.map(retain_days).transpose()?,
+            output: output(&args.output)?,
         })
     }
 }
@@ -221,7 +222,7 @@ pub fn log_dir(given: Option<&Path>) -> LogDirChoice {
     LogDirChoice::Default { system: "/var/log/ha-sync".into(), user: user.map(|state| state.join("ha-sync")) }
 }
 
-fn output(args: &SyncArgs) -> Checked<Output> {
+fn output(args: &OutputArgs) -> Checked<Output> {
     let detail = match (args.quiet, args.verbose) {
         (true, true) => return wrong("--quiet and --verbose exclude each other: give one"),
         (true, false) => Detail::Quiet,

@@ -10,19 +10,13 @@ use super::{FormatArg, LockArg};
 #[derive(Debug, Args)]
 pub struct LockArgs {
     /// How two runs of one pair are kept apart: auto is a Lease inside a Kubernetes cluster, a lock file elsewhere
-    #[arg(long, value_name = "HOW", env = "HA_SYNC_LOCK", help_heading = "Safety", default_value = "auto")]
+    #[arg(long, value_name = "HOW", env = "HA_SYNC_LOCK", default_value = "auto")]
     pub lock: LockArg,
     /// Seconds, 3 or more, until a Lease that nobody renews counts as stale
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        env = "HA_SYNC_LOCK_TTL",
-        help_heading = "Safety",
-        default_value = "3600"
-    )]
+    #[arg(long, value_name = "SECONDS", env = "HA_SYNC_LOCK_TTL", default_value = "3600")]
     pub lock_ttl: String,
     /// The Lease's namespace [default: the pod's own, else infrastructure]
-    #[arg(long, value_name = "NAME", env = "HA_SYNC_NAMESPACE", help_heading = "Safety")]
+    #[arg(long, value_name = "NAME", env = "HA_SYNC_NAMESPACE")]
     pub namespace: Option<String>,
 }
 

@@ -152,16 +152,16 @@ fn the_jobs_arguments_are_ones_that_the_sync_takes() {
     for job in jobs {
         let words = std::iter::once("ha-sync".to_owned()).chain(job.args());
         let cli = Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{}: {error}", job.name()));
-        assert!(cli.command.is_none() && cli.sync.require_mount, "{}", job.name());
+        assert!(cli.command.is_none() && cli.sync.safety.require_mount, "{}", job.name());
         // As shipped. Whoever has taken a pair into production in a copy of their own takes this out.
-        assert!(cli.sync.dry_run && !cli.sync.delete_missing, "{}", job.name());
+        assert!(cli.sync.carried.dry_run && !cli.sync.deletion.delete_missing, "{}", job.name());
         // What they mean is asked of folders that are here.
         let pair = Fixture::new();
         let mut args = cli.sync;
         args.src = Some(pair.a.clone());
         args.dest = Some(pair.b.clone());
-        args.log_dir = Some(pair.logs.clone());
-        args.db_dsn =
+        args.log.log_dir = Some(pair.logs.clone());
+        args.log.db_dsn =
             Some("user:pass@tcp(general-purpose-db.infrastructure.svc.cluster.local:3306)/general_db".into());
         let config = Config::from_args(&args).unwrap_or_else(|error| panic!("{}: {error}", job.name()));
         assert_eq!(job.name(), format!("ha-sync-{}-{}", config.pair, config.direction));
