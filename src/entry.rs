@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use clap::CommandFactory as _;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 
 use crate::cli::{self, Cli, DashboardCli, FormatArg, ProgressArg, SyncArgs};
@@ -100,6 +100,8 @@ fn listen_to_signals(stop: &Stop) -> io::Result<()> {
         flag::register(signal, Arc::clone(&asked))?;
         flag::register_usize(signal, stop.signal_cell(), signal.unsigned_abs() as usize)?;
     }
+    // The write that exceeds a limit on the size of files (`ulimit -f`) fails, too: that is what is acted on.
+    flag::register(SIGXFSZ, Arc::default())?;
     Ok(())
 }
 

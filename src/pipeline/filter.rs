@@ -75,12 +75,10 @@ impl FilterBuilder {
             ));
         }
         let escape = if negation.is_empty() && glob.starts_with('#') { "\\" } else { "" };
-        let trimmed = glob.trim_end_matches(' ');
-        let blanks = "\\ ".repeat(glob.len() - trimmed.len());
-        if trimmed.is_empty() && blanks.is_empty() {
+        if glob.is_empty() {
             return Err(BadPattern("it is empty".into()));
         }
-        self.add(format!("{negation}{escape}{trimmed}{blanks}"))
+        self.add(format!("{negation}{escape}{}", keeping_its_end(glob)))
     }
 
     /// Adds one line of a gitignore file: a glob, one that takes in again (`!`), a comment (`#`) or nothing.
@@ -89,7 +87,8 @@ impl FilterBuilder {
         if line.trim_end_matches(' ').is_empty() || line.starts_with('#') {
             Ok(())
         } else {
-            self.add(line.to_owned())
+            let (glob, is_escaped) = without_blanks(line);
+            self.add(if is_escaped { format!("{glob} ") } else { glob.to_owned() })
         }
     }
 
@@ -106,6 +105,23 @@ impl FilterBuilder {
     pub fn build(self) -> Result<Filter, BadPattern> {
         let matcher = self.builder.build().map_err(|error| BadPattern(error.to_string()))?;
         Ok(Filter { matcher, lines: self.lines })
+    }
+}
+
+/// The glob up to the blanks at its end, and whether the first of them has a backslash before it, which is in the glob.
+fn without_blanks(glob: &str) -> (&str, bool) {
+    let trimmed = glob.trim_end_matches(' ');
+    let backslashes = trimmed.bytes().rev().take_while(|byte| *byte == b'\\').count();
+    (trimmed, trimmed.len() < glob.len() && backslashes % 2 == 1)
+}
+
+/// The glob as a line of a file, where white space at the end would be dropped.
+fn keeping_its_end(glob: &str) -> String {
+    let (trimmed, is_escaped) = without_blanks(glob);
+    let blanks = glob.len() - trimmed.len();
+    match trimmed.chars().next_back().filter(|last| blanks == 0 && last.is_whitespace()) {
+        Some(last) => format!("{}[{last}]", &glob[..glob.len() - last.len_utf8()]),
+        None => format!("{trimmed}{}", &"\\ ".repeat(blanks)[usize::from(is_escaped)..]),
     }
 }
 
@@ -178,6 +194,11 @@ mod tests {
             ("[a-c]x", &["ax", "dir/cx"], &["dx"]),
             ("{one,two}.txt", &["one.txt", "two.txt"], &["three.txt"]),
             ("with space ", &["with space "], &["with space"]),
+            ("two spaces  ", &["two spaces  "], &["two spaces", "two spaces "]),
+            ("escaped\\ ", &["escaped "], &["escaped", "escaped\\ "]),
+            ("escaped\\  ", &["escaped  "], &["escaped "]),
+            ("backslash\\\\ ", &["backslash\\ "], &["backslash\\", "backslash "]),
+            ("tab\t", &["tab\t"], &["tab"]),
             ("#hash", &["#hash"], &["hash"]),
             ("\\!bang", &["!bang"], &["bang"]),
             ("line?break", &["line\nbreak"], &["linebreak"]),
@@ -214,11 +235,12 @@ mod tests {
     #[test]
     fn lines_of_a_file_may_be_comments_and_take_in_again() {
         let mut builder = Filter::builder();
-        for line in ["# a comment", "", "   ", "*.o\r", "!keep.o", "trailing   "] {
+        for line in ["# a comment", "", "   ", "*.o\r", "!keep.o", "trailing   ", "kept\\   "] {
             builder.add_line(line).unwrap();
         }
         let filter = builder.build().unwrap();
-        assert_eq!(filter.lines(), ["*.o", "!keep.o", "trailing   "]);
+        assert_eq!(filter.lines(), ["*.o", "!keep.o", "trailing", "kept\\ "]);
+        assert!(excludes(&filter, b"kept ") && !excludes(&filter, b"kept"));
         assert!(excludes(&filter, b"a.o") && !excludes(&filter, b"keep.o") && excludes(&filter, b"trailing"));
     }
 

@@ -60,6 +60,22 @@ fn stands_or_dies(fault: &str, pair: &Fixture, mut before: Before, ran: &Ran) {
     before.is_mended_by(fault, &pair.sync(&[]));
 }
 
+/// What would outgrow the limit fails by itself: the signal that comes with it ends nobody.
+#[test]
+fn a_limit_on_the_size_of_files_fails_the_larger_ones() {
+    let pair = Fixture::new();
+    write(&pair.a, "large", vec![1; 12 << 20], T0);
+    write(&pair.a, "small", vec![1; 1 << 20], T0);
+    let mut before = Before::of(&pair.a, &pair.b);
+    let ran = run(with_ulimit("-f 8192", &pair.command()).args(["--format", "json"]));
+    assert_eq!(ran.code, Some(1), "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("File too large"), "{}", ran.stdout);
+    before.nothing_is_lost("ulimit -f");
+    before.was_told("ulimit -f", &ran);
+    assert_eq!(look(&pair.b).into_keys().collect::<Vec<_>>(), [b"small"]);
+    before.is_mended_by("ulimit -f", &pair.sync(&[]));
+}
+
 /// The kernel limits the threads of a user, but for root's. Threads are started when there is something for them to
 /// do, so each number but the largest fails somewhere else.
 #[test]
