@@ -4,7 +4,7 @@ use std::io;
 use std::num::NonZero;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{Advice, FlockOperation, SeekFrom};
+use rustix::fs::{Advice, FlockOperation, SeekFrom, StatxAttributes};
 use rustix::io::Errno;
 
 use super::attributes::{BOOKMARK, remove_attribute, set_attribute, value};
@@ -51,6 +51,12 @@ impl File {
         let stat = look_at_handle(&self.fd, Freshness::Cached)?;
         let lacks_blocks = stat.stx_blocks < stat.stx_size.div_ceil(512);
         Ok((entry_of_stat(&stat), if lacks_blocks { Layout::Sparse } else { Layout::Dense }))
+    }
+
+    /// Whether nobody may change it, not even root (`chattr +i` or `+a`). Not every file system tells.
+    pub fn is_immutable(&self) -> io::Result<bool> {
+        let flags = StatxAttributes::IMMUTABLE | StatxAttributes::APPEND;
+        Ok(look_at_handle(&self.fd, Freshness::Cached)?.stx_attributes.intersects(flags))
     }
 
     /// Reads once at `offset`, into as much of `buffer` as the kernel fills; 0 is the end of the file.

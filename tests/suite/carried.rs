@@ -221,33 +221,6 @@ fn set_id_bits_and_modes_are_carried_or_left_as_asked() {
 }
 
 #[test]
-fn owners_are_carried_by_root() {
-    let pair = Fixture::new();
-    let file = write(&pair.a, "theirs", "x", T0);
-    let link = symlink(&pair.a, "their-link", "x", T0);
-    fs::create_dir(pair.a.join("their-dir")).unwrap();
-    for path in [&file, &link, &pair.a.join("their-dir")] {
-        std::os::unix::fs::lchown(path, Some(1234), Some(2345)).expect("this test needs root");
-    }
-    chmod(&file, 0o4640);
-    pair.counts(&[]);
-    for name in ["theirs", "their-link", "their-dir"] {
-        let meta = fs::symlink_metadata(pair.b.join(name)).unwrap();
-        assert_eq!((meta.uid(), meta.gid()), (1234, 2345), "{name}");
-    }
-    assert_eq!(look(&pair.b)[&b"theirs"[..]].mode, 0o4640);
-
-    write(&pair.a, "theirs", "new", T0 + 100);
-    pair.counts(&["--owner=false"]);
-    assert_eq!(fs::metadata(pair.b.join("theirs")).unwrap().uid(), 0);
-    assert_eq!(
-        look(&pair.b)[&b"theirs"[..]].mode & 0o6000,
-        0,
-        "another's set-id bit lends nobody root's rights"
-    );
-}
-
-#[test]
 fn the_mtime_of_a_directory_is_that_of_the_newer_side_after_a_change_in_it() {
     let pair = Fixture::new();
     write(&pair.a, "dir/new", "x", T0);

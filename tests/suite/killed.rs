@@ -2,11 +2,8 @@
 //! the next run ends where an undisturbed one does.
 
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, chown};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::chown;
 use std::process::Command;
-use std::thread;
-use std::time::Duration;
 
 use crate::fixture::*;
 
@@ -33,11 +30,11 @@ fn scenario() -> Fixture {
 }
 
 /// Runs the sync with one worker under strace, which makes a call deadly. Tells whether the call was made.
-fn dies_at(pair: &Fixture, call: &str, when: usize, more: &[&str]) -> bool {
+pub fn dies_at(pair: &Fixture, call: &str, when: usize, more: &[&str]) -> bool {
     command_dies_at(&pair.command(), call, when, more)
 }
 
-fn command_dies_at(command: &Command, call: &str, when: usize, more: &[&str]) -> bool {
+pub fn command_dies_at(command: &Command, call: &str, when: usize, more: &[&str]) -> bool {
     let mut strace = Command::new("strace");
     strace.args(["-f", "-qq", "-o", "/dev/null"]);
     for inject in more {
@@ -129,60 +126,6 @@ fn at_each_removal_of_the_second_name_after_a_link() {
 #[test]
 fn at_each_directory_made() {
     die_at_each("mkdirat", 12, &[]);
-}
-
-/// A directory of somebody else's, with a file in it or without.
-fn owned_dir(root: &Path, name: &str, mode: u32, file: Option<&str>) -> PathBuf {
-    let dir = root.join(name);
-    fs::create_dir(&dir).unwrap();
-    file.map(|file| write(&dir, file, "x", T0));
-    chown(&dir, Some(1234), Some(2345)).unwrap();
-    chmod(&dir, mode);
-    date(&dir, T0, 0);
-    dir
-}
-
-/// Owner, mode and mtime.
-fn dress(dir: &Path) -> (u32, u32, u32, i64) {
-    let meta = fs::metadata(dir).unwrap();
-    (meta.uid(), meta.gid(), meta.mode(), meta.mtime())
-}
-
-#[test]
-fn between_making_a_directory_and_giving_it_to_its_owner() {
-    for (mode, file) in [(0o755, None), (0o2750, Some("file")), (0o500, None), (0o555, Some("file"))] {
-        let pair = Fixture::new();
-        let source = owned_dir(&pair.a, "dir", mode, file);
-        let dest = pair.b.join("dir");
-        assert!(dies_at(&pair, "fchown", 1, &[]));
-        assert_eq!(dress(&dest).0, 0, "{mode:o}: it has its owner already");
-        pair.counts(&[]).expect(&[("updated", 1), ("created", file.iter().count() as u64)]);
-        assert_eq!(dress(&dest), dress(&source), "{mode:o}");
-        pair.counts(&[]).expect(&[("in_sync", file.iter().count() as u64)]);
-    }
-}
-
-/// A difference in owner or mode alone is no work: nothing tells which side is right.
-#[test]
-fn a_directory_that_somebody_else_has_made_or_changed_keeps_its_owner() {
-    let pair = Fixture::new();
-    let names = ["dated", "not-as-at-first", "changed-since", "filled", "another-s"];
-    let dirs = names.map(|name| {
-        owned_dir(&pair.a, name, 0o755, None);
-        let mode = if name == "not-as-at-first" { 0o701 } else { 0o755 };
-        fs::DirBuilder::new().mode(mode).create(pair.b.join(name)).unwrap();
-        pair.b.join(name)
-    });
-    let [dated, _, changed_since, filled, another_s] = &dirs;
-    thread::sleep(Duration::from_millis(20)); // More than a tick of the kernel's clock for files.
-    date(dated, T0 + 100, 0);
-    chmod(changed_since, 0o755);
-    write(filled, "file", "x", T0);
-    chown(another_s, Some(4321), None).unwrap();
-    let before = look(&pair.b);
-    pair.counts(&[]).expect(&[("only_at_dest", 1)]);
-    assert_same(&look(&pair.b), &before);
-    assert_eq!(dirs.map(|dir| dress(&dir).0), [0, 0, 0, 0, 4321]);
 }
 
 #[test]

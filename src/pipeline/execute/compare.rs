@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::dress::Wear;
+use super::dress::{Since, Wear};
 use super::step::{Doing, Halt, Step};
 use super::{Done, Work};
 use crate::model::{Change, Effect, Entry, Failure, Md5, Side, Subject};
@@ -66,27 +66,28 @@ impl Work<'_, '_> {
     /// Whether metadata may be set on the destination in place.
     ///
     /// A file with several names would change under all of them, and its other names, in the tree or
-    /// outside it, may be another file's at the source. Somebody else's file can't be changed at all.
-    /// In both cases a copy can take its place.
+    /// outside it, may be another file's at the source. Somebody else's file can't be changed at all, nor can root's
+    /// where the server squashes root. In both cases a copy can take its place, but not that of an immutable file.
     fn is_ours_alone(&self, file: &File, dest: &Entry) -> Step<bool> {
         if dest.links > 1 {
             return Ok(false);
         }
-        if dest.uid == self.stage.options.process_owner.0 {
-            return Ok(true);
-        }
         self.stage.may_change()?;
-        match set_mtime(file, dest.mtime) {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(false),
-            result => result.at_dest("setting the mtime").map(|()| true),
+        let set = set_mtime(file, dest.mtime);
+        let is_refused = matches!(&set, Err(error) if error.kind() == io::ErrorKind::PermissionDenied);
+        if is_refused && !file.is_immutable().at_dest("looking at the file's flags")? {
+            return Ok(false);
         }
+        set.at_dest(if is_refused { "changing an immutable file" } else { "setting the mtime" })
+            .map(|()| true)
     }
 
     fn carry_metadata(&self, compared: &Compared, dest: &Entry, len: u64) -> Step<Done> {
         let (source, file) = (&self.carry.source, &compared.dest_file);
         let has = Wear::of(dest).with(self.stage.attributes_at_dest(file)?);
         let wanted = Wear::wanted(self.stage.options, source, Some(dest));
-        self.stage.dress(file, has, &wanted.with(compared.source_attributes.clone()))?;
+        let wanted = wanted.with(compared.source_attributes.clone());
+        self.stage.dress(file, Since::Before, has, &wanted)?;
         if self.stage.stop.forbids_changes() {
             let reason =
                 "the run had to end before it had its mtime: it may have got its owner, mode and attributes";

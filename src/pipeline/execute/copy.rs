@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use super::continued::{Begun, Bookmark};
 use super::data::{Beginning, Moved};
-use super::dress::Wear;
+use super::dress::{Since, Wear};
 use super::step::{Doing, Halt, Step};
 use super::{Done, Work};
 use crate::model::{Change, Effect, Entry, Failure, Md5, Side, Subject, Summary};
@@ -104,7 +104,7 @@ impl Work<'_, '_> {
         }
         let may_have_some = inherits || durable > 0;
         let has = if may_have_some { self.stage.attributes_at_dest(file)? } else { Attributes::default() };
-        self.stage.dress(file, Wear::of(&born).with(has), wanted)?;
+        self.stage.dress(file, Since::ThisRun, Wear::of(&born).with(has), wanted)?;
         if self.stage.options.dest_on_network {
             // What a server took and could not keep (its disk is full) the kernel sends again, whenever it hears
             // of it, and that is a change of now. So all of it is kept before the mtime is set.

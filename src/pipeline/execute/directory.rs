@@ -5,15 +5,19 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::Done;
-use super::dress::Wear;
+use super::dress::{Since, Wear};
 use super::step::{Doing, Halt, Step};
 use crate::model::{Change, Effect, Entry, EntryKind, Failure, Outcome, Subject, Verdict};
 use crate::pipeline::pair::{Made, Pair, Stands};
 use crate::pipeline::stage::Stage;
-use crate::tree::{Attributes, Dir, Freshness, Opened, is_elsewhere, set_mtime};
+use crate::tree::{Attributes, Dir, Freshness, Opened, is_elsewhere, set_mode, set_mtime};
 
 /// While it is being filled we must be able to get in, whatever mode it will have.
 const OURS: u32 = 0o700;
+
+/// The permission bits of a directory that has been made and is still to get an owner, attributes or set-id bits: ours alone,
+/// and sticky, which says nothing in such a one. Nobody makes one like that, so the next run knows it should this one be killed.
+const HALF_MADE: u32 = 0o1700;
 
 impl Stage<'_> {
     /// Carries the directory itself.
@@ -57,10 +61,10 @@ impl Stage<'_> {
     fn make(&self, pair: &Pair) -> Result<Made, Failure> {
         let started = SystemTime::now();
         let change = if pair.is_half_made() { Change::Update } else { Change::Create };
-        if let Some(above) = pair.above.as_ref().filter(|_| change == Change::Create) {
-            above.touch();
+        if change == Change::Create {
+            pair.above.iter().for_each(|above| above.touch());
+            pair.touch();
         }
-        pair.touch();
         let made = self.make_and_dress(pair).map_err(|halt| match halt {
             Halt::Failed(failure) => Failure {
                 reason: format!("making the directory {}: {}", pair.path(), failure.reason),
@@ -69,6 +73,7 @@ impl Stage<'_> {
             _ => Failure::deferred("the run is ending"),
         })?;
         if made != Made::Found {
+            pair.touch();
             let (path, effect) = (pair.path(), Effect::new(change, Subject::Directory));
             self.record(Outcome { path, effect, started, ended: SystemTime::now(), verdict: Verdict::Done });
         }
@@ -76,7 +81,7 @@ impl Stage<'_> {
     }
 
     /// Owner and mode are set at once, but for the bits that let us in: a run that is killed hours
-    /// later must not leave a directory that nobody ever corrects.
+    /// later must not leave a directory that nobody ever corrects. One that is killed in between leaves a mark.
     fn make_and_dress(&self, pair: &Pair) -> Step<Made> {
         let (Some((above, name)), Some(source)) = (pair.dest.above(), pair.source_entry()) else {
             return Ok(Made::Found);
@@ -87,21 +92,10 @@ impl Stage<'_> {
             Some(above) => self.hands_down_acl(above, &parent)?,
             None => false,
         };
-        if pair.is_half_made() {
-            return self.dress_half_made(pair, &parent, name, wanted, inherits);
+        if !pair.is_half_made() && !self.create(&parent, name, &wanted, inherits)? {
+            return Ok(Made::Found);
         }
-        self.may_change()?;
-        match parent.create_dir(name, wanted.mode_at_first(self.options, inherits) | OURS) {
-            // Made by somebody else since the scan. What it holds is looked at when it is met.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let found = parent.look(name, Freshness::Server).at_dest("looking at what is there")?;
-                found.iter().for_each(|entry| self.evidence.met(entry));
-                let is_directory = found.is_some_and(|entry| entry.kind == EntryKind::Directory);
-                return if is_directory { Ok(Made::Found) } else { Err(error).at_dest("creating it") };
-            }
-            created => created.at_dest("creating it")?,
-        }
-        match self.dress_made(&parent, name, wanted, inherits) {
+        match self.dress_made(pair, &parent, name, wanted, inherits) {
             Ok((dir, made)) => {
                 pair.dest.keep(dir);
                 Ok(made)
@@ -109,41 +103,37 @@ impl Stage<'_> {
             Err(Halt::Stopped) => Err(Halt::Failed(Failure::error(
                 "it was made, and the run had to end before it had its owner and mode".to_owned(),
             ))),
-            Err(halt) if self.stop.forbids_changes() => Err(halt),
+            Err(halt) if pair.is_half_made() || self.stop.forbids_changes() => Err(halt),
             Err(halt) => Err(unmake(&parent, name, halt)),
         }
     }
 
-    /// Whether an empty directory is what a run leaves that was killed right after it had made it: ours, with the
-    /// permissions of that moment, untouched since, and not yet its owner's. Without us it would stay so for ever, since a
-    /// difference in owner or mode alone is no work.
+    /// `false`: somebody else has made one since the scan. What it holds is looked at when it is met.
+    fn create(&self, parent: &Dir, name: &[u8], wanted: &Wear, inherits: bool) -> Step<bool> {
+        let is_complete = wanted.comes_with_creation(self.options, inherits);
+        let first_mode = if is_complete { wanted.mode | OURS } else { HALF_MADE };
+        self.may_change()?;
+        match parent.create_dir(name, first_mode) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let found = parent.look(name, Freshness::Server).at_dest("looking at what is there")?;
+                found.iter().for_each(|entry| self.evidence.met(entry));
+                let is_directory = found.is_some_and(|entry| entry.kind == EntryKind::Directory);
+                if is_directory { Ok(false) } else { Err(error).at_dest("creating it") }
+            }
+            created => created.at_dest("creating it").map(|()| true),
+        }
+    }
+
+    /// Whether an empty directory is what a run leaves that was killed right after it had made it: marked, and still
+    /// ours or just given to its owner. Without us it would stay so for ever, since a difference in owner or mode alone
+    /// is no work.
     pub(in crate::pipeline) fn looks_half_made(&self, pair: &Pair) -> bool {
         let (Stands::OnBoth { source, dest }, Some(_)) = (&pair.stands, &pair.above) else { return false };
         let wanted = Wear::wanted(self.options, source, None);
-        let has_first_mode =
-            |inherits| dest.mode & 0o777 == wanted.mode_at_first(self.options, inherits) | OURS;
-        // Only root can give it away.
-        self.options.carry_owner
-            && (self.options.process_owner.0, dest.uid) == (0, 0)
-            && owner(dest) != owner(source)
-            && dest.mtime == dest.ctime
-            && (has_first_mode(false) || has_first_mode(true))
-    }
-
-    /// One that its owner can't be given to stays as it was found.
-    fn dress_half_made(
-        &self,
-        pair: &Pair,
-        parent: &Dir,
-        name: &[u8],
-        wanted: Wear,
-        inherits: bool,
-    ) -> Step<Made> {
-        let (dir, made) = self.dress_made(parent, name, wanted, inherits)?;
-        let has = dir.look_at_self(Freshness::Cached).at_dest("looking at it")?;
-        pair.dest.keep(dir);
-        let is_as_found = pair.dest_entry().is_some_and(|had| owner(&has) == owner(had));
-        Ok(if is_as_found { Made::Found } else { made })
+        let is_ours = dest.uid == self.options.process_owner.0;
+        is_marked(dest.mode)
+            && !is_marked(wanted.mode | OURS)
+            && (is_ours || self.options.carry_owner && dest.uid == source.uid)
     }
 
     /// A directory that is gone or replaced since the scan is not made: whoever is let in by an ACL is unknown.
@@ -156,15 +146,33 @@ impl Stage<'_> {
         }
     }
 
-    fn dress_made(&self, parent: &Dir, name: &[u8], wanted: Wear, inherits: bool) -> Step<(Dir, Made)> {
+    /// Gives a directory that this run has made, or found half-made, what it shall have while it is being filled.
+    fn dress_made(
+        &self,
+        pair: &Pair,
+        parent: &Dir,
+        name: &[u8],
+        wanted: Wear,
+        inherits: bool,
+    ) -> Step<(Dir, Made)> {
         let dir = parent.open_dir(name).at_dest("opening it")?;
         let has = dir.look_at_self(Freshness::Cached).at_dest("looking at it")?;
+        if pair.dest_entry().is_some_and(|scanned| !has.is_same_version_as(scanned)) {
+            return Ok((dir, Made::Found)); // Somebody has begun to use it.
+        }
         let mut mode = wanted.attributes.mode_without_acl(wanted.mode);
-        if has.uid == self.options.process_owner.0 {
-            let inherited = if inherits { self.attributes_at_dest(&dir)? } else { Attributes::default() };
+        if has.uid == self.options.process_owner.0 || pair.is_half_made() {
+            let may_have_some = inherits || pair.is_half_made();
+            let inherited =
+                if may_have_some { self.attributes_at_dest(&dir)? } else { Attributes::default() };
             let not_ours = OURS & !wanted.mode;
             let ours = Wear { mode: wanted.mode | OURS, ..wanted };
-            mode = self.dress(&dir, Wear::of(&has).with(inherited), &ours)? & !not_ours;
+            mode = self.dress(&dir, since(pair), Wear::of(&has).with(inherited), &ours)? & !not_ours;
+        } else if is_marked(has.mode) {
+            // The server squashes root, or somebody has put theirs in its place. The mark has to go, the rest comes last.
+            self.may_change()?;
+            let mode = wanted.mode_at_first(self.options, inherits) | OURS;
+            set_mode(&dir, mode).at_dest("setting the mode")?;
         }
         Ok((dir, Made::ByUs { inode: has.inode, mode }))
     }
@@ -192,7 +200,7 @@ impl Stage<'_> {
         let open = || pair.dest.open().at_dest("opening the directory to finish it");
         match (pair.source_entry(), pair.made.get()) {
             (Some(source), Some(Ok(Made::ByUs { inode, mode }))) => {
-                self.finish_made(&*open()?, source, (*inode, *mode))
+                self.finish_made(&*open()?, since(pair), source, (*inode, *mode))
             }
             _ if pair.dest_entry().is_some() => {
                 let dir = open()?;
@@ -204,20 +212,26 @@ impl Stage<'_> {
         }
     }
 
-    fn finish_made(&self, dir: &Dir, source: &Entry, (inode, mode): (u64, u32)) -> Step<()> {
+    fn finish_made(&self, dir: &Dir, since: Since, source: &Entry, (inode, mode): (u64, u32)) -> Step<()> {
         let has = dir.look_at_self(Freshness::Cached).at_dest("looking at the directory")?;
         if has.inode != inode {
             return Ok(()); // Not the one that we made: somebody has put theirs in its place.
         }
         // Its attributes it has since it was made; an ACL keeps its say, with the mode's group bits as the mask.
-        self.dress(dir, Wear::of(&has), &Wear { mode, ..Wear::of(source) })?;
+        self.dress(dir, since, Wear::of(&has), &Wear { mode, ..Wear::of(source) })?;
         self.may_change()?;
         set_mtime(dir, source.mtime).at_dest("setting the directory's mtime")
     }
 }
 
-fn owner(entry: &Entry) -> (u32, u32) {
-    (entry.uid, entry.gid)
+/// A refusal on what an earlier run has made says nothing of what this one makes.
+fn since(pair: &Pair) -> Since {
+    if pair.is_half_made() { Since::Before } else { Since::ThisRun }
+}
+
+/// Whether a directory has the mode of one that is half made. A setgid bit may be handed down by the one above.
+fn is_marked(mode: u32) -> bool {
+    mode & !0o2000 == HALF_MADE
 }
 
 /// Removes a directory that could not be dressed: the next run would find it there and leave its owner and mode

@@ -20,6 +20,8 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 pub(in crate::pipeline) struct Notices {
     owner_refused: AtomicBool,
     group_refused: AtomicBool,
+    owner_refusal_told: AtomicBool,
+    unknown_owner_told: AtomicBool,
     clock_compared: AtomicBool,
     directory_time_refused: AtomicBool,
     pub(super) unsupported: Unsupported,
@@ -32,6 +34,15 @@ pub(super) struct Wear {
     pub(super) gid: u32,
     pub(super) mode: u32,
     pub(super) attributes: Attributes,
+}
+
+/// For whom a refusal to set an owner speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Since {
+    /// This run has made the entry: what is refused here is refused for every new one.
+    ThisRun,
+    /// It stood there before, and may have a reason of its own.
+    Before,
 }
 
 /// What came of setting an owner.
@@ -62,6 +73,12 @@ impl Wear {
         Self { mode, ..Self::of(source) }
     }
 
+    /// Whether a new entry has all of this as soon as it is made with the permission bits.
+    pub(super) fn comes_with_creation(&self, options: &Options, inherits: bool) -> bool {
+        let is_ours = !options.carry_owner || (self.uid, self.gid) == options.process_owner;
+        is_ours && !inherits && self.attributes.is_empty() && self.mode & 0o6000 == 0
+    }
+
     /// Permission bits for the moment of creation: never more people than the finished entry lets in.
     ///
     /// Until the owner is set, the entry is ours. Whoever will be its group is "others" until then
@@ -83,11 +100,11 @@ impl Wear {
 impl Stage<'_> {
     /// Gives what the handle refers to its owner, mode and attributes; `has` is what it wears now. Returns
     /// the mode that was wanted in the end, which is less where an ACL could not be had.
-    pub(super) fn dress(&self, fd: impl AsFd, mut has: Wear, wanted: &Wear) -> Step<u32> {
+    pub(super) fn dress(&self, fd: impl AsFd, since: Since, mut has: Wear, wanted: &Wear) -> Step<u32> {
         self.may_change()?;
         self.set_user_attributes(&fd, &mut has, wanted)?;
         self.may_change()?;
-        let owned = self.own(&has, wanted, |uid, gid| set_owner(&fd, uid, gid))?;
+        let owned = self.own(since, &has, wanted, |uid, gid| set_owner(&fd, uid, gid))?;
         self.may_change()?;
         let wanted_mode = self.set_acls(&fd, &mut has, wanted)?;
         // Set-id bits lend the owner's rights: on a file that is not the owner's they would lend another's.
@@ -108,13 +125,14 @@ impl Stage<'_> {
         set: impl Fn(Option<u32>, Option<u32>) -> io::Result<()>,
     ) -> Step<()> {
         let has = Wear { uid: has.0, gid: has.1, ..Wear::of(source) };
-        self.own(&has, &Wear::of(source), set).map(|_| ())
+        self.own(Since::ThisRun, &has, &Wear::of(source), set).map(|_| ())
     }
 
-    /// `set` gets only what differs. What was refused once is not tried again: on an export that
-    /// squashes root it never works. A group may be one of ours where the user is not.
+    /// `set` gets only what differs. What was refused once for a new entry is not tried again: on an export
+    /// that squashes root it never works. A group may be one of ours where the user is not.
     fn own(
         &self,
+        since: Since,
         has: &Wear,
         wanted: &Wear,
         set: impl Fn(Option<u32>, Option<u32>) -> io::Result<()>,
@@ -123,34 +141,55 @@ impl Stage<'_> {
         if as_wanted || !self.options.carry_owner {
             return Ok(Owned { changed: false, as_wanted });
         }
+        let Notices { owner_refused, group_refused, .. } = &self.notices;
         let wants = |value: u32, has: u32, refused: &AtomicBool| {
             Some(value).filter(|value| *value != has && !refused.load(Ordering::Relaxed))
         };
-        let uid = wants(wanted.uid, has.uid, &self.notices.owner_refused);
-        let gid = wants(wanted.gid, has.gid, &self.notices.group_refused);
-        if uid.is_some() && self.is_allowed(set(uid, gid), &self.notices.owner_refused)? {
-            return Ok(Owned { changed: true, as_wanted: gid.is_some() || has.gid == wanted.gid });
-        }
-        self.may_change()?;
-        if gid.is_some() && self.is_allowed(set(None, gid), &self.notices.group_refused)? {
-            return Ok(Owned { changed: true, as_wanted: has.uid == wanted.uid });
-        }
-        Ok(Owned { changed: false, as_wanted: false })
+        let attempt = |uid, gid, refused| {
+            self.may_change()?;
+            self.is_allowed(set(uid, gid), since, wanted, refused)
+        };
+        let gid = wants(wanted.gid, has.gid, group_refused);
+        let both = wants(wanted.uid, has.uid, owner_refused).filter(|_| gid.is_some());
+        let (user_set, group_set) = if both.is_some() && attempt(both, gid, owner_refused)? {
+            (true, true)
+        } else {
+            let uid = wants(wanted.uid, has.uid, owner_refused);
+            let user_set = uid.is_some() && attempt(uid, None, owner_refused)?;
+            (user_set, gid.is_some() && attempt(None, gid, group_refused)?)
+        };
+        Ok(Owned {
+            changed: user_set || group_set,
+            as_wanted: (user_set || has.uid == wanted.uid) && (group_set || has.gid == wanted.gid),
+        })
     }
 
     /// Whether an owner could be set. The first refusal is told.
-    fn is_allowed(&self, set: io::Result<()>, refused: &AtomicBool) -> Step<bool> {
+    fn is_allowed(
+        &self,
+        set: io::Result<()>,
+        since: Since,
+        wanted: &Wear,
+        refused: &AtomicBool,
+    ) -> Step<bool> {
         match set {
-            // EINVAL: the user or group has no number in this user namespace.
-            Err(error)
-                if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput) =>
-            {
-                let told = self.notices.owner_refused.load(Ordering::Relaxed);
-                refused.store(true, Ordering::Relaxed);
-                if !told {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                refused.fetch_or(since == Since::ThisRun, Ordering::Relaxed);
+                if !self.notices.owner_refusal_told.swap(true, Ordering::Relaxed) {
                     self.monitor.warn(&format!(
-                        "the destination refuses to set owners ({error}): files will belong to whoever runs this. \
-                         Run as root on an export without root_squash, or say --owner=false"
+                        "the destination refuses to set owners ({error}): such files keep the owner they have, new \
+                         ones whoever runs this. Run as root on an export without root_squash, or say --owner=false"
+                    ));
+                }
+                Ok(false)
+            }
+            // The user or group has no number in this user namespace, or no name at the server. Others have.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                if !self.notices.unknown_owner_told.swap(true, Ordering::Relaxed) {
+                    self.monitor.warn(&format!(
+                        "the destination does not know every user and group, {}:{} for one ({error}): what is theirs \
+                         will not belong to them",
+                        wanted.uid, wanted.gid
                     ));
                 }
                 Ok(false)
