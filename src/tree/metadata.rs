@@ -3,7 +3,8 @@
 use std::io;
 use std::os::fd::AsFd;
 
-use rustix::fs::{Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid};
+use rustix::fs::{AtFlags, Gid, Mode, StatxFlags, Timespec, Timestamps, UTIME_OMIT, Uid};
+use rustix::io::Errno;
 
 use crate::model::Timestamp;
 
@@ -20,6 +21,18 @@ pub fn set_mode(fd: impl AsFd, mode: u32) -> io::Result<()> {
 /// Sets the time of last change, to the nanosecond where the file system keeps it.
 pub fn set_mtime(fd: impl AsFd, mtime: Timestamp) -> io::Result<()> {
     Ok(rustix::fs::futimens(fd, &mtime_only(mtime))?)
+}
+
+/// Whether this process may set times of what the handle refers to. Tried with the time of last access, which gets
+/// what it has: the time of last change may become another one at any moment, and must not be turned back.
+pub fn may_set_times(fd: impl AsFd) -> io::Result<bool> {
+    let stat = rustix::fs::statx(&fd, c"", AtFlags::EMPTY_PATH, StatxFlags::ATIME)?;
+    let last_access = Timespec { tv_sec: stat.stx_atime.tv_sec, tv_nsec: stat.stx_atime.tv_nsec.into() };
+    let last_modification = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+    match rustix::fs::futimens(fd, &Timestamps { last_access, last_modification }) {
+        Err(Errno::ACCESS | Errno::PERM) => Ok(false),
+        set => Ok(set.map(|()| true)?),
+    }
 }
 
 /// Times that leave the access time alone.

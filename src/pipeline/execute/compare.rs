@@ -8,7 +8,7 @@ use super::{Done, Work};
 use crate::model::{Change, Effect, Entry, Failure, Md5, Side, Subject};
 use crate::pipeline::Fsync;
 use crate::pipeline::classify::break_tie;
-use crate::tree::{Attributes, File, Freshness, set_mtime};
+use crate::tree::{Attributes, File, Freshness, may_set_times, set_mtime};
 
 /// The two digests, what else the source has, and the open destination.
 struct Compared {
@@ -73,13 +73,13 @@ impl Work<'_, '_> {
             return Ok(false);
         }
         self.stage.may_change()?;
-        let set = set_mtime(file, dest.mtime);
-        let is_refused = matches!(&set, Err(error) if error.kind() == io::ErrorKind::PermissionDenied);
-        if is_refused && !file.is_immutable().at_dest("looking at the file's flags")? {
-            return Ok(false);
+        match may_set_times(file) {
+            Ok(false) if file.is_immutable().at_dest("looking at the file's flags")? => {
+                let refusal = io::Error::from(io::ErrorKind::PermissionDenied);
+                Err(refusal).at_dest("changing an immutable file")
+            }
+            may_set => may_set.at_dest("setting the time of last access"),
         }
-        set.at_dest(if is_refused { "changing an immutable file" } else { "setting the mtime" })
-            .map(|()| true)
     }
 
     fn carry_metadata(&self, compared: &Compared, dest: &Entry, len: u64) -> Step<Done> {
@@ -88,10 +88,18 @@ impl Work<'_, '_> {
         let wanted = Wear::wanted(self.stage.options, source, Some(dest));
         let wanted = wanted.with(compared.source_attributes.clone());
         self.stage.dress(file, Since::Before, has, &wanted)?;
-        if self.stage.stop.forbids_changes() {
+        let undone = |reason| {
             let reason =
-                "the run had to end before it had its mtime: it may have got its owner, mode and attributes";
-            return Err(Halt::Failed(Failure::error(reason.to_owned())));
+                format!("{reason} before it had its mtime: it may have got its owner, mode and attributes");
+            Err(Halt::Failed(Failure::error(reason)))
+        };
+        // A change since it was compared would be dated back, and no run would ever see it.
+        let now = file.look(Freshness::Server).at_dest("looking at the destination again")?;
+        if (&now.kind, now.mtime) != (&dest.kind, dest.mtime) {
+            return undone("the destination was changed");
+        }
+        if self.stage.stop.forbids_changes() {
+            return undone("the run had to end");
         }
         // Last: until the mtime is the source's, the next run comes back to this file.
         set_mtime(file, source.mtime).at_dest("setting the mtime")?;

@@ -1,5 +1,5 @@
-//! Sources that change while they are being read: the run is held right behind one of its calls, the source is
-//! changed, and the run goes on.
+//! Files that change while they are being read or given metadata: the run is held right behind one of its calls,
+//! the file is changed, and the run goes on.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -64,7 +64,7 @@ fn scenario() -> Fixture {
 
 fn held(pair: &Fixture, call: &str, when: usize) -> Held {
     // What writes has no name that is known before, and nobody else makes these calls.
-    let writes = ["pwrite64", "utimensat", "renameat"].contains(&call);
+    let writes = ["pwrite64", "utimensat", "fchown", "renameat"].contains(&call);
     let reach = if writes { Reach::Anywhere } else { Reach::Below };
     Held::behind(pair, pair.command().args(["--format", "json"]), reach, call, when)
 }
@@ -109,6 +109,27 @@ fn a_file_that_changes_while_it_is_compared_arrives_whole_in_one_of_its_versions
                 stands(&format!("{what} while it is compared, behind read {when}"), &pair, held, before);
             }
         }
+    }
+}
+
+/// An edit that got an older mtime would be taken for what the source has, for ever.
+#[test]
+fn a_destination_that_is_edited_while_it_is_given_metadata_stays_the_newer_one() {
+    // It has been compared: behind the question whether it may be changed, and when it has its owner.
+    for call in ["utimensat", "fchown"] {
+        let pair = scenario();
+        let edited = write(&pair.b, "dir/file", vec![1; LARGE], T0);
+        std::os::unix::fs::chown(&edited, Some(1000), Some(1000)).unwrap();
+        let held = held(&pair, call, 1);
+        let mut file = File::options().write(true).open(&edited).unwrap();
+        file.write_all(b"edited").unwrap();
+        let mtime = file.metadata().unwrap().modified().unwrap();
+        let ran = held.go_on();
+        assert_eq!(ran.code, Some(1), "behind {call}: {}{}", ran.stdout, ran.stderr);
+        assert!(ran.stdout.contains("the destination was changed"), "behind {call}: {}", ran.stdout);
+        assert_eq!(fs::metadata(&edited).unwrap().modified().unwrap(), mtime, "behind {call}");
+        pair.counts_back(&[]).expect(&[("updated", 1)]);
+        assert_eq!(fs::read(pair.a.join("dir/file")).unwrap(), fs::read(&edited).unwrap(), "behind {call}");
     }
 }
 
