@@ -29,6 +29,13 @@ pub(super) struct Batch {
     bytes: usize,
 }
 
+impl Batch {
+    /// None yet.
+    pub(super) fn after(first: u64) -> Self {
+        Self { first, ..Self::default() }
+    }
+}
+
 /// What is known of an opslog that was read.
 pub(super) struct WasRead {
     /// Lines of operations.
@@ -56,13 +63,12 @@ pub(super) struct Batches<'a> {
 impl<'a> Batches<'a> {
     /// Without the first lines, which are in the database already.
     pub(super) fn after(first: u64, header: &'a Header, charset: Charset, to: Sender<Batch>) -> Self {
-        let batch = Batch { first, ..Batch::default() };
         Self {
             header,
             charset,
             to,
             lines: 0,
-            batch,
+            batch: Batch::after(first),
             counts: Summary::default(),
             digest: PlanDigest::default(),
         }
@@ -95,9 +101,8 @@ impl<'a> Batches<'a> {
         if self.batch.rows.len() < MOST_ROWS && self.batch.bytes < MOST_BYTES {
             return Ok(());
         }
-        let next = Batch { first: self.lines, ..Batch::default() };
         self.to
-            .send(mem::replace(&mut self.batch, next))
+            .send(mem::replace(&mut self.batch, Batch::after(self.lines)))
             .map_err(|_| io::Error::other("nobody takes the rows"))
     }
 }

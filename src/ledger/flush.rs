@@ -5,6 +5,10 @@
 //! these out, and says how many are in now. So the database alone decides where to go on: after a commit
 //! whose answer got lost, after a kill, and beside another process that flushes the same file. Two
 //! batches of lines are in memory.
+//!
+//! Lines are known by their position alone, and one that is missing or doubled shows only at the end of the file. So
+//! the whole of it is looked at before the first row goes in: rows of a file whose positions are wrong would be taken
+//! for those of the repaired one, also by a flush that comes after a kill.
 
 use std::fs;
 use std::io;
@@ -20,7 +24,7 @@ use super::database::{DbError, in_transaction};
 use super::iteration::{self, Ending};
 use super::schema::{OPERATIONS, operation_columns};
 use super::{Ledger, operation};
-use crate::model::shown;
+use crate::model::{Summary, shown};
 use crate::opslog::{Damage, End, Header, OpslogReader, set_aside};
 
 /// How often one hears of it while it lasts.
@@ -34,7 +38,8 @@ pub enum Flushed {
         /// Lines of operations.
         rows: u64,
     },
-    /// It is damaged: what could be read before the damage is in, the file is kept under another name.
+    /// It is damaged, and kept under another name. Nothing of it is in, or what stands before a line whose values are
+    /// wrong.
     SetAside {
         /// Where it lies now.
         path: PathBuf,
@@ -61,37 +66,27 @@ pub enum FlushError {
 
 /// Flushes one opslog, until then at most.
 pub(super) fn flush(ledger: &mut Ledger, path: &Path, until: Instant) -> Result<Flushed, FlushError> {
-    let (header, reader) = match OpslogReader::open(path) {
+    let (header, mut reader) = match OpslogReader::open(path) {
         Ok(opened) => opened,
         Err(Damage::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(Flushed::Gone),
         Err(Damage::Io(error)) => return Err(error.into()),
         Err(damage) => return aside(path, damage.to_string()),
     };
     let mut flush = Flush::begin(ledger, &header, path, until)?;
+    if let Err(damage) = reader.check() {
+        let nothing = Batch::after(flush.flushed);
+        return flush.end_damaged(nothing, Summary::default(), damage);
+    }
     let read = flush.all_but_the_rest(reader)?;
-    let (mut ending, damage) = match read.end {
-        Ok(End::Sealed(footer)) if footer.operations == read.lines => (Ending::of(*footer), None),
-        Err(Damage::Io(error)) => return Err(error.into()),
-        end => {
-            let damage = match end {
-                Ok(End::Sealed(footer)) => {
-                    format!("it holds {} operations, its last line says {}", read.lines, footer.operations)
-                }
-                Ok(End::Torn { .. }) => "its last line is torn".to_owned(),
-                Err(damage) => damage.to_string(),
-            };
-            let reason = format!("the opslog is damaged and was set aside: {damage}");
-            (Ending::unknown(read.lines, read.counts, reason), Some(damage))
-        }
+    let ending = match read.end {
+        Ok(End::Sealed(footer)) if footer.operations == read.lines => Ending::of(*footer, read.plan_digest),
+        Ok(_) => return Err(io::Error::other("it was changed while it was read").into()),
+        Err(damage) => return flush.end_damaged(read.rest, read.counts, damage),
     };
-    ending.plan_digest = read.plan_digest;
     flush.send(read.rest, Some(&ending))?;
-    match damage {
-        Some(damage) => aside(path, damage),
-        None => match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(Flushed::All { rows: read.lines }),
-        },
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(Flushed::All { rows: read.lines }),
     }
 }
 
@@ -161,6 +156,16 @@ impl<'a> Flush<'a> {
             Ok(flushed)
         })?;
         Ok(())
+    }
+
+    /// The last lines before the damage, and that nobody knows how the run ended.
+    fn end_damaged(mut self, rest: Batch, counts: Summary, damage: Damage) -> Result<Flushed, FlushError> {
+        if let Damage::Io(error) = damage {
+            return Err(error.into());
+        }
+        let reason = format!("the opslog is damaged and was set aside: {damage}");
+        self.send(rest, Some(&Ending::unknown(counts, reason)))?;
+        aside(self.path, damage.to_string())
     }
 
     fn look_at_the_clock(&mut self) -> Result<(), FlushError> {

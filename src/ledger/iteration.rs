@@ -38,33 +38,33 @@ pub(super) struct Taken {
 pub(super) struct Ending {
     ended_at: String,
     status: RunStatus,
-    /// Lines of the opslog.
-    pub(super) rows: u64,
+    /// Lines of the opslog; nothing: it is damaged.
+    rows: Option<u64>,
     counts: Summary,
     retired: u64,
     error_message: Option<String>,
-    pub(super) plan_digest: Option<String>,
+    plan_digest: Option<String>,
 }
 
 impl Ending {
-    pub(super) fn of(footer: Footer) -> Self {
+    pub(super) fn of(footer: Footer, plan_digest: Option<String>) -> Self {
         Self {
             ended_at: footer.ended_at,
             status: footer.status,
-            rows: footer.operations,
+            rows: Some(footer.operations),
             counts: footer.counts,
             retired: footer.retired_unflushed,
             error_message: footer.error_message,
-            plan_digest: None,
+            plan_digest,
         }
     }
 
-    /// That of an opslog that does not tell.
-    pub(super) fn unknown(rows: u64, counts: Summary, reason: String) -> Self {
+    /// That of a damaged opslog, which does not tell; the counts are those of the lines that are in.
+    pub(super) fn unknown(counts: Summary, reason: String) -> Self {
         Self {
             ended_at: to_rfc3339(SystemTime::now()),
             status: RunStatus::Failed,
-            rows,
+            rows: None,
             counts,
             retired: 0,
             error_message: Some(reason),
@@ -73,10 +73,12 @@ impl Ending {
     }
 
     /// A longer opslog knows more than a shorter one of the same run (which was taken for dead, recovered, and
-    /// then went on); of two that are equally long, the one that came to its end.
+    /// then went on); of two that are equally long, the one that came to its end. A damaged one knows nothing.
     fn knows_more_than(&self, row: &Taken) -> bool {
-        let is_final = row.status != "running";
-        !is_final || row.flushed < self.rows || (row.flushed == self.rows && row.status == "failed")
+        row.status == "running"
+            || self
+                .rows
+                .is_some_and(|rows| row.flushed < rows || (row.flushed == rows && row.status == "failed"))
     }
 }
 
@@ -162,7 +164,7 @@ fn ended(ending: &Ending, charset: Charset) -> (String, Row) {
         ("files_failed", Value::small_count(counts.failed)),
         ("total_bytes_transferred", Value::count(counts.copied_bytes)),
         ("error_message", message.into()),
-        ("opslog_rows", Value::count(ending.rows)),
+        ("opslog_rows", ending.rows.map_or(Value::Null, Value::count)),
         ("counts", Value::Text(serde_json::Value::Object(all).to_string())),
         ("plan_digest", ending.plan_digest.clone().into()),
     ];

@@ -5,7 +5,7 @@
 //! should guess at.
 
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 use super::check::check;
@@ -53,6 +53,17 @@ pub enum Damage {
         /// What is wrong with it.
         reason: String,
     },
+    /// It ends without its footer.
+    #[error("its last line is torn")]
+    Torn,
+    /// Lines are missing or doubled.
+    #[error("it holds {holds} operations, its last line says {says}")]
+    Count {
+        /// Lines of operations.
+        holds: u64,
+        /// What the footer says.
+        says: u64,
+    },
     /// It was written by a later release.
     #[error(
         "the file has format {0}, this release reads up to {FORMAT}; use the release that wrote it or a newer one"
@@ -83,6 +94,29 @@ impl OpslogReader {
             Err(_) if is_last => Err(Damage::NoHeader),
             Err(reason) => Err(reader.damage(reason)),
         }
+    }
+
+    /// Finds that a sealed opslog is torn, or that lines of it are missing, doubled or split, before anybody uses the
+    /// first one. That shows only at the end. It costs little: no line but the last one is decoded.
+    pub fn check(&mut self) -> Result<(), Damage> {
+        let mut holds = 0;
+        while self.next_line()? {
+            if self.is_at_end()? {
+                let Ok(Line::Footer(footer)) = decode(&self.line) else { break };
+                if footer.operations != holds {
+                    return Err(Damage::Count { holds, says: footer.operations });
+                }
+                self.file.seek(SeekFrom::Start(self.valid_len))?;
+                self.number = 1;
+                return Ok(());
+            }
+            let line = self.line.trim_ascii();
+            if !line.starts_with(b"{") || !line.ends_with(b"}") {
+                return Err(self.damage("it is no JSON object".into()));
+            }
+            holds += 1;
+        }
+        Err(Damage::Torn)
     }
 
     /// Reads all operations, in the order of the file, and tells how it ends.

@@ -72,7 +72,10 @@ function words(state, { operations, next, iteration }) {
   const changed = ["created", "updated", "deleted", "failed"].reduce((sum, name) => sum + (iteration[`files_${name}`] ?? 0), 0);
   // The first release did not count the rows that it put in.
   if (iteration.flushed_rows > 0 || (changed > 0 && iteration.status !== "running")) return "The operations of this run were removed from the database (prune).";
-  return iteration.status === "running" ? "Operations appear here when the run is over." : "This run changed nothing.";
+  if (iteration.status === "running") return "Operations appear here when the run is over.";
+  // One that was flushed knows how many lines its opslog has; the first release had neither.
+  if (iteration.run_id && iteration.opslog_rows === null) return "What this run did is not here: its opslog is damaged.";
+  return "This run changed nothing.";
 }
 
 function makeRow() {

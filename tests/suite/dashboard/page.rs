@@ -186,6 +186,19 @@ fn a_person_sees_how_every_pair_stands_and_follows_it_to_the_operations() {
 }
 
 #[test]
+fn a_run_whose_opslog_is_damaged_is_not_said_to_have_changed_nothing() {
+    let seen = Seen::new(|base| {
+        Opslog::new(&base.pair.logs, "media", 1, 4).with(|lines| drop(lines.remove(2))).lay_down();
+        assert_eq!(base.flush().code, Some(1));
+    });
+    seen.open("?run=1");
+    let error = seen.browser.text("#run-error");
+    assert!(error.contains("it holds 3 operations, its last line says 4"), "{error}");
+    assert_eq!(seen.browser.text("#search-state"), "What this run did is not here: its opslog is damaged.");
+    seen.assert_quiet();
+}
+
+#[test]
 fn a_refresh_shows_what_is_new_and_keeps_scroll_selection_and_focus() {
     let seen = Seen::new(fill);
     let browser = &seen.browser;

@@ -1,9 +1,11 @@
-//! Opslogs that a disk or a person damaged: what can be read of them is in, they are set aside and told of, and
-//! the others are not affected.
+//! Opslogs that a disk or a person damaged: they are set aside and told of, the others are not affected, and one that
+//! somebody repaired gets in as if it had never been damaged.
 
 use std::fs;
+use std::time::Instant;
 
-use serde_json::json;
+use ha_sync::ledger::{FlushError, Flushed, Ledger};
+use serde_json::{Value, json};
 
 use super::base::*;
 
@@ -16,11 +18,11 @@ on_both! {
         // What it is, what lies there, rows that get in, and what is said.
         let changed = |opslog: Opslog, from: &str, to: &str| opslog.text().replacen(from, to, 1);
         let cases: [(u32, String, &str, &str); 12] = [
-            (2, torn(opslog(2)), "4", "its last line is torn"),
-            (3, opslog(3).text().replacen("file 1", "file\n1", 1), "1", "line 3 is damaged"),
+            (2, torn(opslog(2)), "0", "its last line is torn"),
+            (3, opslog(3).text().replacen("file 1", "file\n1", 1), "0", "line 3 is damaged"),
             (4, String::new(), "none", "the file has no header"),
             (5, opslog(5).text().replacen("\"format\":1", "\"format\":99", 1), "none", "the file has format 99"),
-            (6, opslog(6).with(|lines| drop(lines.remove(2))).text(), "3", "it holds 3 operations, its last line says 4"),
+            (6, opslog(6).with(|lines| drop(lines.remove(2))).text(), "0", "it holds 3 operations, its last line says 4"),
             (7, "\0\0\0\0\n\0\n".into(), "none", "line 1 is damaged"),
             (8, opslog(8).with(|lines| lines[4] = json!({ "type": "operation" })).text(), "3", "line 5 is damaged"),
             (10, changed(opslog(10), "23:09:44.910", "23:0):44.910"), "none", "line 1 is damaged: started_at is no time"),
@@ -55,11 +57,46 @@ on_both! {
     }
 
     fn a_damaged_opslog_that_somebody_repaired_gets_in_whole(base) {
-        let opslog = Opslog::new(&base.pair.logs, "test", 1, 4).lay_down();
-        fs::write(&opslog.path, opslog.text().replacen("file 2", "file\n2", 1)).unwrap();
-        assert_eq!(base.flush().code, Some(1));
-        let opslog = opslog.lay_down();
+        for (number, how) in DAMAGES.into_iter().enumerate() {
+            let opslog = Opslog::new(&base.pair.logs, "test", number as u32, 5000);
+            fs::create_dir_all(&base.pair.logs).unwrap();
+            fs::write(&opslog.path, damaged(&opslog, how)).unwrap();
+            assert_eq!(base.flush().code, Some(1), "{how}");
+            let row = "SELECT status, opslog_rows FROM sync_iterations WHERE run_id";
+            assert_eq!(base.rows(&format!("{row} = '{}'", opslog.run_id)), [["failed", "NULL"]], "{how}");
+            let opslog = opslog.lay_down();
+            assert_eq!(base.flush().code, Some(0), "{how}");
+            base.assert_all_in(&[opslog]);
+        }
+    }
+
+    fn a_flush_that_was_cut_short_before_or_after_the_damage_makes_no_difference_to_the_repaired_one(base) {
+        let mut ledger = Ledger::open(&base.pair.dsn.parse().unwrap()).unwrap();
+        let mut cut_short = |opslog: &Opslog| ledger.flush(&opslog.path, Instant::now());
+        for (number, how) in DAMAGES.into_iter().enumerate() {
+            let after = Opslog::new(&base.pair.logs, "after", number as u32, 5000).lay_down();
+            fs::write(&after.path, damaged(&after, how)).unwrap();
+            assert!(!matches!(cut_short(&after), Ok(Flushed::All { .. })), "{how}");
+
+            let before = Opslog::new(&base.pair.logs, "before", 100 + number as u32, 5000).lay_down();
+            assert!(matches!(cut_short(&before), Err(FlushError::OutOfTime(1..5000))), "{how}");
+            fs::write(&before.path, damaged(&before, how)).unwrap();
+            base.flush();
+            assert!(!before.path.exists(), "{how}: it is set aside");
+
+            let repaired = [after.lay_down(), before.lay_down()];
+            assert_eq!(base.flush().code, Some(0), "{how}");
+            base.assert_all_in(&repaired);
+        }
+    }
+
+    fn a_damaged_opslog_of_a_run_that_is_all_in_changes_nothing_there(base) {
+        let opslog = Opslog::new(&base.pair.logs, "test", 1, 5).lay_down();
         assert_eq!(base.flush().code, Some(0));
+        // As of a flush that was killed before it could delete the file.
+        let doubled = opslog.clone().with(|lines| lines.insert(2, lines[2].clone())).lay_down();
+        assert_eq!(base.flush().code, Some(1));
+        assert!(doubled.path.with_extension("jsonl.corrupt").exists());
         base.assert_all_in(&[opslog]);
     }
 
@@ -84,5 +121,40 @@ on_both! {
             Ok(())
         });
         result.unwrap();
+    }
+}
+
+/// Early in an opslog of several batches. All but the last show only in the footer, or in its absence.
+const DAMAGES: [&str; 7] = [
+    "a line is missing",
+    "a line is doubled",
+    "the last operation is missing",
+    "a line is missing, and the footer",
+    "a line is missing, and the footer is torn",
+    "a line is missing, and a later one split",
+    "a line makes no sense",
+];
+
+fn damaged(opslog: &Opslog, how: &str) -> String {
+    let changed = |change: &dyn Fn(&mut Vec<Value>) -> Option<Value>| {
+        opslog.clone().with(|lines| drop(change(lines))).text()
+    };
+    let with_one_missing = changed(&|lines| Some(lines.remove(2)));
+    match how {
+        "a line is missing" => with_one_missing,
+        "a line is doubled" => changed(&|lines| {
+            lines.insert(2, lines[2].clone());
+            None
+        }),
+        "the last operation is missing" => changed(&|lines| Some(lines.remove(5000))),
+        "a line is missing, and the footer" => changed(&|lines| lines.pop().and(Some(lines.remove(2)))),
+        "a line is missing, and the footer is torn" => {
+            with_one_missing[..with_one_missing.len() - 5].to_owned()
+        }
+        "a line is missing, and a later one split" => with_one_missing.replacen("file 4900", "file\n4900", 1),
+        "a line makes no sense" => {
+            changed(&|lines| Some(std::mem::replace(&mut lines[4900]["started_at"], "yesterday".into())))
+        }
+        other => panic!("{other}"),
     }
 }
