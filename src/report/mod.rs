@@ -98,12 +98,20 @@ impl Reporter {
         self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits for the printer as long as the run is to go on.
+    /// Waits for the printer as long as the run is to go on. What is done after that is printed too, unless nobody
+    /// takes it.
     fn print(&self, printer: &Printer, mut line: String) {
-        while !self.stop.is_requested() {
+        let mut patience = PRINT_PATIENCE;
+        while printer.console.is_open() {
             match printer.lines.send_timeout(line, PRINTED_POLL) {
                 Err(SendTimeoutError::Timeout(unsent)) => line = unsent,
                 Ok(()) | Err(SendTimeoutError::Disconnected(_)) => return,
+            }
+            if self.stop.is_requested() {
+                patience = patience.saturating_sub(PRINTED_POLL);
+                if patience.is_zero() {
+                    printer.console.close();
+                }
             }
         }
     }

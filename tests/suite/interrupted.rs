@@ -35,6 +35,30 @@ fn a_signal_ends_the_run_within_two_seconds_without_a_trace_at_dest() {
 }
 
 #[test]
+fn what_was_done_at_a_signal_is_printed_as_it_is_in_the_opslog() {
+    let pair = Fixture::new();
+    for number in 0..200 {
+        write(&pair.a, format!("{number:03}"), "x", T0);
+    }
+    let command = pair.command();
+    let mut strace = std::process::Command::new("strace");
+    strace.args(["-f", "-qq", "-o", "/dev/null", "-e", "inject=renameat2,linkat:delay_exit=100000"]);
+    strace.arg(command.get_program()).args(command.get_args()).args(["--verbose", "--format", "json"]);
+    let child = strace.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until("some are done", || fs::read_dir(&pair.b).unwrap().count() > 20);
+    kill_process(traced(&child), Signal::TERM).unwrap();
+    let ran = finish(child);
+    assert_eq!(ran.code, Some(143), "{}", ran.stderr);
+    let paths = |lines: Vec<serde_json::Value>| {
+        let operations = lines.into_iter().filter(|line| line["type"] == "operation");
+        operations.map(|line| line["filepath"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let written = paths(pair.opslogs().pop().unwrap());
+    assert!(written.len() > 10 && written.len() < 200, "it was in the middle: {}", written.len());
+    assert_eq!(paths(ran.json()), written);
+}
+
+#[test]
 fn a_second_signal_ends_the_process_at_once_and_the_next_run_sweeps_and_seals() {
     let pair = Fixture::new();
     write(&pair.a, "large", vec![1; 64 << 20], T0);
