@@ -142,7 +142,12 @@ fn write_footer(mut file: &File, counts: Summary, operations: u64) -> io::Result
         operations,
         counts,
         retired_unflushed: 0,
-        error_message: Some("the run was killed; recovered by the next one".into()),
+        // What it was, only the run knew.
+        error_message: Some(
+            "the run was killed, or could not write down its end (a full disk?): what it did last may be missing here. \
+             Sealed by the next run"
+                .into(),
+        ),
     };
     let mut line = serde_json::to_vec(&Line::Footer(footer))?;
     line.push(b'\n');

@@ -146,7 +146,7 @@ fn tell_recovered(recovered: Recovered) -> Option<PathBuf> {
     match recovered {
         Recovered::Sealed { path, operations } => {
             tracing::info!(
-                "sealed the opslog of a run that was killed, {operations} operations: {}",
+                "sealed the opslog of a run that was killed or could not write down its end, {operations} operations: {}",
                 shown(&path)
             );
             Some(path)

@@ -139,6 +139,30 @@ fn what_a_killed_run_left_is_sealed_as_failed_by_the_next_run_of_its_pair_and_di
 }
 
 #[test]
+fn a_run_whose_opslog_has_no_room_ends_with_5_and_the_next_one_does_not_say_that_it_was_killed() {
+    let pair = Fixture::new();
+    for number in 0..100 {
+        fs::create_dir(pair.a.join(format!("{number:0>100}"))).unwrap();
+    }
+    // No file may become larger than this.
+    let usual = pair.command();
+    let mut command = std::process::Command::new("env");
+    command.args(["--ignore-signal=XFSZ", "prlimit", "--fsize=4096"]).arg(usual.get_program());
+    let ran = run(command.args(usual.get_args()));
+    assert_eq!(ran.code, Some(5), "{}", ran.stderr);
+    assert!(ran.stderr.contains("could not be sealed: File too large"), "{}", ran.stderr);
+    assert_eq!(pair.log_files(".part").len(), 1);
+    let done = fs::read_dir(&pair.b).unwrap().count();
+
+    pair.counts(&[]);
+    let sealed = &pair.opslogs()[0];
+    let footer = sealed.last().unwrap();
+    assert!(sealed.len() - 2 < done, "{} lines of {done} operations", sealed.len() - 2);
+    let said = footer["error_message"].as_str().unwrap();
+    assert!(said.contains("was killed, or could not write") && said.contains("may be missing"), "{said}");
+}
+
+#[test]
 fn a_damaged_one_is_set_aside_and_stops_nobody() {
     let (pair, path) = finished();
     let part = unfinished(&path);
