@@ -152,6 +152,7 @@ pub fn history(args: &HistoryArgs) -> ExitCode {
 
 fn show_history(args: &HistoryArgs) -> Result<Exit, Ended> {
     let (mut desk, _) = Desk::open(&args.database, args.format)?;
+    desk.access.set_only_reads();
     let filter = Filter { pair: args.pair.clone(), limit: args.limit };
     let runs =
         desk.access.call(ANSWER, move |ledger| ledger.history(&filter)).map_err(|error| desk.ended(error))?;

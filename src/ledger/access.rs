@@ -32,6 +32,8 @@ pub struct Access {
     connect_limit: Duration,
     /// How long a call goes on when a signal asked for the end.
     after_signal: Duration,
+    /// Nothing is to be changed.
+    only_reads: bool,
 }
 
 /// Something that is being done while its caller does something else.
@@ -80,7 +82,20 @@ impl Reason for FlushError {
 impl Access {
     /// Connects when it is first called, within the limit. Work goes on for so long after a signal.
     pub fn new(dsn: Dsn, stop: &Stop, connect_limit: Duration, after_signal: Duration) -> Self {
-        Self { dsn, ledger: None, last: None, stop: stop.clone(), connect_limit, after_signal }
+        Self {
+            dsn,
+            ledger: None,
+            last: None,
+            stop: stop.clone(),
+            connect_limit,
+            after_signal,
+            only_reads: false,
+        }
+    }
+
+    /// From now on a database is good enough that can only be read.
+    pub fn set_only_reads(&mut self) {
+        self.only_reads = true;
     }
 
     /// Where it goes.
@@ -160,9 +175,10 @@ impl Access {
     fn connect(&mut self) -> Result<Ledger, Failure> {
         let begun = Instant::now();
         self.wait_for_the_file()?;
-        let dsn = self.dsn.clone();
-        let opened =
-            self.wait(self.connect_limit.saturating_sub(begun.elapsed()), move || Ledger::open(&dsn));
+        let (dsn, limit, only_reads) = (self.dsn.clone(), self.connect_limit, self.only_reads);
+        let opened = self.wait(limit.saturating_sub(begun.elapsed()), move || {
+            if only_reads { Ledger::open_to_read(&dsn, limit) } else { Ledger::open(&dsn) }
+        });
         match opened {
             Ok(opened) => opened.map_err(|error| Failure::Unreachable(said(&error))),
             Err(Failure::OutOfTime(_)) => {

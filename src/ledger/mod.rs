@@ -27,7 +27,7 @@ mod sqlite;
 mod value;
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use self::access::{Access, Background, Failure, Reason};
 use self::charset::Charset;
@@ -41,6 +41,7 @@ pub use self::read::{
     ENDINGS, History, Operations, OperationsFilter, Point, Reader, RunFilter, Runs, STATUSES, Series,
     Standing, Sums, Totals,
 };
+use self::schema::Found;
 use self::value::Value;
 use crate::opslog::{Damage, Header};
 
@@ -60,6 +61,24 @@ impl Ledger {
             db = connect(dsn)?;
         }
         Ok(Self { db, charset })
+    }
+
+    /// The same to ask only: a file that may not be written to will do, where its tables are in place. Each question
+    /// is given up after the limit.
+    pub fn open_to_read(dsn: &Dsn, limit: Duration) -> Answer<Self> {
+        Self::open(dsn).or_else(|error| {
+            let Dsn::Sqlite(path) = dsn else { return Err(error) };
+            let opened = sqlite::Sqlite::open_to_read(path, limit).and_then(|mut db| {
+                let found = Found::look(&mut db)?;
+                Ok((db, found))
+            });
+            match opened {
+                Ok((db, found)) if found.is_complete() => {
+                    Ok(Self { db: Box::new(db), charset: found.charset })
+                }
+                _ => Err(error),
+            }
+        })
     }
 
     /// Writes down that a run has begun.

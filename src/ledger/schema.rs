@@ -193,7 +193,7 @@ impl Found {
         TABLES.iter().any(|table| !self.has_table(table.name))
     }
 
-    fn is_complete(&self) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
         let has_all = |table: &Table| {
             self.has_table(table.name) && table.ours.iter().all(|(column, ..)| self.has(table.name, column))
         };

@@ -1,5 +1,9 @@
 //! Asking for past runs, and removing what is old.
 
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
 use mysql::prelude::Queryable as _;
 
 use super::base::*;
@@ -155,9 +159,44 @@ fn a_flag_of_the_sync_before_a_subcommand_is_refused_and_its_variable_is_not_in_
     let refused = run(binary().args(["--db-dsn", "sqlite:x", "history"]));
     assert_eq!(refused.code, Some(2));
     assert!(refused.stderr.contains("cannot be used with"), "{}", refused.stderr);
-    std::fs::create_dir(&pair.logs).unwrap();
+    fs::create_dir(&pair.logs).unwrap();
     let mut command = binary();
     command.env("HA_SYNC_SRC", &pair.a).env("HA_SYNC_DEST", &pair.b).env("HA_SYNC_DELETE_MISSING", "true");
     command.env("HA_SYNC_LOG_DIR", &pair.logs).env("HA_SYNC_PAIR", "test");
     assert_eq!(run(command.arg("history")).stdout, "no runs yet\n");
+}
+
+#[test]
+fn history_reads_a_file_that_it_may_not_write_to_and_says_no_less_than_another() {
+    use std::os::unix::process::CommandExt as _;
+    let base = Base::sqlite();
+    let scratch = base.pair.scratch.path();
+    let copy = scratch.join("ha-sync");
+    assert_eq!(run(Command::new("cp").arg(env!("CARGO_BIN_EXE_ha-sync")).arg(&copy)).code, Some(0));
+    fs::create_dir(&base.pair.logs).unwrap();
+    chmod(scratch, 0o755);
+    let as_nobody = || {
+        let mut command = Command::new(&copy);
+        command.args(["history", "--db-dsn", &base.pair.dsn, "--log-dir"]).arg(&base.pair.logs);
+        run(command.uid(65534).gid(65534).current_dir("/"))
+    };
+    let nothing = as_nobody();
+    assert!(nothing.code == Some(5) && nothing.stderr.contains("Permission denied"), "{}", nothing.stderr);
+
+    three_runs(&base);
+    let file = base.pair.dsn.strip_prefix("sqlite:").unwrap();
+    let hidden = as_nobody();
+    assert!(hidden.code == Some(5) && hidden.stderr.contains("Permission denied"), "{}", hidden.stderr);
+    chmod(Path::new(file), 0o644);
+    let read = as_nobody();
+    assert_eq!((read.code, read.stderr.as_str()), (Some(0), ""));
+    assert_eq!(read.stdout, base.ask(&["history"]).stdout);
+
+    // On a disk that is read-only for everybody.
+    let script = "mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\" && shift && \"$@\"";
+    let mut unshare = Command::new("unshare");
+    unshare.args(["-m", "bash", "-c", script, "bash"]).arg(scratch).arg(&copy);
+    let read = run(unshare.args(["history", "--db-dsn", &base.pair.dsn, "--log-dir"]).arg(&base.pair.logs));
+    assert_eq!((read.code, read.stderr.as_str()), (Some(0), ""));
+    assert_eq!(read.stdout, base.ask(&["history"]).stdout);
 }
