@@ -5,6 +5,8 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use rustix::fs::OFlags;
+
 use super::Holder;
 
 /// For the owner and the group only: whoever may read it could hold the lock, and keep every run from beginning.
@@ -28,13 +30,9 @@ pub enum AskedForFile {
 impl FileLock {
     /// Asks once.
     pub fn try_acquire(path: &Path, holder: &Holder) -> io::Result<AskedForFile> {
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(FILE_MODE)
-            .open(path)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
+        let mut file = open(&mut options, path)?;
         match file.try_lock() {
             Ok(()) => {
                 file.set_len(0)?;
@@ -56,7 +54,7 @@ impl FileLock {
 
 /// Who holds a lock file now, and who that is, if the file tells. Nothing: nobody does.
 pub fn holder_of(path: &Path) -> io::Result<Option<Option<Holder>>> {
-    let mut file = match File::open(path) {
+    let mut file = match open(OpenOptions::new().read(true), path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened?,
     };
@@ -65,6 +63,13 @@ pub fn holder_of(path: &Path) -> io::Result<Option<Option<Holder>>> {
         Err(TryLockError::WouldBlock) => Ok(Some(named_in(&mut file))),
         Err(TryLockError::Error(error)) => Err(error),
     }
+}
+
+/// A regular file and nothing else: a fifo would be waited for, and what a symlink leads to be emptied.
+fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
+    let file = options.custom_flags(flags.bits().cast_signed()).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no regular file")) }
 }
 
 fn named_in(file: &mut File) -> Option<Holder> {

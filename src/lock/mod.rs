@@ -76,6 +76,7 @@ fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "Make room there",
         io::ErrorKind::ReadOnlyFilesystem => "Remount it read-write, or give another place with --log-dir",
+        io::ErrorKind::Other => "Remove it",
         _ => "Check its permissions",
     }
 }

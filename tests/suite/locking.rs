@@ -1,6 +1,7 @@
 //! One run of a pair at a time, whichever its direction.
 
-use std::process::{Child, Stdio};
+use std::fs;
+use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -79,7 +80,7 @@ fn who_waits_gets_the_lock_when_it_is_free_and_can_be_interrupted() {
 fn a_lock_file_that_cannot_be_written_is_told_of_with_what_to_do() {
     let pair = Fixture::new();
     write(&pair.a, "file", "x", T0);
-    std::fs::create_dir(&pair.logs).unwrap();
+    fs::create_dir(&pair.logs).unwrap();
     let used = pair.sync(&[]);
     assert_eq!(used.code, Some(0), "{}", used.stderr);
     // The tag takes up all the room there is.
@@ -91,4 +92,30 @@ fn a_lock_file_that_cannot_be_written_is_told_of_with_what_to_do() {
         assert!(ran.stderr.contains("the lock file ") && ran.stderr.contains(hint), "{}", ran.stderr);
         assert!(!ran.stderr.contains("permissions"), "{}", ran.stderr);
     }
+}
+
+#[test]
+fn what_is_no_regular_file_in_the_place_of_the_lock_file_is_refused_and_left_alone() {
+    let pair = Fixture::new();
+    fs::create_dir(&pair.logs).unwrap();
+    let (lock, target) = (pair.logs.join("ha-sync-test.lock"), pair.scratch.path().join("target"));
+    fs::write(&target, "not ours").unwrap();
+    let fifo = || assert_eq!(run(Command::new("mkfifo").arg(&lock)).code, Some(0));
+    let symlink = || std::os::unix::fs::symlink(&target, &lock).unwrap();
+    for (place, words) in [(&fifo as &dyn Fn(), "no regular file"), (&symlink, "symbolic links")] {
+        place();
+        let mut unlock = Command::new("timeout");
+        unlock.arg("20").arg(env!("CARGO_BIN_EXE_ha-sync")).args([
+            "unlock",
+            "--lock=file",
+            "--pair=test",
+            "--log-dir",
+        ]);
+        for ran in [run(unlock.arg(&pair.logs)), pair.sync(&[])] {
+            assert_eq!(ran.code, Some(5), "{}", ran.stderr);
+            assert!(ran.stderr.contains("ha-sync-test.lock") && ran.stderr.contains(words), "{}", ran.stderr);
+        }
+        fs::remove_file(&lock).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&target).unwrap(), "not ours");
 }
