@@ -29,6 +29,7 @@ mod pair;
 mod recording;
 mod scan;
 mod stage;
+mod uncarried;
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};

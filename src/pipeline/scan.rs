@@ -133,7 +133,7 @@ impl<'a> Scan<'a> {
         let pair = Arc::clone(&gathering.pair);
         match gathering.finish() {
             Ok((source, dest)) => self.compare(scope, &pair, &source, &dest),
-            Err((side, error)) => self.give_up(gathering, side, error),
+            Err((side, error)) => self.give_up(scope, gathering, side, error),
         }
         self.stage.end_work(pair);
     }
@@ -199,7 +199,10 @@ impl<'a> Scan<'a> {
             }
             false => classify(joined, &self.rules),
         };
-        self.note_what_stays_behind(source, &decision);
+        let arrives = matches!(decision, Decision::Act(_) | Decision::InSync { .. } | Decision::Descend);
+        if let Some(source) = source.filter(|_| !arrives) {
+            self.stage.stays_behind(scope, &pair.source, name, source);
+        }
         match (decision, source) {
             (Decision::Act(action), Some(source)) => {
                 let (name, source, dest) = (Name::new(name), source.clone(), dest.cloned());
@@ -229,14 +232,6 @@ impl<'a> Scan<'a> {
                 let reason = format!("looking at {}: {}", side.name(), io::Error::from_raw_os_error(errno));
                 self.fail(pair, name, joined, Failure::error(reason));
             }
-        }
-    }
-
-    /// Deletions must know which source files the destination will not have.
-    fn note_what_stays_behind(&self, source: Option<&Entry>, decision: &Decision) {
-        let arrives = matches!(decision, Decision::Act(_) | Decision::InSync { .. } | Decision::Descend);
-        if let Some(source) = source.filter(|_| !arrives && self.stage.options.delete_missing.is_some()) {
-            self.stage.evidence.did_not_arrive(source);
         }
     }
 
@@ -292,7 +287,7 @@ impl<'a> Scan<'a> {
     }
 
     /// A directory that could not be listed: what is in it is unknown, so it stays.
-    fn give_up(&self, gathering: &Gathering, side: Side, error: io::Error) {
+    fn give_up<'s>(&'s self, scope: &Scope<'s>, gathering: &Gathering, side: Side, error: io::Error) {
         let pair = &gathering.pair;
         pair.mark_kept();
         if self.stage.stop.is_requested() {
@@ -302,6 +297,12 @@ impl<'a> Scan<'a> {
         if place.is_root() {
             // Nothing at all was seen of a tree: that is no failed path, that is no run.
             return self.stage.end_run(Error::Root { path: place.tree().path().to_owned(), error });
+        }
+        if let (Side::Dest, Some(source), Some((above, name))) =
+            (side, pair.source_entry(), pair.source.above())
+        {
+            // Through a handle of its own, as the one of this pair has been read.
+            self.stage.stays_behind(scope, above, name, source);
         }
         match error.kind() {
             // Mounted between the look at it and the listing, as automounts are.

@@ -33,3 +33,4 @@ mod oracle;
 mod owners;
 mod pace;
 mod progress;
+mod spared;

@@ -183,7 +183,8 @@ impl Mirror {
                 }
             }
             let node = match (ours, dest.get(name)) {
-                (Node::Dir { .. }, Some(theirs)) if !matches!(theirs, Node::Dir { .. }) => {
+                (ours @ Node::Dir { .. }, Some(theirs)) if !matches!(theirs, Node::Dir { .. }) => {
+                    self.stays_behind(ours);
                     self.conflict(theirs)
                 }
                 (_, Some(theirs @ Node::Dir { .. })) if !matches!(ours, Node::Dir { .. }) => {
@@ -212,6 +213,17 @@ impl Mirror {
             }
         }
         after
+    }
+
+    /// Nothing of it arrives; what is closed is unknown.
+    fn stays_behind(&mut self, ours: &Node) {
+        match ours {
+            Node::File { content, mtime, .. } => self.not_arrived.push((content.len(), *mtime)),
+            Node::Dir { names, is_closed: false } => {
+                names.values().for_each(|inner| self.stays_behind(inner));
+            }
+            Node::Dir { .. } | Node::Link { .. } => {}
+        }
     }
 
     fn conflict(&mut self, theirs: &Node) -> Option<Node> {

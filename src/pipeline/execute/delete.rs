@@ -6,23 +6,23 @@
 //! turns out otherwise is spared, and the next run looks at it again. Files and symlinks go by
 //! `unlink`, directories by `rmdir`, which takes only empty ones.
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::step::{Doing, Halt};
-use crate::model::{
-    Change, Effect, Entry, EntryKind, Failure, Outcome, RelPath, Side, Subject, Summary, Timestamp, Verdict,
-};
+use super::last_look::{Directories, Refusal, Trails, Tried, open, unless_elsewhere};
+use super::step::Doing;
+use crate::model::{Change, Effect, Outcome, RelPath, Side, Subject, Summary, Timestamp, Verdict};
 use crate::pipeline::candidates::{BATCH, Batch, Candidate, Collected, Item};
 use crate::pipeline::stage::Stage;
 use crate::pipeline::{Error, Trees, named};
-use crate::tree::{Dir, Freshness, TRUSTED, Trail, Tree, is_elsewhere, set_mtime};
+use crate::tree::{Freshness, TRUSTED, Trail, Tree, set_mtime};
 
 /// How long a run that is to end goes on setting mtimes of directories in which it has deleted something.
 const GRACE: Duration = Duration::from_secs(1);
@@ -42,29 +42,12 @@ struct Deletion<'d, 'a> {
     tried: AtomicU64,
     /// When it was first seen that the run is to end.
     stopped: OnceLock<Instant>,
-}
-
-/// One worker's ways through the two trees.
-struct Trails {
-    source: Trail,
-    dest: Trail,
+    /// In a dry run, directories that stay because something in them does. Each goes when its turn comes.
+    kept: Mutex<HashSet<RelPath>>,
 }
 
 /// What a worker takes up, and a sign that is gone when that is done: with the last one the depth is.
 type Portion = (Item, Sender<Infallible>);
-
-/// Why a candidate is still there.
-#[derive(Clone, Debug)]
-enum Refusal {
-    /// It is not what it was taken for.
-    Spared(&'static str),
-    /// Nothing may be changed any more.
-    Stopped,
-    /// A system call failed.
-    Failed(Failure),
-}
-
-type Tried<T> = Result<T, Refusal>;
 
 /// Deletes all candidates or, in a dry run, says of all that they would be deleted. One depth after the other:
 /// what lies deeper is gone before its directory's turn comes.
@@ -77,7 +60,7 @@ pub(in crate::pipeline) fn delete(
     let count = collected.count;
     let workers = usize::try_from(count).unwrap_or(usize::MAX).clamp(1, stage.options.workers);
     let (tried, stopped) = (AtomicU64::new(0), OnceLock::new());
-    let deletion = Deletion { stage, trees, workers, tried, stopped };
+    let deletion = Deletion { stage, trees, workers, tried, stopped, kept: Mutex::default() };
     let result = thread::scope(|threads| {
         let (portions, waiting) = bounded::<Portion>(WAITING * workers);
         for worker in 0..workers {
@@ -145,7 +128,6 @@ impl Deletion<'_, '_> {
     fn take_up(&self, worker: usize, trails: &mut Trails, item: Item) {
         match item {
             Item::Delete(batch) => self.delete_batch(worker, trails, &batch),
-            Item::Restore { .. } if self.stage.options.dry_run || self.is_late() => {}
             Item::Restore { directory, mtime } => self.restore_directory(&mut trails.dest, directory, mtime),
         }
     }
@@ -158,21 +140,27 @@ impl Deletion<'_, '_> {
     /// Opens the batch's directories, and opens them anew when they have been open for a while.
     fn delete_batch(&self, worker: usize, trails: &mut Trails, batch: &Batch) {
         let mut candidates = batch.candidates.iter().peekable();
-        while candidates.peek().is_some() {
+        while candidates.peek().is_some() && !self.stage.stop.is_requested() {
             let walked = Instant::now();
+            let mut kept = Vec::new();
             let directories = match self.stage.options.dry_run {
                 true => Ok(None),
                 false => open(trails, batch).map(Some),
             };
             for candidate in candidates.by_ref() {
                 if self.stage.stop.is_requested() {
-                    return;
+                    break;
                 }
                 let directories = directories.as_ref().map(Option::as_ref).map_err(Clone::clone);
-                self.try_one(worker, batch, candidate, directories);
+                if matches!(self.try_one(worker, batch, candidate, directories), Err(Refusal::NotEmpty)) {
+                    kept.push(candidate);
+                }
                 if walked.elapsed() > TRUSTED {
                     break;
                 }
+            }
+            for Candidate { name, entry } in kept {
+                self.restore_directory(&mut trails.dest, batch.directory.join(name), entry.mtime);
             }
         }
     }
@@ -183,22 +171,35 @@ impl Deletion<'_, '_> {
         batch: &Batch,
         candidate: &Candidate,
         directories: Tried<Option<&Directories<'_>>>,
-    ) {
+    ) -> Tried<()> {
         let (path, started) = (batch.directory.join(&candidate.name), SystemTime::now());
         self.stage.monitor.started(worker, &path, 0);
         let threshold = self.stage.options.rules.mtime_threshold;
         let deleted = match self.stage.evidence.protects(&candidate.entry, threshold) {
             Some(reason) => Err(Refusal::Spared(reason)),
-            None => directories.and_then(|directories| {
-                directories.map_or(Ok(()), |open| open.delete(candidate, self.stage))
+            None => directories.and_then(|directories| match directories {
+                Some(open) => open.delete(candidate, self.stage),
+                None => self.plan(&path),
             }),
         };
-        if matches!(deleted, Err(Refusal::Stopped)) {
-            return self.stage.monitor.ended(worker);
+        if deleted.is_err() && self.stage.options.dry_run {
+            self.kept().insert(batch.directory.clone());
         }
-        self.tell(path, candidate, started, deleted);
-        self.tried.fetch_add(1, Ordering::Relaxed);
+        if !matches!(deleted, Err(Refusal::Stopped)) {
+            self.tell(path, candidate, started, deleted.clone());
+            self.tried.fetch_add(1, Ordering::Relaxed);
+        }
         self.stage.monitor.ended(worker);
+        deleted
+    }
+
+    /// A dry run's answer. What is in the directory had its turn before.
+    fn plan(&self, path: &RelPath) -> Tried<()> {
+        if self.kept().remove(path) { Err(Refusal::NotEmpty) } else { Ok(()) }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, HashSet<RelPath>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell(&self, path: RelPath, candidate: &Candidate, started: SystemTime, deleted: Tried<()>) {
@@ -209,16 +210,22 @@ impl Deletion<'_, '_> {
             Ok(()) => Verdict::Done,
             Err(Refusal::Failed(failure)) => Verdict::Failed(failure),
             Err(Refusal::Stopped) => return,
-            Err(Refusal::Spared(reason)) => {
-                self.stage.monitor.spared(&path, reason);
-                return self.stage.count(&Summary { spared: 1, ..Summary::default() });
-            }
+            Err(Refusal::Spared(reason)) => return self.spare(&path, reason),
+            Err(Refusal::NotEmpty) => return self.spare(&path, "there is something in it"),
         };
         self.stage.record(Outcome { path, effect, started, ended: SystemTime::now(), verdict });
     }
 
+    fn spare(&self, path: &RelPath, reason: &str) {
+        self.stage.monitor.spared(path, reason);
+        self.stage.count(&Summary { spared: 1, ..Summary::default() });
+    }
+
     /// Sets the mtime of a directory in which something was deleted.
     fn restore_directory(&self, dest: &mut Trail, directory: RelPath, mtime: Timestamp) {
+        if self.stage.options.dry_run || self.is_late() {
+            return;
+        }
         let started = SystemTime::now();
         let opened = dest.open(&directory, usize::MAX);
         let restored = unless_elsewhere(opened, Side::Dest, "opening the directory").and_then(|dir| {
@@ -230,82 +237,6 @@ impl Deletion<'_, '_> {
         if let Err(Refusal::Failed(failure)) = restored {
             let effect = Effect::new(Change::Update, Subject::Directory);
             self.stage.record(Outcome::failed(directory, effect, started, failure));
-        }
-    }
-}
-
-/// The open directories of one batch.
-struct Directories<'t> {
-    source: &'t Dir,
-    /// A name in `source` whose absence tells that of the whole batch; nothing where each name has to be looked up.
-    missing: Option<&'t [u8]>,
-    dest: &'t Dir,
-}
-
-fn open<'t>(trails: &'t mut Trails, batch: &'t Batch) -> Tried<Directories<'t>> {
-    let source = trails.source.open(&batch.directory, batch.shared);
-    let source: &Dir = unless_elsewhere(source, Side::Source, "opening the source directory")?;
-    // An NFS client that has seen a name absent goes on saying so, even when the name is asked of the
-    // server, until it learns that the directory has changed (Linux, `fs/nfs/dir.c`): ask for that first.
-    source.look_at_self(Freshness::Server).at_source("looking at the source directory again")?;
-    let missing = batch.directory.names().nth(batch.shared);
-    let dest = trails.dest.open(&batch.directory, usize::MAX);
-    let dest = unless_elsewhere(dest, Side::Dest, "opening the destination directory")?;
-    Ok(Directories { source, missing, dest })
-}
-
-impl Directories<'_> {
-    fn delete(&self, Candidate { name, entry }: &Candidate, stage: &Stage<'_>) -> Tried<()> {
-        // Only a name that the source denies is absent: any error says nothing.
-        let absent = self.missing.unwrap_or(name);
-        if self.source.look(absent, Freshness::Server).at_source("looking at the source again")?.is_some() {
-            return Err(Refusal::Spared("it is there again at the source"));
-        }
-        match self.dest.look(name, Freshness::Server).at_dest("looking at the destination again")? {
-            Some(now) if is_still(&now, entry) => {}
-            Some(_) => return Err(Refusal::Spared("it has changed since it was scanned")),
-            None => return Err(Refusal::Spared("it is gone already")),
-        }
-        stage.may_change()?;
-        let deleted = match entry.kind {
-            EntryKind::Directory => self.dest.remove_dir(name),
-            _ => self.dest.unlink(name),
-        };
-        match deleted {
-            Err(error) if is_elsewhere(&error) && entry.kind == EntryKind::Directory => {
-                Err(Refusal::Spared("there is something in it"))
-            }
-            deleted => unless_elsewhere(deleted, Side::Dest, "deleting"),
-        }
-    }
-}
-
-/// Whether what stands there now is what was scanned.
-fn is_still(now: &Entry, scanned: &Entry) -> bool {
-    let is_the_same = now.kind == scanned.kind && now.inode == scanned.inode;
-    match scanned.kind {
-        // What was deleted in it has changed its times; that it is empty is for `rmdir` to say.
-        EntryKind::Directory => is_the_same,
-        // Deleting one name of a file changes the ctime under its other names.
-        EntryKind::File { .. } if now.links < scanned.links => is_the_same && now.mtime == scanned.mtime,
-        _ => now.is_same_version_as(scanned),
-    }
-}
-
-/// That something was moved or replaced meanwhile is no failure.
-fn unless_elsewhere<T>(result: io::Result<T>, side: Side, doing: &str) -> Tried<T> {
-    match result {
-        Err(error) if is_elsewhere(&error) => Err(Refusal::Spared("it is no longer where it was")),
-        result => Ok(result.on(side, doing)?),
-    }
-}
-
-impl From<Halt> for Refusal {
-    fn from(halt: Halt) -> Self {
-        match halt {
-            Halt::Failed(failure) => Self::Failed(failure),
-            Halt::Stopped => Self::Stopped,
-            Halt::Overtaken | Halt::SourceChanged => Self::Spared("it has changed since it was scanned"),
         }
     }
 }

@@ -17,6 +17,7 @@ mod delete;
 mod digester;
 mod directory;
 mod dress;
+mod last_look;
 mod step;
 mod symlink;
 
