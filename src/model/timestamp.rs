@@ -51,6 +51,14 @@ impl From<SystemTime> for Timestamp {
     }
 }
 
+impl From<Timestamp> for SystemTime {
+    fn from(time: Timestamp) -> Self {
+        let seconds = Duration::from_secs(time.seconds.unsigned_abs());
+        let whole = if time.seconds < 0 { Self::UNIX_EPOCH - seconds } else { Self::UNIX_EPOCH + seconds };
+        whole + Duration::from_nanos(time.nanoseconds.into())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +81,16 @@ mod tests {
         for (time, step, shown) in cases {
             assert_eq!(time.truncated(Duration::from_nanos(step)), shown, "{time:?} in steps of {step}");
         }
+    }
+
+    #[test]
+    fn every_time_is_a_time_of_the_system_and_back() {
+        for time in [at(0, 0), at(5, 999_999_999), at(i64::MAX, 999_999_999)] {
+            assert_eq!(Timestamp::from(SystemTime::from(time)), time);
+        }
+        let before = SystemTime::UNIX_EPOCH - Duration::from_millis(1500);
+        assert_eq!(SystemTime::from(at(-2, 500_000_000)), before);
+        assert!(SystemTime::from(at(i64::MIN, 0)) < before);
     }
 
     #[test]

@@ -28,6 +28,11 @@ impl Rules {
     pub(super) fn are_alike(&self, one: Timestamp, other: Timestamp) -> bool {
         one.truncated(self.granularity) == other.truncated(self.granularity)
     }
+
+    /// Whether two mtimes count as equal.
+    pub(super) fn are_close(&self, one: Timestamp, other: Timestamp) -> bool {
+        self.are_alike(one, other) || one.distance(other) <= self.mtime_threshold
+    }
 }
 
 /// The age from which on files, and directories that would be deleted, are touched: what is younger may still be
@@ -121,7 +126,7 @@ enum Ruling {
 fn rule(source: &Entry, dest: &Entry, rules: &Rules) -> Ruling {
     use EntryKind::{Directory, File, Symlink};
     let alike = rules.are_alike(source.mtime, dest.mtime);
-    let close = alike || source.mtime.distance(dest.mtime) <= rules.mtime_threshold;
+    let close = rules.are_close(source.mtime, dest.mtime);
     match (&source.kind, &dest.kind) {
         (Directory, Directory) => Ruling::Descend,
         (Directory, _) | (_, Directory) => Ruling::Conflict,

@@ -18,6 +18,7 @@ mod digester;
 mod directory;
 mod dress;
 mod last_look;
+mod mtimes;
 mod step;
 mod symlink;
 
@@ -30,6 +31,7 @@ use std::time::SystemTime;
 use self::data::Mover;
 pub(super) use self::delete::delete;
 pub(super) use self::dress::Notices;
+pub(super) use self::mtimes::Mtimes;
 use self::step::{Doing, Step};
 pub(super) use self::step::{Halt, may_change};
 use super::Error;
@@ -206,6 +208,7 @@ impl<'w> Work<'w, '_> {
     }
 
     fn attempt(&mut self) -> Step<Done> {
+        self.expect_mtime_is_kept()?;
         match self.carry.action.clone() {
             Action::CopyFile { .. } => self.copy_file(None),
             Action::CompareThenCarry { len } => self.compare_then_carry(len),

@@ -14,6 +14,7 @@ mod limits;
 mod moving;
 mod read_only;
 pub mod strace;
+mod unkept;
 
 use std::fs;
 use std::os::unix::fs::lchown;
