@@ -54,7 +54,7 @@ fn lock_ttl(text: &str) -> Checked<Duration> {
     let seconds = text.parse().ok().filter(|seconds| (SHORTEST.as_secs()..=LONGEST).contains(seconds));
     seconds.map(Duration::from_secs).ok_or(()).or_else(|()| {
         wrong(format!(
-            "--lock-ttl {text:?}: give whole seconds, {} or more, such as 3600",
+            "--lock-ttl {text:?}: give whole seconds, from {} to {LONGEST}, such as 3600",
             SHORTEST.as_secs()
         ))
     })

@@ -3,10 +3,13 @@
 use std::io;
 use std::os::fd::AsFd;
 
-use rustix::fs::{AtFlags, Gid, Mode, StatxFlags, Timespec, Timestamps, UTIME_OMIT, Uid};
+use rustix::fs::{AtFlags, Gid, Mode, StatxFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, Uid};
 use rustix::io::Errno;
 
 use crate::model::Timestamp;
+
+/// A time that stays what it is.
+const UNCHANGED: Timespec = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
 
 /// Sets owner and group; what is not given stays. The kernel may clear set-id bits with it.
 pub fn set_owner(fd: impl AsFd, uid: Option<u32>, gid: Option<u32>) -> io::Result<()> {
@@ -23,13 +26,18 @@ pub fn set_mtime(fd: impl AsFd, mtime: Timestamp) -> io::Result<()> {
     Ok(rustix::fs::futimens(fd, &mtime_only(mtime))?)
 }
 
+/// Sets the time of last change as a write does.
+pub fn set_mtime_to_now(fd: impl AsFd) -> io::Result<()> {
+    let last_modification = Timespec { tv_nsec: UTIME_NOW, ..UNCHANGED };
+    Ok(rustix::fs::futimens(fd, &Timestamps { last_access: UNCHANGED, last_modification })?)
+}
+
 /// Whether this process may set times of what the handle refers to. Tried with the time of last access, which gets
 /// what it has: the time of last change may become another one at any moment, and must not be turned back.
 pub fn may_set_times(fd: impl AsFd) -> io::Result<bool> {
     let stat = rustix::fs::statx(&fd, c"", AtFlags::EMPTY_PATH, StatxFlags::ATIME)?;
     let last_access = Timespec { tv_sec: stat.stx_atime.tv_sec, tv_nsec: stat.stx_atime.tv_nsec.into() };
-    let last_modification = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
-    match rustix::fs::futimens(fd, &Timestamps { last_access, last_modification }) {
+    match rustix::fs::futimens(fd, &Timestamps { last_access, last_modification: UNCHANGED }) {
         Err(Errno::ACCESS | Errno::PERM) => Ok(false),
         set => Ok(set.map(|()| true)?),
     }
@@ -38,7 +46,7 @@ pub fn may_set_times(fd: impl AsFd) -> io::Result<bool> {
 /// Times that leave the access time alone.
 pub(super) fn mtime_only(mtime: Timestamp) -> Timestamps {
     Timestamps {
-        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+        last_access: UNCHANGED,
         last_modification: Timespec { tv_sec: mtime.seconds, tv_nsec: mtime.nanoseconds.into() },
     }
 }

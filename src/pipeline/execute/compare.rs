@@ -8,7 +8,7 @@ use super::{Done, Work};
 use crate::model::{Change, Effect, Entry, Failure, Md5, Side, Subject};
 use crate::pipeline::Fsync;
 use crate::pipeline::classify::break_tie;
-use crate::tree::{Attributes, File, Freshness, may_set_times, set_mtime};
+use crate::tree::{Attributes, File, Freshness, may_set_times, set_mtime, set_mtime_to_now};
 
 /// The two digests, what else the source has, and the open destination.
 struct Compared {
@@ -103,6 +103,12 @@ impl Work<'_, '_> {
         }
         // Last: until the mtime is the source's, the next run comes back to this file.
         set_mtime(file, source.mtime).at_dest("setting the mtime")?;
+        // An edit between the two shows by its size alone. A server has told that with its answer.
+        let now = file.look(Freshness::Cached).at_dest("looking at the destination again")?;
+        if now.file_len() != Some(len) {
+            set_mtime_to_now(file).at_dest("setting the mtime")?;
+            return undone("the destination was changed");
+        }
         if self.stage.options.fsync == Fsync::EachFile {
             file.sync().at_dest("writing to disk")?;
         }

@@ -117,8 +117,14 @@ impl Stage<'_> {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let found = parent.look(name, Freshness::Server).at_dest("looking at what is there")?;
                 found.iter().for_each(|entry| self.evidence.met(entry));
-                let is_directory = found.is_some_and(|entry| entry.kind == EntryKind::Directory);
-                if is_directory { Ok(false) } else { Err(error).at_dest("creating it") }
+                match found.map(|entry| entry.kind) {
+                    Some(EntryKind::Directory) => Ok(false),
+                    Some(kind) => {
+                        let source = EntryKind::Directory.describe();
+                        Err(Halt::Failed(Failure::conflict(source, kind.describe())))
+                    }
+                    None => Err(error).at_dest("creating it"),
+                }
             }
             created => created.at_dest("creating it").map(|()| true),
         }

@@ -8,7 +8,7 @@ use std::path::Path;
 use rustix::fs::{CWD, FileType, Mode};
 
 use super::check::Before;
-use super::strace::{Held, Reach};
+use super::strace::{Held, Reach, made_by};
 use crate::fixture::*;
 
 /// Three reads and writes long.
@@ -144,6 +144,61 @@ fn a_file_that_a_directory_replaces_while_it_is_carried_is_left_for_the_next_run
         write(&pair.a, "dir/file/inside", "x", T0);
         stands(&format!("a directory takes its place behind {call}"), &pair, held, before);
         assert_eq!(fs::read(pair.b.join("dir/file/inside")).unwrap(), b"x");
+    }
+}
+
+/// Saved at any moment, in another size, it ends up on both sides.
+#[test]
+fn a_destination_that_is_saved_while_it_is_given_metadata_is_lost_on_no_side() {
+    let prepared = || {
+        let pair = scenario();
+        let saved = write(&pair.b, "dir/file", vec![1; LARGE], T0);
+        std::os::unix::fs::chown(&saved, Some(1000), Some(1000)).unwrap();
+        pair
+    };
+    let looks = {
+        let pair = prepared();
+        made_by("worker-0", &pair, &pair.command(), Reach::Below, "statx")
+    };
+    assert!(looks > 3, "{looks} looks");
+    for call in (1..=looks).map(|when| ("statx", when)).chain([("utimensat", 2)]) {
+        let pair = prepared();
+        let held = Held::behind_call_of("worker-0", &pair, &pair.command(), Reach::Below, call);
+        fs::write(pair.b.join("dir/file"), "saved").unwrap();
+        let ran = held.go_on();
+        assert!(matches!(ran.code, Some(0 | 1)), "behind {call:?}: {}{}", ran.stdout, ran.stderr);
+        assert_eq!(
+            (run(&mut pair.command_between(&pair.b, &pair.a)).code, pair.sync(&[]).code),
+            (Some(0), Some(0))
+        );
+        for root in [&pair.a, &pair.b] {
+            assert_eq!(fs::read(root.join("dir/file")).unwrap(), b"saved", "behind {call:?}: {}", ran.stdout);
+        }
+    }
+}
+
+#[test]
+fn what_takes_the_name_of_a_directory_that_is_to_be_made_is_a_conflict() {
+    let makings: [Happening<Path>; 2] = [
+        ("a file", |path| fs::write(path, "a user's").unwrap()),
+        ("a symlink", |path| std::os::unix::fs::symlink("/etc", path).unwrap()),
+    ];
+    for (what, make) in makings {
+        let pair = scenario();
+        fs::remove_dir_all(pair.b.join("dir")).unwrap();
+        let held = held(&pair, "getdents64", 1);
+        make(&pair.b.join("dir"));
+        let there = look(&pair.b);
+        let ran = held.go_on();
+        assert_eq!(ran.code, Some(1), "{what}: {}{}", ran.stdout, ran.stderr);
+        let counts = &ran.summary()["counts"];
+        // The directory, and what is in it.
+        assert_eq!(
+            (counts["conflicts"].as_u64(), counts["failed"].as_u64()),
+            (Some(3), Some(0)),
+            "{what}: {counts}"
+        );
+        assert_eq!(look(&pair.b), there, "{what}");
     }
 }
 
