@@ -27,6 +27,7 @@ mod options;
 mod pace;
 mod pair;
 mod recording;
+mod roots;
 mod scan;
 mod stage;
 mod uncarried;

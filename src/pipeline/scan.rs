@@ -21,12 +21,11 @@ use super::gather::Gathering;
 use super::join::{Sorted, join};
 use super::operation::{Bundle, Carry, Task};
 use super::pair::{Pair, Stands};
+use super::roots::Roots;
 use super::stage::Stage;
 use super::{Error, Trees};
-use crate::model::{
-    Change, Decision, Effect, Entry, EntryKind, Failure, Joined, Name, Outcome, Side, Subject, Summary,
-};
-use crate::tree::{Freshness, Listing, Part, Place, Tree, is_temporary_for};
+use crate::model::{Change, Decision, Effect, Entry, Failure, Joined, Name, Outcome, Side, Subject, Summary};
+use crate::tree::{Listing, Part, is_temporary_for};
 
 /// The stage's own state.
 pub(super) struct Scan<'a> {
@@ -39,14 +38,6 @@ pub(super) struct Scan<'a> {
 }
 
 const OTHER_ROOT: &str = "the other tree's root lies here: a tree cannot be synced into itself";
-
-/// The inode numbers of the two roots.
-struct Roots {
-    source: u64,
-    dest: u64,
-    /// Whether they are on one file system, as far as it can be seen.
-    on_one: bool,
-}
 
 /// What the comparison of one directory has found so far.
 #[derive(Default)]
@@ -73,12 +64,7 @@ impl<'a> Scan<'a> {
     /// Fails where a root cannot be told from the other tree's directories.
     pub(super) fn new(stage: &'a Stage<'a>, trees: &Trees, dispatch: Dispatch<'a>) -> Result<Self, Error> {
         let sweep = stage.options.sweep && !stage.options.dry_run;
-        let identity = |tree: &Tree| {
-            tree.root().identity().map_err(|error| Error::Root { path: tree.path().to_owned(), error })
-        };
-        let (source, dest) = (identity(&trees.source)?, identity(&trees.dest)?);
-        let on_one = (source.0, source.1) == (dest.0, dest.1);
-        let roots = Roots { source: source.2, dest: dest.2, on_one };
+        let roots = Roots::of(trees)?;
         Ok(Self { stage, rules: stage.options.rules, sweep, dispatch, roots })
     }
 
@@ -192,7 +178,7 @@ impl<'a> Scan<'a> {
         if source.is_some_and(|source| source.links > 1 && source.file_len().is_some()) {
             seen.hard_linked += 1;
         }
-        let decision = match self.is_the_other_root(pair, joined) {
+        let decision = match self.roots.meet(pair, joined) {
             true => {
                 self.stage.evidence.roots_are_nested();
                 return self.fail(pair, name, joined, Failure::error(OTHER_ROOT.to_owned()));
@@ -260,23 +246,6 @@ impl<'a> Scan<'a> {
         let (above, name) = (Arc::clone(pair), Name::new(name));
         pair.begin();
         scope.spawn(move |scope| self.visit(scope, above.child(&name, stands)));
-    }
-
-    /// Whether an entry of one tree is the root of the other one, which a bind mount can hide from
-    /// every comparison of paths, and two mounts of one server from the comparison of devices, too: an inode
-    /// number that tells so much is asked for the rest.
-    fn is_the_other_root(&self, pair: &Pair, joined: Joined<'_>) -> bool {
-        let roots = &self.roots;
-        let is_root = |entry: Option<&Entry>, inode: u64, place: &Place| {
-            let Some(entry) = entry.filter(|entry| entry.inode == inode) else { return false };
-            let is_alike = || {
-                let root = place.tree().root().look_at_self(Freshness::Server);
-                // One that does not answer may be it.
-                root.map_or(true, |root| (root.mtime, root.ctime) == (entry.mtime, entry.ctime))
-            };
-            entry.kind == EntryKind::Directory && (roots.on_one || is_alike())
-        };
-        is_root(joined.source(), roots.dest, &pair.dest) || is_root(joined.dest(), roots.source, &pair.source)
     }
 
     /// A name that can be neither carried nor left in peace.
