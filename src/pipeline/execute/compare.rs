@@ -2,9 +2,10 @@
 
 use std::io;
 
+use super::Done;
 use super::dress::{Since, Wear};
 use super::step::{Doing, Halt, Step};
-use super::{Done, Work};
+use super::work::Work;
 use crate::model::{Change, Effect, Entry, Failure, Md5, Side, Subject};
 use crate::pipeline::Fsync;
 use crate::pipeline::classify::break_tie;

@@ -23,10 +23,10 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use super::Work;
 use super::copy::{Source, made};
 use super::data::is_read_back;
 use super::step::{Doing, Step};
+use super::work::Work;
 use crate::model::{Entry, EntryKind, Name};
 use crate::tree::{Access, Dir, File, Freshness, Temporary};
 

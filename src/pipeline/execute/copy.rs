@@ -8,11 +8,12 @@
 use std::io;
 use std::time::SystemTime;
 
+use super::Done;
 use super::continued::{Begun, Bookmark};
 use super::data::{Beginning, Moved};
 use super::dress::{Since, Wear};
 use super::step::{Doing, Halt, Step};
-use super::{Done, Work};
+use super::work::Work;
 use crate::model::{Change, Effect, Entry, Failure, Md5, Side, Subject, Summary};
 use crate::pipeline::Fsync;
 use crate::pipeline::stage::Stage;

@@ -21,11 +21,11 @@ mod last_look;
 mod mtimes;
 mod step;
 mod symlink;
+mod work;
 
 use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use self::data::Mover;
@@ -34,22 +34,13 @@ pub(super) use self::dress::Notices;
 pub(super) use self::mtimes::Mtimes;
 use self::step::{Doing, Step};
 pub(super) use self::step::{Halt, may_change};
+use self::work::Work;
 use super::Error;
-use super::classify::{Rules, classify};
+use super::classify::Rules;
 use super::dispatch::Waiting;
 use super::operation::{Carry, Operation, Task};
-use super::pair::Pair;
 use super::stage::Stage;
-use crate::model::{
-    Action, Change, Decision, Effect, Entry, Failure, Joined, Outcome, RelPath, Subject, Summary, Verdict,
-};
-use crate::tree::{Freshness, Opened};
-
-/// How often an operation starts over because something changed under it.
-const ATTEMPTS: usize = 3;
-
-/// A source this large that changed while it was read is not read again at once: it is probably still being written.
-const LARGE: u64 = 64 * 1024 * 1024;
+use crate::model::{Action, Change, Effect, Entry, Failure, Outcome, RelPath, Subject, Summary, Verdict};
 
 /// How an operation ended well.
 enum Done {
@@ -177,92 +168,6 @@ impl<'a> Stage<'a> {
         };
         self.did_not_arrive(operation);
         self.record(Outcome::failed(path, operation.intent(), started, failure));
-    }
-}
-
-/// One entry being carried: what is known of both sides may be replaced by a fresh look.
-struct Work<'w, 'a> {
-    stage: &'w Stage<'a>,
-    pair: &'w Arc<Pair>,
-    carry: Carry,
-    mover: &'w mut Mover<'a>,
-}
-
-impl<'w> Work<'w, '_> {
-    fn carry(&mut self) -> Step<Done> {
-        let mut result = self.attempt();
-        for _ in 1..ATTEMPTS {
-            match result {
-                Err(Halt::SourceChanged) if self.carry.source.file_len().is_some_and(|len| len > LARGE) => {
-                    break;
-                }
-                Err(Halt::Overtaken | Halt::SourceChanged) => {}
-                _ => break,
-            }
-            if let Some(decided) = self.decide_again()? {
-                return Ok(decided);
-            }
-            result = self.attempt();
-        }
-        result
-    }
-
-    fn attempt(&mut self) -> Step<Done> {
-        self.expect_mtime_is_kept()?;
-        match self.carry.action.clone() {
-            Action::CopyFile { .. } => self.copy_file(None),
-            Action::CompareThenCarry { len } => self.compare_then_carry(len),
-            Action::CompareThenBreakTie { len } => self.compare_then_break_tie(len),
-            Action::CopySymlink { target } => self.copy_symlink(&target),
-        }
-    }
-
-    /// Looks at both sides and classifies them. Nothing is returned where there is still something to carry.
-    fn decide_again(&mut self) -> Step<Option<Done>> {
-        let name = &self.carry.name;
-        let source =
-            self.open_source_dir()?.look(name, Freshness::Server).at_source("looking at the source again")?;
-        let dest = self
-            .open_dest_dir()?
-            .look(name, Freshness::Server)
-            .at_dest("looking at the destination again")?;
-        if let (None, Some(found)) = (&self.carry.dest, &dest) {
-            self.stage.evidence.met(found);
-        }
-        let decision = Joined::new(source.as_ref(), dest.as_ref())
-            .map(|joined| classify(joined, &self.stage.options.rules));
-        Ok(match (decision, source) {
-            (Some(Decision::Act(action)), Some(source)) => {
-                let leftover = self.carry.leftover.take();
-                self.carry = Carry { name: self.carry.name.clone(), source, dest, action, leftover };
-                None
-            }
-            (Some(Decision::InSync { close }), _) => Some(Done::InSync { close }),
-            (Some(Decision::KeepDest), _) => Some(Done::NewerAtDest),
-            (Some(Decision::Conflict { source, dest }), _) => {
-                return Err(Halt::Failed(Failure::conflict(source, dest)));
-            }
-            (Some(Decision::SkipSpecial), _) => Some(Done::Special),
-            (Some(Decision::SkipYoung), _) => Some(Done::TooYoung),
-            (Some(Decision::SkipMountPoint), _) => Some(Done::NotEntered),
-            (Some(Decision::Unknown { side, errno }), _) => {
-                let error = io::Error::from_raw_os_error(errno);
-                return Err(error).on(side, &format!("looking at {}", side.name()));
-            }
-            (Some(Decision::Descend), _) => {
-                return Err(Halt::Failed(Failure::deferred("became a directory while being copied")));
-            }
-            // Gone from the source.
-            (Some(Decision::Extra | Decision::Act(_)) | None, _) => Some(Done::NothingLeft),
-        })
-    }
-
-    fn open_source_dir(&self) -> Step<Opened<'w>> {
-        self.pair.source.open().at_source("opening the source directory")
-    }
-
-    fn open_dest_dir(&self) -> Step<Opened<'w>> {
-        self.stage.open_dest(self.pair)
     }
 }
 

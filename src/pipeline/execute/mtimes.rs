@@ -9,9 +9,9 @@ use std::ops::RangeInclusive;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use super::Work;
 use super::copy::made;
 use super::step::{Doing, Halt, Step};
+use super::work::Work;
 use crate::model::{Failure, Timestamp};
 use crate::time::to_rfc3339;
 use crate::tree::{Access, Freshness, Temporary, set_mtime};

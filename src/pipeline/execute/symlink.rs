@@ -1,8 +1,9 @@
 //! Carrying a symlink: made under a temporary name with its owner and mtime, then published.
 
+use super::Done;
 use super::copy::made;
 use super::step::{Doing, Halt, Step};
-use super::{Done, Work};
+use super::work::Work;
 use crate::model::{Change, Effect, Entry, Subject};
 use crate::tree::{Freshness, Temporary};
 
