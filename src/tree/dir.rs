@@ -30,6 +30,8 @@ const WANTED: StatxFlags = StatxFlags::TYPE
 /// How true a look has to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
+    /// What the kernel was told last, without asking anybody (`AT_STATX_DONT_SYNC`): after a change, with its answer.
+    Told,
     /// What the kernel knows; an NFS client may answer from its attribute cache.
     Cached,
     /// What the server knows now (`AT_STATX_FORCE_SYNC`).
@@ -39,6 +41,7 @@ pub enum Freshness {
 impl Freshness {
     fn flags(self) -> AtFlags {
         match self {
+            Self::Told => AtFlags::STATX_DONT_SYNC,
             Self::Cached => AtFlags::empty(),
             Self::Server => AtFlags::STATX_FORCE_SYNC,
         }

@@ -4,7 +4,6 @@ use std::io;
 use std::os::fd::AsFd;
 
 use rustix::fs::{AtFlags, Gid, Mode, StatxFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, Uid};
-use rustix::io::Errno;
 
 use crate::model::Timestamp;
 
@@ -32,15 +31,12 @@ pub fn set_mtime_to_now(fd: impl AsFd) -> io::Result<()> {
     Ok(rustix::fs::futimens(fd, &Timestamps { last_access: UNCHANGED, last_modification })?)
 }
 
-/// Whether this process may set times of what the handle refers to. Tried with the time of last access, which gets
-/// what it has: the time of last change may become another one at any moment, and must not be turned back.
-pub fn may_set_times(fd: impl AsFd) -> io::Result<bool> {
+/// Fails as setting a time would. The time of last access gets what it has: that of last change may become another one
+/// at any moment, and must not be turned back.
+pub fn try_times(fd: impl AsFd) -> io::Result<()> {
     let stat = rustix::fs::statx(&fd, c"", AtFlags::EMPTY_PATH, StatxFlags::ATIME)?;
     let last_access = Timespec { tv_sec: stat.stx_atime.tv_sec, tv_nsec: stat.stx_atime.tv_nsec.into() };
-    match rustix::fs::futimens(fd, &Timestamps { last_access, last_modification: UNCHANGED }) {
-        Err(Errno::ACCESS | Errno::PERM) => Ok(false),
-        set => Ok(set.map(|()| true)?),
-    }
+    Ok(rustix::fs::futimens(fd, &Timestamps { last_access, last_modification: UNCHANGED })?)
 }
 
 /// Times that leave the access time alone.

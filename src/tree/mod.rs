@@ -27,7 +27,7 @@ pub use errno::{concerns_whole_tree, is_elsewhere};
 pub use file::{Extent, File, Layout};
 pub use link::Link;
 pub use listing::Listing;
-pub use metadata::{may_set_times, set_mode, set_mtime, set_mtime_to_now, set_owner};
+pub use metadata::{set_mode, set_mtime, set_mtime_to_now, set_owner, try_times};
 pub use part::{LOOK_AT_ONCE, Part, Unseen};
 pub use place::{Opened, Place, Tree};
 pub use process::{owner_of_new_files, raise_open_files, take_umask};

@@ -9,13 +9,14 @@ use super::work::Work;
 use crate::model::{Change, Effect, Entry, Failure, Md5, Side, Subject};
 use crate::pipeline::Fsync;
 use crate::pipeline::classify::break_tie;
-use crate::tree::{Attributes, File, Freshness, may_set_times, set_mtime, set_mtime_to_now};
+use crate::tree::{Attributes, File, Freshness, set_mtime, set_mtime_to_now, try_times};
 
-/// The two digests, what else the source has, and the open destination.
+/// The two digests, what else both have, and the open destination.
 struct Compared {
     source: Md5,
     dest: Md5,
     source_attributes: Attributes,
+    dest_attributes: Attributes,
     dest_file: File,
 }
 
@@ -24,11 +25,15 @@ impl Work<'_, '_> {
     pub(super) fn compare_then_carry(&mut self, len: u64) -> Step<Done> {
         let compared = self.compare(len)?;
         let Some(dest) = self.carry.dest.clone() else { return Err(Halt::Overtaken) };
-        if compared.source == compared.dest && self.is_ours_alone(&compared.dest_file, &dest)? {
-            self.carry_metadata(&compared, &dest, len)
-        } else {
-            self.copy_file(Some(compared.dest))
+        // A file with several names would change under all of them, and its other names, in the tree or outside it, may
+        // be another file's at the source. A copy can take the place of this one.
+        if compared.source == compared.dest
+            && dest.links <= 1
+            && let Some(done) = self.carry_metadata(&compared, &dest, len)?
+        {
+            return Ok(done);
         }
+        self.copy_file(Some(compared.dest))
     }
 
     /// Neither is newer: equal contents are in sync, else the tie is broken the same way from both sides.
@@ -51,6 +56,7 @@ impl Work<'_, '_> {
         let source_md5 = self.mover.digest(&source, Side::Source, len)?;
         let dest_md5 = self.mover.digest(&dest, Side::Dest, len)?;
         let source_attributes = self.stage.attributes_at_source(&source)?;
+        let dest_attributes = self.stage.attributes_at_dest(&dest)?;
         // What was hashed must be what was classified, before and after: a digest of something that
         // changed in between says nothing.
         let source_now = source.look(Freshness::Server).at_source("looking at the source again")?;
@@ -61,51 +67,42 @@ impl Work<'_, '_> {
         if !self.carry.dest.as_ref().is_some_and(|scanned| dest_now.is_same_version_as(scanned)) {
             return Err(Halt::Overtaken);
         }
-        Ok(Compared { source: source_md5, dest: dest_md5, source_attributes, dest_file: dest })
+        Ok(Compared {
+            source: source_md5,
+            dest: dest_md5,
+            source_attributes,
+            dest_attributes,
+            dest_file: dest,
+        })
     }
 
-    /// Whether metadata may be set on the destination in place.
-    ///
-    /// A file with several names would change under all of them, and its other names, in the tree or
-    /// outside it, may be another file's at the source. Somebody else's file can't be changed at all, nor can root's
-    /// where the server squashes root. In both cases a copy can take its place, but not that of an immutable file.
-    fn is_ours_alone(&self, file: &File, dest: &Entry) -> Step<bool> {
-        if dest.links > 1 {
-            return Ok(false);
-        }
-        self.stage.may_change()?;
-        match may_set_times(file) {
-            Ok(false) if file.is_immutable().at_dest("looking at the file's flags")? => {
-                let refusal = io::Error::from(io::ErrorKind::PermissionDenied);
-                Err(refusal).at_dest("changing an immutable file")
-            }
-            may_set => may_set.at_dest("setting the time of last access"),
-        }
-    }
-
-    fn carry_metadata(&self, compared: &Compared, dest: &Entry, len: u64) -> Step<Done> {
+    /// The mtime comes last: until it is the source's, the next run comes back to this file. Nothing: the file may not
+    /// be changed, but a copy can take its place.
+    fn carry_metadata(&self, compared: &Compared, dest: &Entry, len: u64) -> Step<Option<Done>> {
         let (source, file) = (&self.carry.source, &compared.dest_file);
-        let has = Wear::of(dest).with(self.stage.attributes_at_dest(file)?);
+        let has = Wear::of(dest).with(compared.dest_attributes.clone());
         let wanted = Wear::wanted(self.stage.options, source, Some(dest));
         let wanted = wanted.with(compared.source_attributes.clone());
-        self.stage.dress(file, Since::Before, has, &wanted)?;
-        let undone = |reason| {
-            let reason =
-                format!("{reason} before it had its mtime: it may have got its owner, mode and attributes");
-            Err(Halt::Failed(Failure::error(reason)))
-        };
-        // A change since it was compared would be dated back, and no run would ever see it.
-        let now = file.look(Freshness::Server).at_dest("looking at the destination again")?;
-        if (&now.kind, now.mtime) != (&dest.kind, dest.mtime) {
-            return undone("the destination was changed");
+        self.stage.may_change()?;
+        if has != wanted {
+            if !is_allowed(file, try_times(file))? {
+                return Ok(None);
+            }
+            self.stage.dress(file, Since::Before, has, &wanted)?;
+            // That took its time. A change since the last look would be dated back, and no run would ever see it.
+            let now = file.look(Freshness::Server).at_dest("looking at the destination again")?;
+            if (&now.kind, now.mtime) != (&dest.kind, dest.mtime) {
+                return undone("the destination was changed");
+            }
+            if self.stage.stop.forbids_changes() {
+                return undone("the run had to end");
+            }
         }
-        if self.stage.stop.forbids_changes() {
-            return undone("the run had to end");
+        if !is_allowed(file, set_mtime(file, source.mtime))? {
+            return Ok(None);
         }
-        // Last: until the mtime is the source's, the next run comes back to this file.
-        set_mtime(file, source.mtime).at_dest("setting the mtime")?;
         // An edit between the two shows by its size alone. A server has told that with its answer.
-        let now = file.look(Freshness::Cached).at_dest("looking at the destination again")?;
+        let now = file.look(Freshness::Told).at_dest("looking at the destination again")?;
         if now.file_len() != Some(len) {
             set_mtime_to_now(file).at_dest("setting the mtime")?;
             return undone("the destination was changed");
@@ -113,12 +110,31 @@ impl Work<'_, '_> {
         if self.stage.options.fsync == Fsync::EachFile {
             file.sync().at_dest("writing to disk")?;
         }
-        Ok(Done::Changed(Effect {
+        Ok(Some(Done::Changed(Effect {
             size_before: Some(len),
             size_after: Some(len),
             md5_before: Some(compared.dest),
             md5_after: Some(compared.source),
             ..Effect::new(Change::Update, Subject::File)
-        }))
+        })))
     }
+}
+
+/// Whether the file let its times be set. Somebody else's does not, nor root's where the server squashes root; an
+/// immutable one cannot be replaced, either.
+fn is_allowed(file: &File, set: io::Result<()>) -> Step<bool> {
+    match set {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            match file.is_immutable().at_dest("looking at the file's flags")? {
+                true => Err(error).at_dest("changing an immutable file"),
+                false => Ok(false),
+            }
+        }
+        set => set.at_dest("setting the times").map(|()| true),
+    }
+}
+
+fn undone<T>(reason: &str) -> Step<T> {
+    let reason = format!("{reason} before it had its mtime: it may have got its owner, mode and attributes");
+    Err(Halt::Failed(Failure::error(reason)))
 }

@@ -3,6 +3,7 @@
 //! The reason for each is in `docs/performance.md`.
 
 use std::fs;
+use std::path::Path;
 
 use super::lab::*;
 use crate::fixture::*;
@@ -36,6 +37,11 @@ fn no_file_costs_more_calls_than_the_documentation_says() {
         let (update, counts) = calls(&pair, &[]);
         counts.expect(&[("updated", paths.len() as u64)]);
         for path in &paths {
+            date(&Path::new(SERVER_A).join(path), T0 + 200, 0);
+        }
+        let (touched, counts) = calls(&pair, &[]);
+        counts.expect(&[("updated", paths.len() as u64), ("updated_metadata", paths.len() as u64)]);
+        for path in &paths {
             fs::remove_file(format!("/srv/a/{path}")).unwrap();
         }
         (0..DIRS).for_each(|index| fs::remove_dir(format!("/srv/a/d{index}")).unwrap());
@@ -46,6 +52,7 @@ fn no_file_costs_more_calls_than_the_documentation_says() {
         assert!(first <= 12.0 + 0.6, "first copy: {first}");
         assert!(nothing <= 0.24 + 0.15, "nothing to do: {nothing}");
         assert!(update <= 11.0 + 0.6, "update: {update}");
+        assert!(touched <= 10.0 + 0.6, "only touched: {touched}");
         assert!(deleted <= 3.0 + 1.2, "delete: {deleted}");
     });
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::lab::*;
+use crate::faults::strace::{Held, Reach, made_by};
 use crate::fixture::*;
 
 /// What another client does.
@@ -66,6 +67,29 @@ fn an_equal_file_that_was_changed_at_dest_behind_the_cache_keeps_its_own_mtime()
         forget();
         pair.counts_back(&[]).expect(&[("updated", 1)]);
         assert_eq!(fs::read("/srv/a/f").unwrap(), b"a user's work");
+        all_is_carried(&pair);
+    });
+}
+
+/// Of another size, it shows in the server's answer to the change itself.
+#[test]
+fn an_equal_file_that_is_saved_at_the_server_in_the_last_moment_stays_the_newer_one() {
+    in_the_lab(|pair| {
+        write(&pair.a, "f", "the same content", T0);
+        pair.counts(&[]);
+        let looks = {
+            date(&pair.a.join("f"), T0 + 100, 0);
+            made_by("worker-0", &pair, &pair.command(), Reach::Below, "statx")
+        };
+        date(&pair.a.join("f"), T0 + 200, 0);
+        // The last of them comes after the mtime was set.
+        let held =
+            Held::behind_call_of("worker-0", &pair, &pair.command(), Reach::Below, ("statx", looks - 1));
+        fs::write("/srv/b/f", "saved").unwrap();
+        let ran = held.go_on();
+        assert_eq!(ran.code, Some(1), "{}{}", ran.stdout, ran.stderr);
+        pair.counts_back(&[]).expect(&[("updated", 1)]);
+        assert_eq!(fs::read("/srv/a/f").unwrap(), b"saved");
         all_is_carried(&pair);
     });
 }
