@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::candidates::Candidate;
+use super::execute::Inherits;
 use crate::model::{Entry, Failure, RelPath, Timestamp};
 use crate::tree::Place;
 
@@ -41,8 +42,8 @@ pub(super) struct Pair {
     pub(super) above: Option<Arc<Pair>>,
     /// Whether it could be made, or finished where a killed run had only begun to, once somebody needed it.
     pub(super) made: OnceLock<Result<Made, Failure>>,
-    /// Whether what is made in it at the destination gets an ACL by itself, once somebody asked.
-    pub(super) hands_down_acl: OnceLock<bool>,
+    /// What is made in it at the destination gets by itself, once somebody asked.
+    pub(super) inherits: OnceLock<Inherits>,
     unfinished: AtomicUsize,
     half_made: AtomicBool,
     changed: AtomicBool,
@@ -84,7 +85,7 @@ impl Pair {
             stands,
             above,
             made: OnceLock::new(),
-            hands_down_acl: OnceLock::new(),
+            inherits: OnceLock::new(),
             unfinished: AtomicUsize::new(1),
             half_made: AtomicBool::new(false),
             changed: AtomicBool::new(false),

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::faults::strace::{Held, Reach};
 use crate::fixture::*;
 use crate::killed::{command_dies_at, dies_at};
 
@@ -125,4 +126,23 @@ fn a_half_made_directory_of_who_may_not_give_it_away_gets_its_mode() {
     half_made(&pair);
     let ran = as_nobody(&pair, &["--format=json"]);
     check(&pair, ran, 65534);
+}
+
+/// Who may write to the directory above can move one of ours there that nobody else may look into.
+#[test]
+fn a_directory_that_is_moved_to_the_name_of_a_new_one_keeps_its_owner_and_mode() {
+    for owner in [0, 1234] {
+        let pair = Fixture::new();
+        let source = owned_dir(&pair.a, "dir", 0o755, None);
+        chown(&source, Some(owner), Some(owner)).unwrap();
+        let (dest, private) = (pair.b.join("dir"), pair.b.join("private"));
+        write(&private, "secret", "x", T0);
+        chmod(&private, 0o700);
+        let before = dress(&private);
+        let held = Held::behind(&pair, &pair.command(), Reach::Anywhere, "mkdirat", 1);
+        fs::remove_dir(&dest).unwrap();
+        fs::rename(&private, &dest).unwrap();
+        held.go_on();
+        assert_eq!(dress(&dest), before, "the new one was to be {owner}'s");
+    }
 }

@@ -5,6 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, chown, lchown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::faults::strace::{Held, Reach};
 use crate::fixture::*;
 
 #[test]
@@ -113,5 +114,33 @@ fn an_owner_that_is_unknown_at_the_destination_costs_one_warning_and_all_others_
     );
     for (file, number) in files {
         assert_eq!(owner(&file), (number, number));
+    }
+}
+
+/// Neither the old group nor the new one is let in on the way, if it is not in the end.
+#[test]
+fn nobody_is_let_in_while_an_owner_changes() {
+    // Where only metadata is carried, and where a new file has another group than ours from the beginning.
+    for (call, is_new) in [("fchown", false), ("pwrite64", true)] {
+        let pair = Fixture::new();
+        let (uid, gid, mode) = if is_new { (0, 0, 0o640) } else { (1000, 100, 0o600) };
+        let source = write(&pair.a, "dir/file", "the same", T0 + 100);
+        chown(&source, Some(uid), Some(gid)).unwrap();
+        chmod(&source, mode);
+        fs::create_dir(pair.b.join("dir")).unwrap();
+        chown(pair.b.join("dir"), None, Some(77)).unwrap();
+        chmod(&pair.b.join("dir"), 0o2770);
+        if !is_new {
+            let dest = write(&pair.b, "dir/file", "the same", T0);
+            chown(&dest, Some(7), Some(7)).unwrap();
+            chmod(&dest, 0o640);
+        }
+        let held = Held::behind(&pair, &pair.command(), Reach::Anywhere, call, 1);
+        let there = fs::read_dir(pair.b.join("dir")).unwrap().next().unwrap().unwrap().metadata().unwrap();
+        assert_eq!(there.mode() & 0o077, 0, "behind {call}");
+        let ran = held.go_on();
+        assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+        let found = fs::metadata(pair.b.join("dir/file")).unwrap();
+        assert_eq!((found.uid(), found.gid(), found.mode() & 0o7777), (uid, gid, mode), "behind {call}");
     }
 }

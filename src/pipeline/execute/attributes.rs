@@ -13,13 +13,13 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::dress::Wear;
+use super::dress::{Inherits, Wear};
 use super::step::{Doing, Halt, Step};
 use crate::model::{Failure, Side};
 use crate::pipeline::pair::Pair;
 use crate::pipeline::stage::Stage;
 use crate::tree::{
-    AttributeKind, Attributes, Dir, hands_down_acl, remove_attribute, set_attribute, set_mode,
+    AttributeKind, Attributes, Dir, Freshness, hands_down_acl, remove_attribute, set_attribute, set_mode,
 };
 
 /// What a side turned out not to know, and was told.
@@ -61,17 +61,29 @@ impl Stage<'_> {
         }
     }
 
-    /// Whether what is made in the pair's directory gets an ACL by itself. Asked once for each directory.
-    pub(super) fn hands_down_acl(&self, pair: &Pair, dir: &Dir) -> Step<bool> {
-        let is_cared_for = self.carried_kinds().contains(&AttributeKind::Acl);
-        if !is_cared_for || self.notices.unsupported.acl_at_dest.load(Ordering::Relaxed) {
-            return Ok(false);
-        }
-        if let Some(known) = pair.hands_down_acl.get() {
+    /// What a new entry in the pair's directory gets by itself. Asked once for each directory.
+    pub(super) fn inherits(&self, pair: &Pair, dir: &Dir) -> Step<Inherits> {
+        if let Some(known) = pair.inherits.get() {
             return Ok(*known);
         }
-        let hands_down = hands_down_acl(dir).at_dest("reading the directory's default ACL")?;
-        Ok(*pair.hands_down_acl.get_or_init(|| hands_down))
+        let mut inherits = self.inherits_nothing();
+        if self.options.carry_owner {
+            let parent = dir.look_at_self(Freshness::Cached).at_dest("looking at the directory")?;
+            if parent.mode & 0o2000 != 0 {
+                inherits.owner.1 = parent.gid;
+            }
+        }
+        if self.carried_kinds().contains(&AttributeKind::Acl)
+            && !self.notices.unsupported.acl_at_dest.load(Ordering::Relaxed)
+        {
+            inherits.acl = hands_down_acl(dir).at_dest("reading the directory's default ACL")?;
+        }
+        Ok(*pair.inherits.get_or_init(|| inherits))
+    }
+
+    /// What a new entry gets where the directory hands nothing down.
+    pub(super) fn inherits_nothing(&self) -> Inherits {
+        Inherits { owner: self.options.process_owner, acl: false }
     }
 
     /// Gives it the users' own attributes that are wanted, and takes those away that are not.

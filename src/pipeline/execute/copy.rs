@@ -32,7 +32,7 @@ impl Work<'_, '_> {
     pub(super) fn copy_file(&mut self, md5_before: Option<Md5>) -> Step<Done> {
         let source = self.open_source()?;
         let dest_dir = self.open_dest_dir()?;
-        let inherits = self.stage.hands_down_acl(self.pair, &dest_dir)?;
+        let inherits = self.stage.inherits(self.pair, &dest_dir)?;
         let wanted = Wear::wanted(self.stage.options, &source.seen, self.carry.dest.as_ref())
             .with(source.attributes.clone());
         self.pair.touch();
@@ -40,7 +40,7 @@ impl Work<'_, '_> {
         let first_mode = wanted.mode_at_first(self.stage.options, inherits);
         self.stage.may_change()?;
         let Begun { temporary, file, bookmark } = self.begin(&dest_dir, &source, first_mode)?;
-        let moved = match self.fill(&source, &file, bookmark.as_ref(), (&wanted, inherits), before) {
+        let moved = match self.fill(&source, &file, bookmark.as_ref(), (&wanted, inherits.acl), before) {
             Ok(moved) => moved,
             Err(Halt::Stopped) if bookmark.is_some_and(|bookmark| bookmark.durable() > 0) => {
                 temporary.leave();
@@ -83,7 +83,7 @@ impl Work<'_, '_> {
         source: &Source,
         file: &File,
         bookmark: Option<&Bookmark>,
-        (wanted, inherits): (&Wear, bool),
+        (wanted, inherits_acl): (&Wear, bool),
         before: SystemTime,
     ) -> Step<Moved> {
         let Source { file: source, seen, layout, .. } = source;
@@ -103,7 +103,7 @@ impl Work<'_, '_> {
         if bookmark.is_some() {
             file.remove_bookmark().at_dest("removing the bookmark")?;
         }
-        let may_have_some = inherits || durable > 0;
+        let may_have_some = inherits_acl || durable > 0;
         let has = if may_have_some { self.stage.attributes_at_dest(file)? } else { Attributes::default() };
         self.stage.dress(file, Since::ThisRun, Wear::of(&born).with(has), wanted)?;
         if self.stage.options.dest_on_network {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::Done;
-use super::dress::{Since, Wear};
+use super::dress::{Inherits, Since, Wear};
 use super::step::{Doing, Halt, Step};
 use crate::model::{Change, Effect, Entry, EntryKind, Failure, Outcome, Subject, Verdict};
 use crate::pipeline::pair::{Made, Pair, Stands};
 use crate::pipeline::stage::Stage;
-use crate::tree::{Attributes, Dir, Freshness, Opened, is_elsewhere, set_mode, set_mtime};
+use crate::tree::{Attributes, Dir, Freshness, Listing, Opened, Part, is_elsewhere, set_mode, set_mtime};
 
 /// While it is being filled we must be able to get in, whatever mode it will have.
 const OURS: u32 = 0o700;
@@ -89,8 +89,8 @@ impl Stage<'_> {
         let parent = above.open().at_dest("opening the directory above")?;
         let wanted = Wear::wanted(self.options, source, None).with(self.attributes_of_source(pair)?);
         let inherits = match &pair.above {
-            Some(above) => self.hands_down_acl(above, &parent)?,
-            None => false,
+            Some(above) => self.inherits(above, &parent)?,
+            None => self.inherits_nothing(),
         };
         if !pair.is_half_made() && !self.create(&parent, name, &wanted, inherits)? {
             return Ok(Made::Found);
@@ -109,11 +109,9 @@ impl Stage<'_> {
     }
 
     /// `false`: somebody else has made one since the scan. What it holds is looked at when it is met.
-    fn create(&self, parent: &Dir, name: &[u8], wanted: &Wear, inherits: bool) -> Step<bool> {
-        let is_complete = wanted.comes_with_creation(self.options, inherits);
-        let first_mode = if is_complete { wanted.mode | OURS } else { HALF_MADE };
+    fn create(&self, parent: &Dir, name: &[u8], wanted: &Wear, inherits: Inherits) -> Step<bool> {
         self.may_change()?;
-        match parent.create_dir(name, first_mode) {
+        match parent.create_dir(name, self.first_mode(wanted, inherits)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let found = parent.look(name, Freshness::Server).at_dest("looking at what is there")?;
                 found.iter().for_each(|entry| self.evidence.met(entry));
@@ -128,6 +126,26 @@ impl Stage<'_> {
             }
             created => created.at_dest("creating it").map(|()| true),
         }
+    }
+
+    /// The mode that a directory is made with.
+    fn first_mode(&self, wanted: &Wear, inherits: Inherits) -> u32 {
+        match wanted.comes_with_creation(self.options, inherits) {
+            true => wanted.mode | OURS,
+            false => HALF_MADE,
+        }
+    }
+
+    /// Whether a directory may be the one that we have just made. Who may write to the one above it may have moved
+    /// another to its name, maybe one of ours that nobody else may look into.
+    fn is_as_made(&self, dir: &Dir, has: &Entry, first_mode: u32) -> Step<bool> {
+        if has.mode & !0o2000 == first_mode || is_marked(first_mode) && is_marked(has.mode) {
+            return Ok(true);
+        }
+        // Some file systems have modes of their own. One with nothing in it gives nothing away.
+        let mut is_small = true;
+        let part = Part::read(dir, false, || !self.stop.is_requested(), |_| is_small = false);
+        Ok(part.at_dest("listing it").map(|part| Listing::of(vec![part]).is_empty())? && is_small)
     }
 
     /// Whether an empty directory is what a run leaves that was killed right after it had made it: marked, and still
@@ -159,16 +177,19 @@ impl Stage<'_> {
         parent: &Dir,
         name: &[u8],
         wanted: Wear,
-        inherits: bool,
+        inherits: Inherits,
     ) -> Step<(Dir, Made)> {
         let dir = parent.open_dir(name).at_dest("opening it")?;
         let has = dir.look_at_self(Freshness::Cached).at_dest("looking at it")?;
         if pair.dest_entry().is_some_and(|scanned| !has.is_same_version_as(scanned)) {
             return Ok((dir, Made::Found)); // Somebody has begun to use it.
         }
+        if !pair.is_half_made() && !self.is_as_made(&dir, &has, self.first_mode(&wanted, inherits))? {
+            return Ok((dir, Made::Found));
+        }
         let mut mode = wanted.attributes.mode_without_acl(wanted.mode);
         if has.uid == self.options.process_owner.0 || pair.is_half_made() {
-            let may_have_some = inherits || pair.is_half_made();
+            let may_have_some = inherits.acl || pair.is_half_made();
             let inherited =
                 if may_have_some { self.attributes_at_dest(&dir)? } else { Attributes::default() };
             let not_ours = OURS & !wanted.mode;
@@ -235,9 +256,10 @@ fn since(pair: &Pair) -> Since {
     if pair.is_half_made() { Since::Before } else { Since::ThisRun }
 }
 
-/// Whether a directory has the mode of one that is half made. A setgid bit may be handed down by the one above.
+/// Whether a directory has the mode of one that is half made. A setgid bit may be handed down by the one above, and its
+/// default ACL may take some of the owner's rights.
 fn is_marked(mode: u32) -> bool {
-    mode & !0o2000 == HALF_MADE
+    mode & !0o2700 == HALF_MADE & !0o700
 }
 
 /// Removes a directory that could not be dressed: the next run would find it there and leave its owner and mode

@@ -36,6 +36,15 @@ pub(super) struct Wear {
     pub(super) attributes: Attributes,
 }
 
+/// What a new entry gets by itself, of us and of the directory that it is made in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::pipeline) struct Inherits {
+    /// User, and group: ours, or that of a directory with a setgid bit.
+    pub(super) owner: (u32, u32),
+    /// An ACL.
+    pub(super) acl: bool,
+}
+
 /// For whom a refusal to set an owner speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Since {
@@ -74,24 +83,35 @@ impl Wear {
     }
 
     /// Whether a new entry has all of this as soon as it is made with the permission bits.
-    pub(super) fn comes_with_creation(&self, options: &Options, inherits: bool) -> bool {
-        let is_ours = !options.carry_owner || (self.uid, self.gid) == options.process_owner;
-        is_ours && !inherits && self.attributes.is_empty() && self.mode & 0o6000 == 0
+    pub(super) fn comes_with_creation(&self, options: &Options, inherits: Inherits) -> bool {
+        self.is_owned_at_once(options, inherits)
+            && !inherits.acl
+            && self.attributes.is_empty()
+            && self.mode & 0o6000 == 0
+    }
+
+    fn is_owned_at_once(&self, options: &Options, inherits: Inherits) -> bool {
+        !options.carry_owner || (self.uid, self.gid) == inherits.owner
     }
 
     /// Permission bits for the moment of creation: never more people than the finished entry lets in.
     ///
-    /// Until the owner is set, the entry is ours. Whoever will be its group is "others" until then
+    /// Until the owner is set, the entry is somebody else's. Whoever will be its group is "others" until then
     /// and the reverse, so all three get only what all three will have; set-id bits come last. Where an ACL will
-    /// have a say, or is handed down by the directory (`inherits`), it is the owner's alone at first.
-    pub(super) fn mode_at_first(&self, options: &Options, inherits: bool) -> u32 {
-        if inherits || !self.attributes.is_empty() {
+    /// have a say, or is handed down by the directory, it is the owner's alone at first.
+    pub(super) fn mode_at_first(&self, options: &Options, inherits: Inherits) -> u32 {
+        if inherits.acl || !self.attributes.is_empty() {
             return self.mode & 0o700 | 0o600;
         }
-        let (owner, group, others) = (self.mode >> 6 & 7, self.mode >> 3 & 7, self.mode & 7);
-        if !options.carry_owner || (self.uid, self.gid) == options.process_owner {
-            return self.mode & 0o777;
+        match self.is_owned_at_once(options, inherits) {
+            true => self.mode & 0o777,
+            false => self.mode_for_whoever_owns_it(),
         }
+    }
+
+    /// The permission bits of the owner, and for everybody else what all three classes have.
+    fn mode_for_whoever_owns_it(&self) -> u32 {
+        let (owner, group, others) = (self.mode >> 6 & 7, self.mode >> 3 & 7, self.mode & 7);
         let all = owner & group & others;
         owner << 6 | all << 3 | all
     }
@@ -102,6 +122,9 @@ impl Stage<'_> {
     /// the mode that was wanted in the end, which is less where an ACL could not be had.
     pub(super) fn dress(&self, fd: impl AsFd, since: Since, mut has: Wear, wanted: &Wear) -> Step<u32> {
         self.may_change()?;
+        if since == Since::Before {
+            self.close_to_the_new_group(&fd, &mut has, wanted)?;
+        }
         self.set_user_attributes(&fd, &mut has, wanted)?;
         self.may_change()?;
         let owned = self.own(since, &has, wanted, |uid, gid| set_owner(&fd, uid, gid))?;
@@ -115,6 +138,19 @@ impl Stage<'_> {
             set_mode(&fd, mode).at_dest("setting the mode")?;
         }
         Ok(wanted_mode)
+    }
+
+    /// What stands there under another owner lets in for a moment whom neither its old mode with the old owner nor the
+    /// new one with the new owner does, unless it is closed before.
+    fn close_to_the_new_group(&self, fd: impl AsFd, has: &mut Wear, wanted: &Wear) -> Step<()> {
+        let closed = has.mode & (0o7700 | wanted.mode_for_whoever_owns_it());
+        if !self.options.carry_owner || (has.uid, has.gid) == (wanted.uid, wanted.gid) || closed == has.mode {
+            return Ok(());
+        }
+        self.may_change()?;
+        set_mode(fd, closed).at_dest("setting the mode")?;
+        has.mode = closed;
+        Ok(())
     }
 
     /// Sets the owner and group of a symlink, which has no mode.
@@ -237,12 +273,22 @@ mod tests {
     #[test]
     fn a_new_file_never_lets_in_more_people_than_the_finished_one() {
         let options = Options::for_tests();
+        let [ours, their_group, an_acl] =
+            [((0, 0), false), ((0, 7), false), ((0, 0), true)].map(|(owner, acl)| Inherits { owner, acl });
         for mode in 0..=0o7777 {
             let wear = |id| Wear { uid: id, gid: id, mode, attributes: Attributes::default() };
-            let ours = wear(0).mode_at_first(&options, false);
-            assert_eq!(ours, mode & 0o777, "{mode:o}: nothing to wait for but set-id bits");
-            assert_eq!(wear(0).mode_at_first(&options, true) & 0o077, 0, "{mode:o}: an ACL is handed down");
-            let theirs = wear(7).mode_at_first(&options, false);
+            assert_eq!(
+                wear(0).mode_at_first(&options, ours),
+                mode & 0o777,
+                "{mode:o}: nothing to wait for but set-id bits"
+            );
+            assert_eq!(wear(0).mode_at_first(&options, an_acl) & 0o077, 0, "{mode:o}: an ACL is handed down");
+            let theirs = wear(7).mode_at_first(&options, ours);
+            assert_eq!(
+                wear(0).mode_at_first(&options, their_group),
+                theirs,
+                "{mode:o}: a group is handed down"
+            );
             let (group, others) = (mode >> 3 & 7, mode & 7);
             // The future group may be among the others of the moment, and the reverse.
             for people in [theirs >> 3 & 7, theirs & 7] {

@@ -30,7 +30,7 @@ use std::time::SystemTime;
 
 use self::data::Mover;
 pub(super) use self::delete::delete;
-pub(super) use self::dress::Notices;
+pub(super) use self::dress::{Inherits, Notices};
 pub(super) use self::mtimes::Mtimes;
 use self::step::{Doing, Step};
 pub(super) use self::step::{Halt, may_change};
