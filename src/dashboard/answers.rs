@@ -13,7 +13,7 @@ use super::database::{Away, Turn};
 use super::query::{Query, Wrong};
 use super::server::Shared;
 use crate::ledger::{
-    DbError, History, Iteration, OperationsFilter, Reader, RunFilter, STATUSES, Series, Standing,
+    DbError, History, Iteration, MOST_SERIES, OperationsFilter, Reader, RunFilter, STATUSES, Series, Standing,
 };
 use crate::time::to_rfc3339;
 
@@ -72,11 +72,13 @@ pub(super) async fn pairs(State(shared): State<Arc<Shared>>, RawQuery(query): Ra
     let standings = shared.database.ask(standings).await?;
     let is_empty = standings.is_none();
     let missing = is_empty.then(|| shared.database.missing()).flatten();
-    let each = standings
-        .unwrap_or_default()
-        .into_iter()
-        .map(|standing| (standing.series.clone(), standing_json(&standing)));
-    Ok(Json(json!({ "now": now(), "has_tables": !is_empty, "missing": missing, "pairs": by_pair(each) })))
+    let standings = standings.unwrap_or_default();
+    let is_cut = standings.len() >= MOST_SERIES;
+    let each = standings.into_iter().map(|standing| (standing.series.clone(), standing_json(&standing)));
+    let pairs = by_pair(each);
+    Ok(Json(json!({
+        "now": now(), "has_tables": !is_empty, "missing": missing, "is_cut": is_cut, "pairs": pairs,
+    })))
 }
 
 /// `GET /api/iterations`

@@ -111,8 +111,12 @@ impl FilterBuilder {
 /// The glob up to the blanks at its end, and whether the first of them has a backslash before it, which is in the glob.
 fn without_blanks(glob: &str) -> (&str, bool) {
     let trimmed = glob.trim_end_matches(' ');
-    let backslashes = trimmed.bytes().rev().take_while(|byte| *byte == b'\\').count();
-    (trimmed, trimmed.len() < glob.len() && backslashes % 2 == 1)
+    (trimmed, trimmed.len() < glob.len() && ends_in_an_escape(trimmed))
+}
+
+/// Whether what comes next is taken as it is.
+fn ends_in_an_escape(glob: &str) -> bool {
+    glob.bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1
 }
 
 /// The glob as a line of a file, where white space at the end would be dropped.
@@ -120,7 +124,11 @@ fn keeping_its_end(glob: &str) -> String {
     let (trimmed, is_escaped) = without_blanks(glob);
     let blanks = glob.len() - trimmed.len();
     match trimmed.chars().next_back().filter(|last| blanks == 0 && last.is_whitespace()) {
-        Some(last) => format!("{}[{last}]", &glob[..glob.len() - last.len_utf8()]),
+        Some(last) => {
+            let before = &glob[..glob.len() - last.len_utf8()];
+            let before = if ends_in_an_escape(before) { &before[..before.len() - 1] } else { before };
+            format!("{before}[{last}]")
+        }
         None => format!("{trimmed}{}", &"\\ ".repeat(blanks)[usize::from(is_escaped)..]),
     }
 }
@@ -199,6 +207,7 @@ mod tests {
             ("escaped\\  ", &["escaped  "], &["escaped "]),
             ("backslash\\\\ ", &["backslash\\ "], &["backslash\\", "backslash "]),
             ("tab\t", &["tab\t"], &["tab"]),
+            ("escaped\\\t", &["escaped\t"], &["escaped", "escaped\\\t", "escaped[\t"]),
             ("#hash", &["#hash"], &["hash"]),
             ("\\!bang", &["!bang"], &["bang"]),
             ("line?break", &["line\nbreak"], &["linebreak"]),

@@ -94,7 +94,7 @@ async function refresh() {
 async function draw(wanted, signal) {
   // The verdict in the head holds on every view.
   const pairs = await ask("pairs", {}, signal);
-  answered = { pairs: pairs.pairs, history: await points(pairs.pairs, signal) };
+  answered = { pairs: pairs.pairs, isCut: pairs.is_cut, history: await points(pairs.pairs, signal) };
   const judged = drawVerdict(wanted);
   if (wanted.run) await drawRunView(wanted, signal);
   else if (judged.length === 0) first(pairs);
@@ -122,7 +122,8 @@ function shownOf(before) {
 /// The sentence in the head. While no answer comes it is what was, in no colour, however good it was.
 function drawVerdict(wanted, asOf = "") {
   const judged = judgeAll(answered.pairs, answered.history);
-  const [level, words] = judged.length === 0 ? ["idle", "No runs yet"] : verdict(judged);
+  let [level, words] = judged.length === 0 ? ["idle", "No runs yet"] : verdict(judged);
+  if (answered.isCut) words += " (there are more pairs than this page shows)";
   setText($("verdict"), asOf + words);
   setAttribute($("verdict"), "class", asOf ? "idle" : level);
   const title = `${level === "bad" ? "● " : ""}${wanted.run ? `Run ${wanted.run}` : asOf + words} – ha-sync`;

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 pub use self::operations::{Operations, OperationsFilter};
 pub use self::runs::{History, Point, RunFilter, Runs, Standing};
-pub use self::series::Series;
+pub use self::series::{MOST_SERIES, Series};
 pub use self::totals::{Sums, Totals};
 use super::database::{Answer, Database, DbError};
 use super::schema::{self, Found};

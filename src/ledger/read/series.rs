@@ -13,8 +13,8 @@ pub struct Series {
     pub direction: String,
 }
 
-/// No more than this: whoever has more has names that are made anew for each run.
-const MOST: usize = 500;
+/// No more directions than this are told of: whoever has more has names that are made anew for each run.
+pub const MOST_SERIES: usize = 500;
 
 impl Reader {
     /// Every series there is, in order.
@@ -23,8 +23,8 @@ impl Reader {
     pub(super) fn series(&mut self, pair: Option<&str>, direction: Option<&str>) -> Answer<Vec<Series>> {
         let mut found: Vec<Series> = Vec::new();
         let (mut compares, mut from) = start(pair);
-        while let Some(name) = self.pair(compares, &from)?.filter(|_| found.len() < MOST) {
-            for label in self.directions(&name, direction, MOST - found.len())? {
+        while let Some(name) = self.pair(compares, &from)?.filter(|_| found.len() < MOST_SERIES) {
+            for label in self.directions(&name, direction, MOST_SERIES - found.len())? {
                 found.push(Series { pair: name.clone(), direction: label });
             }
             if pair.is_some() {

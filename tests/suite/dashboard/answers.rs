@@ -115,6 +115,20 @@ on_both! {
         assert_eq!(latest[0]["id"], 9000);
     }
 
+    fn more_directions_than_are_told_of_are_not_left_out_without_a_word(base) {
+        base.make_tables();
+        let names: Vec<&'static str> = (0..501).map(|number| &*Box::leak(format!("pair-{number:03}").into_boxed_str())).collect();
+        insert_runs(base, names[..499].iter().zip(1..).map(|(name, id)| Run::new(id, name, "there", 0)));
+        let dashboard = Dashboard::start(&base.pair.dsn, &[]);
+        let told = || {
+            let answer = dashboard.ask("/api/pairs");
+            (answer["pairs"].as_array().unwrap().len(), answer["is_cut"] == true)
+        };
+        assert_eq!(told(), (499, false));
+        insert_runs(base, names[499..].iter().zip(500..).map(|(name, id)| Run::new(id, name, "there", 0)));
+        assert_eq!(told(), (500, true));
+    }
+
     fn a_run_that_began_in_the_future_hides_nothing_that_came_after_it(base) {
         base.make_tables();
         insert_runs(base, [
