@@ -82,7 +82,7 @@ fn wrong_input_is_refused_at_once_with_what_to_do() {
 fn a_lock_that_cannot_be_had_here_is_refused_with_what_to_do() {
     let pair = Fixture::new();
     let cases = [
-        (&["--lock=lease", "--lock-ttl=2"][..], "whole seconds, 3 or more"),
+        (&["--lock=lease", "--lock-ttl=2"][..], "whole seconds, from 3 to 2147483647"),
         (&["--lock=lease", "--namespace=In.fra"], "is no DNS label"),
         (&["--lock=lease"], "the kubeconfig (KUBECONFIG, else ~/.kube/config) cannot be used"),
     ];
