@@ -9,14 +9,13 @@ use super::work::Work;
 use crate::model::{Change, Effect, Entry, Failure, Md5, Side, Subject};
 use crate::pipeline::Fsync;
 use crate::pipeline::classify::break_tie;
-use crate::tree::{Attributes, File, Freshness, set_mtime, set_mtime_to_now, try_times};
+use crate::tree::{File, Freshness, set_mtime, set_mtime_to_now, try_times};
 
-/// The two digests, what else both have, and the open destination.
+/// The two open files and their digests.
 struct Compared {
     source: Md5,
     dest: Md5,
-    source_attributes: Attributes,
-    dest_attributes: Attributes,
+    source_file: File,
     dest_file: File,
 }
 
@@ -27,18 +26,21 @@ impl Work<'_, '_> {
         let Some(dest) = self.carry.dest.clone() else { return Err(Halt::Overtaken) };
         // A file with several names would change under all of them, and its other names, in the tree or outside it, may
         // be another file's at the source. A copy can take the place of this one.
-        if compared.source == compared.dest
-            && dest.links <= 1
-            && let Some(done) = self.carry_metadata(&compared, &dest, len)?
-        {
-            return Ok(done);
+        if compared.source == compared.dest && dest.links <= 1 {
+            if let Some(done) = self.carry_metadata(&compared, &dest, len)? {
+                return Ok(done);
+            }
+        } else {
+            self.expect_same_versions(&compared)?;
         }
         self.copy_file(Some(compared.dest))
     }
 
     /// Neither is newer: equal contents are in sync, else the tie is broken the same way from both sides.
     pub(super) fn compare_then_break_tie(&mut self, len: u64) -> Step<Done> {
-        let Compared { source, dest, .. } = self.compare(len)?;
+        let compared = self.compare(len)?;
+        self.expect_same_versions(&compared)?;
+        let Compared { source, dest, .. } = compared;
         let Some(dest_entry) = &self.carry.dest else { return Err(Halt::Overtaken) };
         if source == dest {
             let rules = &self.stage.options.rules;
@@ -52,37 +54,38 @@ impl Work<'_, '_> {
 
     fn compare(&mut self, len: u64) -> Step<Compared> {
         let (source, dest) = (self.open_source_dir()?, self.open_dest_dir()?);
-        let (source, dest) = (self.open_file(&source, Side::Source)?, self.open_file(&dest, Side::Dest)?);
-        let source_md5 = self.mover.digest(&source, Side::Source, len)?;
-        let dest_md5 = self.mover.digest(&dest, Side::Dest, len)?;
-        let source_attributes = self.stage.attributes_at_source(&source)?;
-        let dest_attributes = self.stage.attributes_at_dest(&dest)?;
-        // What was hashed must be what was classified, before and after: a digest of something that
-        // changed in between says nothing.
-        let source_now = source.look(Freshness::Server).at_source("looking at the source again")?;
-        if !source_now.is_same_version_as(&self.carry.source) {
+        let source_file = self.open_file(&source, Side::Source)?;
+        let dest_file = self.open_file(&dest, Side::Dest)?;
+        Ok(Compared {
+            source: self.mover.digest(&source_file, Side::Source, len)?,
+            dest: self.mover.digest(&dest_file, Side::Dest, len)?,
+            source_file,
+            dest_file,
+        })
+    }
+
+    /// What was hashed must be what was classified, before and after: a digest of something that changed in between
+    /// says nothing.
+    fn expect_same_versions(&self, compared: &Compared) -> Step<()> {
+        let source = compared.source_file.look(Freshness::Server).at_source("looking at the source again")?;
+        if !source.is_same_version_as(&self.carry.source) {
             return Err(Halt::SourceChanged);
         }
-        let dest_now = dest.look(Freshness::Server).at_dest("looking at the destination again")?;
-        if !self.carry.dest.as_ref().is_some_and(|scanned| dest_now.is_same_version_as(scanned)) {
-            return Err(Halt::Overtaken);
+        let dest = compared.dest_file.look(Freshness::Server).at_dest("looking at the destination again")?;
+        match &self.carry.dest {
+            Some(scanned) if dest.is_same_version_as(scanned) => Ok(()),
+            _ => Err(Halt::Overtaken),
         }
-        Ok(Compared {
-            source: source_md5,
-            dest: dest_md5,
-            source_attributes,
-            dest_attributes,
-            dest_file: dest,
-        })
     }
 
     /// The mtime comes last: until it is the source's, the next run comes back to this file. Nothing: the file may not
     /// be changed, but a copy can take its place.
     fn carry_metadata(&self, compared: &Compared, dest: &Entry, len: u64) -> Step<Option<Done>> {
         let (source, file) = (&self.carry.source, &compared.dest_file);
-        let has = Wear::of(dest).with(compared.dest_attributes.clone());
-        let wanted = Wear::wanted(self.stage.options, source, Some(dest));
-        let wanted = wanted.with(compared.source_attributes.clone());
+        let has = Wear::of(dest).with(self.stage.attributes_at_dest(file)?);
+        let wanted = Wear::wanted(self.stage.options, source, Some(dest))
+            .with(self.stage.attributes_at_source(&compared.source_file)?);
+        self.expect_same_versions(compared)?;
         self.stage.may_change()?;
         if has != wanted {
             if !is_allowed(file, try_times(file))? {

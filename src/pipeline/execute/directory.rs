@@ -181,11 +181,12 @@ impl Stage<'_> {
     ) -> Step<(Dir, Made)> {
         let dir = parent.open_dir(name).at_dest("opening it")?;
         let has = dir.look_at_self(Freshness::Cached).at_dest("looking at it")?;
-        if pair.dest_entry().is_some_and(|scanned| !has.is_same_version_as(scanned)) {
-            return Ok((dir, Made::Found)); // Somebody has begun to use it.
-        }
-        if !pair.is_half_made() && !self.is_as_made(&dir, &has, self.first_mode(&wanted, inherits))? {
-            return Ok((dir, Made::Found));
+        let is_the_one = match pair.dest_entry() {
+            Some(half_made) => has.is_same_version_as(half_made),
+            None => self.is_as_made(&dir, &has, self.first_mode(&wanted, inherits))?,
+        };
+        if !is_the_one {
+            return Ok((dir, Made::Found)); // Somebody has begun to use it, or has put theirs in its place.
         }
         let mut mode = wanted.attributes.mode_without_acl(wanted.mode);
         if has.uid == self.options.process_owner.0 || pair.is_half_made() {
