@@ -1,124 +1,98 @@
-//! What the comparison of one path came to.
+//! What the comparison of one name came to.
 
-use super::Entry;
-
-/// One of the two trees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// The tree that is read.
-    Source,
-    /// The tree that is changed.
-    Dest,
-}
-
-impl Side {
-    /// How messages call it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Source => "the source",
-            Self::Dest => "the destination",
-        }
-    }
-}
-
-/// The entries that the two trees hold under one name, at least one of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Joined<'a> {
-    /// Only the source has the name.
-    SourceOnly(&'a Entry),
-    /// Only the destination has it.
-    DestOnly(&'a Entry),
-    /// Both have it.
-    Both(&'a Entry, &'a Entry),
-}
-
-impl<'a> Joined<'a> {
-    /// Puts together what two lookups of one name found; nothing when neither found it.
-    pub fn new(source: Option<&'a Entry>, dest: Option<&'a Entry>) -> Option<Self> {
-        match (source, dest) {
-            (Some(source), Some(dest)) => Some(Self::Both(source, dest)),
-            (Some(source), None) => Some(Self::SourceOnly(source)),
-            (None, Some(dest)) => Some(Self::DestOnly(dest)),
-            (None, None) => None,
-        }
-    }
-
-    /// What the source has.
-    pub fn source(self) -> Option<&'a Entry> {
-        match self {
-            Self::SourceOnly(source) | Self::Both(source, _) => Some(source),
-            Self::DestOnly(_) => None,
-        }
-    }
-
-    /// What the destination has.
-    pub fn dest(self) -> Option<&'a Entry> {
-        match self {
-            Self::DestOnly(dest) | Self::Both(_, dest) => Some(dest),
-            Self::SourceOnly(_) => None,
-        }
-    }
-}
+use super::{Entry, Failure};
 
 /// What is to be done about one name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// Something has to be carried over.
-    Act(Action),
+pub enum Decision<'a> {
+    /// The source's version has to be carried over.
+    Carry(Carry<&'a Entry>),
     /// A directory on both sides, or one to be made: compare what is below.
     Descend,
+    /// Only the destination has the name, and holds this.
+    OnlyAtDest(&'a Entry),
+    /// The name stays as it is on both sides.
+    Leave(Leave),
+    /// Nothing may be concluded or done about the name: it is in conflict, or could not be looked at.
+    Fail(Failure),
+}
+
+/// Why a name stays as it is, without being a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
     /// Both sides hold the same.
     InSync {
-        /// Their mtimes differ by no more than the threshold: an edit within it would not be seen.
+        /// The mtimes differ, by no more than the threshold: an edit within it would not be seen.
         close: bool,
     },
     /// The destination holds the newer version; the opposite direction carries it.
-    KeepDest,
-    /// Only the destination has it.
-    Extra,
-    /// A directory meets something else: both stay as they are.
-    Conflict {
-        /// The kind at the source, for the report.
-        source: &'static str,
-        /// The kind at the destination.
-        dest: &'static str,
-    },
-    /// There is something to do, but a file on either side changed too recently to be touched.
-    SkipYoung,
+    NewerAtDest,
+    /// Something is to be done, but a file on either side changed too recently to be touched.
+    TooYoung,
     /// A fifo, socket or device on one side at least.
-    SkipSpecial,
+    Special,
     /// Another file system begins here on one side at least.
-    SkipMountPoint,
-    /// One side could not be looked at, so nothing may be concluded about the path or what is below.
-    Unknown {
-        /// Which side.
-        side: Side,
-        /// The operating system's error number.
-        errno: i32,
+    MountPoint,
+}
+
+/// How a file or symlink of the source gets to the destination. Its size or target is its entry's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Carry<E> {
+    /// The destination lacks the name.
+    Create {
+        /// A file or symlink.
+        source: E,
+    },
+    /// The source's version takes the place of the destination's.
+    Replace {
+        /// A file or symlink.
+        source: E,
+        /// A file or symlink.
+        dest: E,
+    },
+    /// Both are files of one size: hash both, then decide.
+    Compare {
+        /// A file.
+        source: E,
+        /// A file of the same size.
+        dest: E,
+        /// The mtimes are equal: different contents are a tie. Otherwise the source is newer, and equal
+        /// contents mean that metadata alone is carried.
+        tie: bool,
     },
 }
 
-/// A change to the destination that one worker carries out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Carry a regular file of this many bytes, over whatever file or symlink stands there.
-    CopyFile {
-        /// Size of the source in bytes when it was looked at.
-        len: u64,
-    },
-    /// Sizes are equal and the source is newer: hash both sides, then carry metadata only, or copy.
-    CompareThenCarry {
-        /// Size of both in bytes.
-        len: u64,
-    },
-    /// Sizes and mtimes are equal and the user wants certainty: hash both sides, break the tie if they differ.
-    CompareThenBreakTie {
-        /// Size of both in bytes.
-        len: u64,
-    },
-    /// Carry a symlink, over whatever file or symlink stands there.
-    CopySymlink {
-        /// Where it points.
-        target: Box<[u8]>,
-    },
+impl<E> Carry<E> {
+    /// What the source holds.
+    pub fn source(&self) -> &E {
+        match self {
+            Self::Create { source } | Self::Replace { source, .. } | Self::Compare { source, .. } => source,
+        }
+    }
+
+    /// What the destination holds; `None` if it lacks the name.
+    pub fn dest(&self) -> Option<&E> {
+        match self {
+            Self::Create { .. } => None,
+            Self::Replace { dest, .. } | Self::Compare { dest, .. } => Some(dest),
+        }
+    }
+
+    /// Whether contents have to be compared before it is known what to carry.
+    pub fn compares(&self) -> bool {
+        matches!(self, Self::Compare { .. })
+    }
+}
+
+impl<E: Clone> Carry<&E> {
+    /// The same, owned.
+    pub fn cloned(self) -> Carry<E> {
+        match self {
+            Self::Create { source } => Carry::Create { source: source.clone() },
+            Self::Replace { source, dest } => Carry::Replace { source: source.clone(), dest: dest.clone() },
+            Self::Compare { source, dest, tie } => {
+                Carry::Compare { source: source.clone(), dest: dest.clone(), tie }
+            }
+        }
+    }
 }

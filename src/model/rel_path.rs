@@ -10,9 +10,39 @@ use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 
+use super::Escaped;
+
 /// A relative path of bytes.
+///
+/// Every name in it is one that a directory can hold: not empty, not `.` or `..`, without `/` and NUL.
+///
+/// ```
+/// use ha_sync::model::RelPath;
+///
+/// let folder = RelPath::from_bytes(b"films/2024")?;
+/// assert_eq!(folder.join(b"a.mkv").as_bytes(), b"films/2024/a.mkv");
+/// // A folder is followed by what is in it, not by its sibling `films-old`.
+/// assert!(RelPath::from_bytes(b"films/2024")? < RelPath::from_bytes(b"films-old")?);
+/// assert!(RelPath::from_bytes(b"films/../../etc").is_err());
+/// # Ok::<(), ha_sync::model::BadPath>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(try_from = "Vec<u8>")]
 pub struct RelPath(Vec<u8>);
+
+/// Bytes that are not a path below a root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadPath {
+    /// Two slashes in a row, or one at the beginning or the end.
+    #[error("a name in it is empty")]
+    EmptyName,
+    /// `.` or `..`.
+    #[error("a name in it is `.` or `..`")]
+    Dots,
+    /// A NUL byte.
+    #[error("a name in it holds a NUL byte")]
+    Nul,
+}
 
 impl RelPath {
     /// The root of a tree.
@@ -20,7 +50,13 @@ impl RelPath {
         Self::default()
     }
 
-    /// The path made of `names`, outermost first.
+    /// The path that these bytes are; the empty path is the root. Fails where a name is not one that a
+    /// directory can hold.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, BadPath> {
+        bytes.to_vec().try_into()
+    }
+
+    /// The path made of `names`, outermost first, as a directory listing produced them.
     pub fn from_names<'a>(names: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut path = Self::root();
         for name in names {
@@ -56,15 +92,32 @@ impl RelPath {
     }
 }
 
-impl From<&[u8]> for RelPath {
-    fn from(bytes: &[u8]) -> Self {
-        Self::from_names(bytes.split(|byte| *byte == b'/').filter(|name| !name.is_empty()))
+impl TryFrom<Vec<u8>> for RelPath {
+    type Error = BadPath;
+
+    /// Fails where a name is not one that a directory can hold.
+    fn try_from(bytes: Vec<u8>) -> Result<Self, BadPath> {
+        if bytes.is_empty() {
+            return Ok(Self::root());
+        }
+        if bytes.contains(&0) {
+            return Err(BadPath::Nul);
+        }
+        for name in bytes.split(|byte| *byte == b'/') {
+            match name {
+                b"" => return Err(BadPath::EmptyName),
+                b"." | b".." => return Err(BadPath::Dots),
+                _ => {}
+            }
+        }
+        Ok(Self(bytes))
     }
 }
 
+#[cfg(test)]
 impl From<&str> for RelPath {
     fn from(text: &str) -> Self {
-        text.as_bytes().into()
+        Self::from_bytes(text.as_bytes()).expect("tests write paths as they are")
     }
 }
 
@@ -93,57 +146,6 @@ impl fmt::Debug for RelPath {
     }
 }
 
-/// Bytes shown to people on one line of a terminal: control characters and those that reorder
-/// text are escaped, what is not UTF-8 is shown as `\xNN`, a backslash is doubled, so that no
-/// two names look alike and none can move the cursor.
-pub struct Escaped<'a>(pub &'a [u8]);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.utf8_chunks() {
-            for character in chunk.valid().chars() {
-                match character {
-                    '\n' => f.write_str("\\n")?,
-                    '\t' => f.write_str("\\t")?,
-                    '\r' => f.write_str("\\r")?,
-                    '\\' => f.write_str("\\\\")?,
-                    c if c.is_control() || reorders_text(c) => write!(f, "\\u{{{:x}}}", c as u32)?,
-                    c => f.write_char(c)?,
-                }
-            }
-            for byte in chunk.invalid() {
-                write!(f, "\\x{byte:02x}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// An absolute path, shown to people.
-pub fn shown(path: &std::path::Path) -> Escaped<'_> {
-    Escaped(path.as_os_str().as_encoded_bytes())
-}
-
-/// Unicode's invisible and bidirectional formatting characters, which make a name look like another.
-fn reorders_text(c: char) -> bool {
-    HIDDEN.iter().any(|(first, last)| (*first..=*last).contains(&c))
-}
-
-/// From and to, in order. The dashboard's page escapes the same ones.
-const HIDDEN: [(char, char); 11] = [
-    ('\u{ad}', '\u{ad}'),
-    ('\u{61c}', '\u{61c}'),
-    ('\u{115f}', '\u{115f}'),
-    ('\u{180e}', '\u{180e}'),
-    ('\u{200b}', '\u{200f}'),
-    ('\u{2028}', '\u{202e}'),
-    ('\u{2060}', '\u{206f}'),
-    ('\u{3164}', '\u{3164}'),
-    ('\u{feff}', '\u{feff}'),
-    ('\u{fff9}', '\u{fffb}'),
-    ('\u{e0000}', '\u{e007f}'),
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,26 +162,25 @@ mod tests {
     }
 
     #[test]
-    fn hostile_names_are_shown_on_one_line_and_unambiguously() {
-        let shown = |bytes: &[u8]| Escaped(bytes).to_string();
-        assert_eq!(shown(b"a\nb\x1b[2J"), "a\\nb\\u{1b}[2J");
-        assert_eq!(shown(b"caf\xe9"), "caf\\xe9");
-        assert_eq!(shown("exe.\u{202e}gpj".as_bytes()), "exe.\\u{202e}gpj");
-        assert_eq!(shown(b"a\\nb"), "a\\\\nb");
-        assert_eq!(shown("a\u{61c}\u{3164}\u{e0041}".as_bytes()), "a\\u{61c}\\u{3164}\\u{e0041}");
-        assert_eq!(shown("日本 é".as_bytes()), "日本 é");
-    }
-
-    #[test]
-    fn the_page_escapes_what_messages_escape() {
-        let escaped = |c: u32| if c > 0xffff { format!("\\u{{{c:x}}}") } else { format!("\\u{c:04x}") };
-        let ranges = HIDDEN.map(|(first, last)| match (escaped(first as u32), escaped(last as u32)) {
-            (first, last) if first == last => first,
-            (first, last) => format!("{first}-{last}"),
-        });
-        let page = include_str!("../dashboard/page/words.js");
-        let expected = format!(r"const HIDDEN = /[\u0000-\u001f\u007f-\u009f{}\\]/gu;", ranges.concat());
-        assert!(page.contains(&expected), "{expected}");
+    fn what_no_directory_holds_is_refused_also_where_it_is_read_back() {
+        let cases: [(&[u8], BadPath); 7] = [
+            (b"/a", BadPath::EmptyName),
+            (b"a/", BadPath::EmptyName),
+            (b"a//b", BadPath::EmptyName),
+            (b"..", BadPath::Dots),
+            (b"a/./b", BadPath::Dots),
+            (b"a/../../etc", BadPath::Dots),
+            (b"a/b\0", BadPath::Nul),
+        ];
+        for (bytes, bad) in cases {
+            assert_eq!(RelPath::from_bytes(bytes), Err(bad));
+            let stored = postcard::to_stdvec(bytes).unwrap();
+            assert!(postcard::from_bytes::<RelPath>(&stored).is_err(), "{bytes:?}");
+        }
+        for path in ["", "a", "...", "a/..b", "a/b"].map(RelPath::from) {
+            let stored = postcard::to_stdvec(&path).unwrap();
+            assert_eq!(postcard::from_bytes::<RelPath>(&stored), Ok(path));
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::ops::AddAssign;
 
-use super::{Cause, Change, Joined, Outcome, Subject, Verdict};
+use super::{Cause, Change, Entry, Joined, Leave, Outcome, Subject, Verdict};
 
 macro_rules! summary {
     ($($(#[$doc:meta])* $field:ident,)*) => {
@@ -108,9 +108,23 @@ impl Summary {
     }
 
     /// Counts what was listed under one name.
-    pub fn add_listed(&mut self, joined: Joined<'_>) {
+    pub fn add_listed(&mut self, joined: Joined<&Entry>) {
         self.source_entries += u64::from(joined.source().is_some());
         self.dest_entries += u64::from(joined.dest().is_some());
+    }
+
+    /// Counts one name that stays as it is: the one place that knows which count is whose.
+    pub fn add_left(&mut self, left: Leave) {
+        match left {
+            Leave::InSync { close } => {
+                self.in_sync += 1;
+                self.close_mtimes += u64::from(close);
+            }
+            Leave::NewerAtDest => self.newer_at_dest += 1,
+            Leave::TooYoung => self.too_young += 1,
+            Leave::Special => self.special += 1,
+            Leave::MountPoint => self.not_entered += 1,
+        }
     }
 
     /// Counts one finished operation.
