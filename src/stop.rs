@@ -1,9 +1,9 @@
-//! The one flag that ends a run early: everything that takes its time asks it.
+//! The one flag that ends a run early. Everything that may take long asks it.
 //!
-//! There are two ways to end. One that was asked to stop finishes or drops what is in hand and cleans up. One that
-//! may change nothing any more, because the time for which it had leave is over, does neither: the destination may be
-//! somebody else's by now. That time is compared with the clock by whoever asks, not by a thread that would have
-//! to be awake: a process that slept notices before it begins anything.
+//! A run ends in one of two ways. If it was asked to stop, it finishes or drops what is in hand and
+//! cleans up. If its permit to make changes is over, it does neither: the destination may be
+//! another run's by now. The caller that asks compares the permit with the clock, not a thread that
+//! would have to be awake. So a process that slept notices before it begins anything.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -12,25 +12,25 @@ use std::time::Duration;
 
 use crate::time::since_boot;
 
-/// Leave without end.
+/// A permit without an end.
 const FOR_EVER: u64 = u64::MAX;
 
-/// A shared request to stop. Clones are the same request.
+/// A shared request to stop. Clones share one request.
 #[derive(Clone, Debug)]
 pub struct Stop {
-    /// The signal that asked, 0 for none. Signal handlers write it.
+    /// The number of the signal that asked, 0 if none did. Signal handlers write it.
     signal: Arc<AtomicUsize>,
-    /// Why the run itself cannot go on.
+    /// The reason why the run cannot go on.
     halted: Arc<OnceLock<String>>,
-    leave: Arc<Leave>,
+    permit: Arc<Permit>,
 }
 
-/// For how long changes may be begun.
+/// The permit to begin changes.
 #[derive(Debug)]
-struct Leave {
-    /// Nanoseconds since boot.
+struct Permit {
+    /// Changes are permitted until then, in nanoseconds since boot.
     until: AtomicU64,
-    /// It is over, for good.
+    /// Whether the permit is over, which is final.
     over: AtomicBool,
 }
 
@@ -41,72 +41,76 @@ impl Default for Stop {
 }
 
 impl Stop {
-    /// Nobody has asked yet.
+    /// A request that nobody has made yet, with a permit without an end.
     pub fn new() -> Self {
-        let leave = Leave { until: AtomicU64::new(FOR_EVER), over: AtomicBool::new(false) };
-        Self { signal: Arc::default(), halted: Arc::default(), leave: Arc::new(leave) }
+        let permit = Permit { until: AtomicU64::new(FOR_EVER), over: AtomicBool::new(false) };
+        Self { signal: Arc::default(), halted: Arc::default(), permit: Arc::new(permit) }
     }
 
-    /// Whether work has to end: finish or drop what is in hand, take nothing new.
+    /// Whether work has to end: finish or drop what is in hand, and begin nothing new.
     pub fn is_requested(&self) -> bool {
         self.signal.load(Ordering::Relaxed) != 0 || self.halted.get().is_some() || self.forbids_changes()
     }
 
     /// Whether no change may be begun any more, not even to finish or clean up what is in hand.
     pub fn forbids_changes(&self) -> bool {
-        let until = self.leave.until.load(Ordering::Acquire);
+        let until = self.permit.until.load(Ordering::Acquire);
         if until == FOR_EVER {
-            return self.leave.over.load(Ordering::Acquire);
+            return self.permit.over.load(Ordering::Acquire);
         }
-        if self.leave.over.load(Ordering::Acquire) {
+        if self.permit.over.load(Ordering::Acquire) {
             return true;
         }
-        // Looked at once more: it may have been extended after it was read and before the clock was.
-        let is_over = nanoseconds(since_boot()) >= until && self.leave.until.load(Ordering::Acquire) == until;
+        // The permit may have been extended between reading it and reading the clock: read it
+        // again.
+        let is_over =
+            nanoseconds(since_boot()) >= until && self.permit.until.load(Ordering::Acquire) == until;
         if is_over {
-            self.leave.over.store(true, Ordering::Release);
+            self.permit.over.store(true, Ordering::Release);
         }
         is_over
     }
 
-    /// Changes may be begun until then, in time since boot. `false`: the time was over before, and stays so.
+    /// Permits changes until then, in time since boot. `false` if the permit was over before, or is
+    /// by now. One that is over stays so.
     pub fn allow_until(&self, until: Duration) -> bool {
         if self.forbids_changes() {
             return false;
         }
-        self.leave.until.store(nanoseconds(until), Ordering::Release);
+        self.permit.until.store(nanoseconds(until), Ordering::Release);
         !self.forbids_changes()
     }
 
-    /// No change is begun from now on.
+    /// Ends the permit: no change may be begun from now on.
     pub fn forbid_changes(&self) {
-        self.leave.over.store(true, Ordering::Release);
+        self.permit.over.store(true, Ordering::Release);
     }
 
-    /// The number of the signal that asked, if one did.
+    /// The number of the signal that asked. `None` if none did.
     pub fn signal(&self) -> Option<usize> {
         Some(self.signal.load(Ordering::Relaxed)).filter(|signal| *signal != 0)
     }
 
-    /// Asks because the run cannot go on. The first reason is the one that is told.
+    /// Requests a stop because the run cannot go on. The first reason is the one that is reported.
     pub fn halt(&self, why: &dyn fmt::Display) {
         // A second reason is a consequence of the first.
         let _first = self.halted.set(why.to_string());
     }
 
-    /// Why the run cannot go on, if it can't: also where those who found that out can't be waited for.
+    /// The reason why the run cannot go on. `None` if it can. It is known even if the threads that
+    /// found it cannot be waited for.
     pub fn halted_by(&self) -> Option<&str> {
         self.halted.get().map(String::as_str)
     }
 
-    /// Where a signal handler leaves the signal's number.
+    /// The cell into which a signal handler writes the signal's number.
     pub fn signal_cell(&self) -> Arc<AtomicUsize> {
         Arc::clone(&self.signal)
     }
 }
 
 fn nanoseconds(time: Duration) -> u64 {
-    // Below the mark that means for ever.
+    // Always less than the value that means for ever.
     u64::try_from(time.as_nanos()).unwrap_or(FOR_EVER).min(FOR_EVER - 1)
 }
 
@@ -117,7 +121,7 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     #[test]
-    fn leave_that_is_over_stays_over() {
+    fn a_permit_that_is_over_stays_over() {
         let stop = Stop::new();
         assert!(stop.allow_until(since_boot() + HOUR) && !stop.is_requested());
         assert!(!stop.allow_until(since_boot()), "it ends at once");

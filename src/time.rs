@@ -1,5 +1,5 @@
-//! Times as text: points in time in UTC, RFC 3339, and durations. The home of `jiff`. And the clock that
-//! never stands still.
+//! Times as text: points in time in UTC (RFC 3339) and durations. Also the clock that never stands
+//! still. The home of `jiff`.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,41 +7,48 @@ use jiff::fmt::rfc2822::DateTimeParser;
 use jiff::{Span, SpanRelativeTo, Timestamp};
 use rustix::time::{ClockId, clock_gettime};
 
-/// Milliseconds, as `2026-11-23T22:25:01.123Z`. A time beyond the years -9999 to 9999 is the nearer end of them.
+/// A time in UTC with milliseconds, as `2026-11-23T22:25:01.123Z`.
+///
+/// A time beyond the years -9999 to 9999 becomes the nearer end of them.
 pub fn to_rfc3339(time: SystemTime) -> String {
     format!("{:.3}", timestamp(time))
 }
 
-/// Microseconds, as `2026-11-23T22:25:01.123456Z`: the API server takes no other form for its `MicroTime`.
+/// A time in UTC with microseconds, as `2026-11-23T22:25:01.123456Z`.
+///
+/// The API server accepts no other form for its `MicroTime`.
 pub fn to_rfc3339_micro(time: SystemTime) -> String {
     format!("{:.6}", timestamp(time))
 }
 
-/// Reads the `Date` header of an HTTP answer.
+/// Parses the `Date` header of an HTTP response. `None` if it is not a date.
 pub fn from_http_date(text: &str) -> Option<SystemTime> {
     let time = DateTimeParser::new().parse_timestamp(text).ok()?;
     SystemTime::try_from(time).ok()
 }
 
-/// Time since the machine was started. It goes on while the process is stopped and while the machine sleeps, and
-/// nobody sets it.
+/// Time since the machine was booted. This clock runs while the process is stopped and while the
+/// machine sleeps, and nobody can set it.
 pub fn since_boot() -> Duration {
     let now = clock_gettime(ClockId::Boottime);
     Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
-/// For file names: sorts in time, holds no colon, as `20261123T222501Z`.
+/// A time for file names, as `20261123T222501Z`. It sorts by time and has no colon.
 pub fn to_file_stamp(time: SystemTime) -> String {
     timestamp(time).strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
-/// Reads what [`to_rfc3339`] wrote.
+/// Parses what [`to_rfc3339`] wrote. `None` if it is not such a time.
 pub fn from_rfc3339(text: &str) -> Option<SystemTime> {
     text.parse::<Timestamp>().ok().and_then(|time| SystemTime::try_from(time).ok())
 }
 
-/// Reads a duration as people write it: `90s`, `10m`, `1h 30m`, `2d` (of 24 hours each); a bare number is seconds.
-/// Nothing: it is none, negative, or in months and years, which have no fixed length.
+/// Parses a duration as people write it: `90s`, `10m`, `1h 30m`, `2d` (of 24 hours each). A bare
+/// number is seconds.
+///
+/// `None` if the text is not a duration, is negative, or is in months or years, which have no fixed
+/// length.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));

@@ -1,15 +1,18 @@
-//! What an error of a system call tells of the tree it was made on.
+//! What the error of a system call tells of the tree that the call was made on.
 
 use std::io;
 
 use rustix::io::Errno;
 
-/// Whether an error tells of the file system as a whole, as a full disk, a lost server or a read-only mount do,
-/// and not of one path that is closed to us or has a name that cannot be. What is not known to be of one
-/// path counts as of the whole.
+/// Whether an error concerns the file system as a whole, such as a full disk, a lost server or a
+/// read-only mount, and not just one path, such as a missing permission or a name that is not
+/// allowed.
+///
+/// An error that is not known to concern one path counts as one of the whole. So does `None`, an
+/// error without a number.
 pub fn concerns_whole_tree(errno: Option<i32>) -> bool {
     let of_one_path = [
-        Errno::TOOBIG, // An extended attribute that is too large here, and the same with RANGE.
+        Errno::TOOBIG, // An extended attribute that is too large here; so is RANGE.
         Errno::RANGE,
         Errno::ACCESS,
         Errno::AGAIN,
@@ -32,11 +35,11 @@ pub fn concerns_whole_tree(errno: Option<i32>) -> bool {
     errno.is_none_or(|errno| !of_one_path.contains(&Errno::from_raw_os_error(errno)))
 }
 
-/// Whether an error tells that a name no longer leads to what it led to: it is gone, something else
-/// stands there, or there is something in a directory that was empty.
+/// Whether an error tells that a name no longer leads to what it led to. The name is gone,
+/// something else has it, or a directory that was empty is not any more.
 pub fn is_elsewhere(error: &io::Error) -> bool {
     let changed = [
-        Errno::EXIST, // What some file systems say instead of ENOTEMPTY.
+        Errno::EXIST, // Some file systems return it instead of ENOTEMPTY.
         Errno::ISDIR,
         Errno::LOOP,
         Errno::NOENT,

@@ -7,12 +7,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Advice, FlockOperation, SeekFrom, StatxAttributes};
 use rustix::io::Errno;
 
-use super::attributes::{BOOKMARK, remove_attribute, set_attribute, value};
 use super::close::close;
-use super::dir::{Freshness, entry_of_stat, look_at_handle};
+use super::stat::{Freshness, entry_of_stat, look_at_handle};
+use super::xattrs::{CHECKPOINT, remove_xattr, set_xattr, value};
 use crate::model::Entry;
 
-/// A stretch of a file: where it begins and where it ends, in bytes.
+/// A stretch of a file, in bytes from its beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {
     /// First byte.
@@ -26,11 +26,12 @@ pub struct Extent {
 pub enum Layout {
     /// As many blocks as its size needs.
     Dense,
-    /// Fewer: there are holes, or the file system stores it in some clever way.
+    /// Fewer blocks than its size needs: it has holes, or the file system compresses it or the
+    /// like.
     Sparse,
 }
 
-/// An open file. Offsets are always given: the handle's own position is never used for data.
+/// An open file. Every call gives its offset: the handle's own position is never used for data.
 #[derive(Debug)]
 pub struct File {
     fd: OwnedFd,
@@ -41,30 +42,32 @@ impl File {
         Self { fd }
     }
 
-    /// What the handle refers to now.
+    /// The entry of what the handle refers to now.
     pub fn look(&self, freshness: Freshness) -> io::Result<Entry> {
         Ok(entry_of_stat(&look_at_handle(&self.fd, freshness)?))
     }
 
-    /// What the handle refers to now, and whether it may have holes.
+    /// The entry of what the handle refers to now, and whether the file may have holes.
     pub fn look_for_holes(&self) -> io::Result<(Entry, Layout)> {
         let stat = look_at_handle(&self.fd, Freshness::Cached)?;
         let lacks_blocks = stat.stx_blocks < stat.stx_size.div_ceil(512);
         Ok((entry_of_stat(&stat), if lacks_blocks { Layout::Sparse } else { Layout::Dense }))
     }
 
-    /// Whether nobody may change it, not even root (`chattr +i` or `+a`). Not every file system tells.
+    /// Whether nobody may change the file, not even root (`chattr +i` or `+a`). `false` if the file
+    /// system does not tell.
     pub fn is_immutable(&self) -> io::Result<bool> {
         let flags = StatxAttributes::IMMUTABLE | StatxAttributes::APPEND;
         Ok(look_at_handle(&self.fd, Freshness::Cached)?.stx_attributes.intersects(flags))
     }
 
-    /// Reads once at `offset`, into as much of `buffer` as the kernel fills; 0 is the end of the file.
+    /// Reads once at `offset`. Returns the number of bytes that the kernel put into `buffer`; 0 is
+    /// the end of the file.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         Ok(rustix::io::retry_on_intr(|| rustix::io::pread(&self.fd, &mut *buffer, offset))?)
     }
 
-    /// Writes at `offset` as many of `bytes` as the kernel takes at once, one at least.
+    /// Writes once at `offset`. Returns the number of `bytes` that the kernel took, at least one.
     pub fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
         match rustix::io::retry_on_intr(|| rustix::io::pwrite(&self.fd, bytes, offset))? {
             0 => Err(io::ErrorKind::WriteZero.into()),
@@ -72,13 +75,17 @@ impl File {
         }
     }
 
-    /// Has the kernel copy up to `len` bytes at `offset` to the same offset of `dest`, sharing
-    /// blocks where the file system can. Nothing: it cannot here, and the bytes must be read and written.
+    /// Has the kernel copy up to `len` bytes at `offset` to the same offset of `dest`. The kernel
+    /// shares blocks if the file system can.
+    ///
+    /// Returns the number of bytes that were copied, 0 if a signal came first. `None` if the kernel
+    /// cannot do it here: then the bytes have to be read and written.
     pub fn copy_range_to(&self, dest: &Self, offset: u64, len: u64) -> io::Result<Option<u64>> {
         let (mut from, mut to) = (offset, offset);
         let len = usize::try_from(len).unwrap_or(usize::MAX);
         match rustix::fs::copy_file_range(&self.fd, Some(&mut from), &dest.fd, Some(&mut to), len) {
-            // Old kernels answer 0 where they can't (procfs, some FUSE), so 0 is no end of file.
+            // Old kernels return 0 where they cannot copy (procfs, some FUSE), so 0 does not tell
+            // that the file ends here.
             Ok(0) | Err(Errno::XDEV | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS | Errno::PERM) => {
                 Ok(None)
             }
@@ -88,18 +95,19 @@ impl File {
         }
     }
 
-    /// The next stretch of data at or after `offset`; nothing when only a hole is left.
+    /// The next stretch of data at or after `offset` in a file of `len` bytes. `None` if only a
+    /// hole is left.
     pub fn next_data(&self, offset: u64, len: u64) -> io::Result<Option<Extent>> {
         match rustix::fs::seek(&self.fd, SeekFrom::Data(offset)) {
             Ok(start) => {
                 let end = match rustix::fs::seek(&self.fd, SeekFrom::Hole(start)) {
-                    Err(Errno::NXIO) => return Ok(None), // Cut in between; the look afterwards tells.
+                    Err(Errno::NXIO) => return Ok(None), // Truncated in between; a later look shows it.
                     end => end?.min(len),
                 };
                 Ok(Some(Extent { start, end }).filter(|extent| extent.start < len))
             }
             Err(Errno::NXIO) => Ok(None),
-            // Holes can't be asked for here: all of it counts as data.
+            // The file system does not tell holes: everything counts as data.
             Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => {
                 Ok(Some(Extent { start: offset, end: len }).filter(|extent| extent.start < extent.end))
             }
@@ -107,7 +115,7 @@ impl File {
         }
     }
 
-    /// Locks it for as long as it is open. `false`: somebody else holds it.
+    /// Locks the file for as long as it is open. `false` if another process holds the lock.
     pub fn lock(&self) -> io::Result<bool> {
         match rustix::fs::flock(&self.fd, FlockOperation::NonBlockingLockExclusive) {
             Err(Errno::WOULDBLOCK) => Ok(false),
@@ -115,28 +123,28 @@ impl File {
         }
     }
 
-    /// What was noted on a temporary; nothing: nothing was.
-    pub fn bookmark(&self) -> io::Result<Option<Vec<u8>>> {
-        value(&self.fd, BOOKMARK)
+    /// The checkpoint that was set on a temporary. `None` if there is none.
+    pub fn checkpoint(&self) -> io::Result<Option<Vec<u8>>> {
+        value(&self.fd, CHECKPOINT)
     }
 
-    /// Notes something on a temporary, where attributes can be had.
-    pub fn set_bookmark(&self, bookmark: &[u8]) -> io::Result<()> {
-        set_attribute(&self.fd, BOOKMARK, bookmark)
+    /// Sets a checkpoint on a temporary. Fails if the file system has no extended attributes.
+    pub fn set_checkpoint(&self, checkpoint: &[u8]) -> io::Result<()> {
+        set_xattr(&self.fd, CHECKPOINT, checkpoint)
     }
 
-    /// Takes the note away.
-    pub fn remove_bookmark(&self) -> io::Result<()> {
-        remove_attribute(&self.fd, BOOKMARK)
+    /// Removes the checkpoint, if there is one.
+    pub fn remove_checkpoint(&self) -> io::Result<()> {
+        remove_xattr(&self.fd, CHECKPOINT)
     }
 
-    /// Sets the size, which makes a hole at the end where the file grows.
+    /// Sets the size. A file that grows gets a hole at its end.
     pub fn set_len(&self, len: u64) -> io::Result<()> {
         Ok(rustix::fs::ftruncate(&self.fd, len)?)
     }
 
-    /// Makes an empty file share all blocks of this one. `false`: that cannot be done here.
-    pub fn share_with(&self, dest: &Self) -> io::Result<bool> {
+    /// Makes an empty file share all blocks of this one. `false` if the file system cannot do that.
+    pub fn reflink_to(&self, dest: &Self) -> io::Result<bool> {
         match rustix::fs::ioctl_ficlone(&dest.fd, &self.fd) {
             Ok(()) => Ok(true),
             Err(
@@ -147,30 +155,31 @@ impl File {
                 | Errno::NOSYS
                 | Errno::PERM
                 | Errno::TXTBSY
-                | Errno::BADF, // As `ioctl_ficlone(2)` has it, where a file system shares nothing.
+                | Errno::BADF, // From a file system without reflinks, says `ioctl_ficlone(2)`.
             ) => Ok(false),
             Err(errno) => Err(errno.into()),
         }
     }
 
-    /// Writes the data to disk (on NFS: to the server's), and of the metadata what is needed to find it there.
+    /// Writes the data to disk, and so much of the metadata as is needed to read it back. On NFS,
+    /// that is the server's disk.
     pub fn sync_data(&self) -> io::Result<()> {
         Ok(rustix::fs::fdatasync(&self.fd)?)
     }
 
-    /// Tells the kernel that nobody will read this soon.
+    /// Tells the kernel that nobody will read this extent soon.
     pub fn forget(&self, extent: Extent) {
         let len = NonZero::new(extent.end - extent.start);
-        // Advice that is not taken costs memory and nothing else.
+        // Advice that the kernel does not take costs memory and nothing else.
         let _not_taken = rustix::fs::fadvise(&self.fd, extent.start, len, Advice::DontNeed);
     }
 
-    /// Writes data and metadata to disk (on NFS: to the server's).
+    /// Writes data and metadata to disk. On NFS, that is the server's disk.
     pub fn sync(&self) -> io::Result<()> {
         Ok(rustix::fs::fsync(&self.fd)?)
     }
 
-    /// Closes, and hears of writes that failed late.
+    /// Closes the file. The error tells of a write that failed late.
     pub fn close(self) -> io::Result<()> {
         close(self.fd)
     }

@@ -9,11 +9,12 @@ const NETWORK: [(u32, &str); 8] = [
     (0x0102_1997, "9p"),
     (0x5346_414f, "afs"),
     (0x0bd0_0bd0, "lustre"),
-    // Nobody can tell what is behind it (sshfs, glusterfs, s3): treated with the greater care.
+    // It is not known what is behind it (sshfs, glusterfs, s3), so it is treated with the greater
+    // care.
     (0x6573_5546, "fuse"),
 ];
 
-/// Whether `statfs`'s magic number is that of a network file system.
+/// Whether a magic number, as `statfs` returns it, is that of a network file system.
 pub(super) fn is_network(magic: u32) -> bool {
     NETWORK.iter().any(|(known, _)| *known == magic)
 }

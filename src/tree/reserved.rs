@@ -1,25 +1,27 @@
-//! Names that are not the user's: they are invisible in both trees.
+//! Reserved names: they are not the user's, and are never synced in either tree.
 
 /// A directory that holds this file is a log directory of this tool and is never synced.
 pub const LOG_DIR_TAG: &str = ".ha-sync-log-dir";
 
-/// Names that file systems put into their root: recovered fragments and snapshots.
+/// Names that file systems put into their root, for recovered fragments and for snapshots.
 const AT_ROOTS: [&[u8]; 3] = [b"lost+found", b".snapshot", b".zfs"];
 
 /// What a reserved name is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reserved {
-    /// `.` and `..`, and the file system's own.
+    /// `.` and `..`, and the file system's own names.
     System,
-    /// What an NFS client calls a file that was removed and is still open there.
+    /// The name that an NFS client gives to a file that was removed and is still open there.
     SillyRename,
-    /// A temporary of this tool. Only files and symlinks are: a directory of that name is the user's.
+    /// A temporary of this tool. Only a file or symlink is one: a directory of that name is the
+    /// user's.
     Temporary,
     /// The tag of a log directory.
     LogDirTag,
 }
 
-/// Whether a name is reserved; `at_root` tells that it was listed in the root itself.
+/// What a name is reserved for. `None` if it is not reserved. `at_root`: it was listed in the root
+/// itself.
 pub(super) fn reserved(name: &[u8], at_root: bool) -> Option<Reserved> {
     if at_root && AT_ROOTS.contains(&name) {
         return Some(Reserved::System);
@@ -38,13 +40,13 @@ pub(super) fn reserved(name: &[u8], at_root: bool) -> Option<Reserved> {
     }
 }
 
-/// `.nfs` and 24 hex digits: an open file that was removed on an NFS client
+/// Whether a name is `.nfs` and 24 hex digits: an open file that was removed on an NFS client
 /// (Linux, `fs/nfs/unlink.c`: the file id in 16 digits and a counter in 8).
 fn is_silly_rename(name: &[u8]) -> bool {
     name.strip_prefix(b".nfs").is_some_and(|rest| rest.len() == 24 && is_hex(rest))
 }
 
-/// Exactly `.ha-sync.<16 hex>.<8 hex>.tmp`.
+/// Whether a name is exactly `.ha-sync.<16 hex>.<8 hex>.tmp`.
 fn is_temporary(name: &[u8]) -> bool {
     let Some(rest) = name.strip_prefix(b".ha-sync.").and_then(|rest| rest.strip_suffix(b".tmp")) else {
         return false;

@@ -1,11 +1,12 @@
-//! Temporaries: a new version of a file or symlink until it is whole.
+//! Temporaries: a new version of a file or symlink until it is complete.
 //!
-//! A temporary stands beside its target under a reserved name. It ends in one of two ways, both
-//! of which consume it: [`Temporary::publish`] gives it the target's name, [`Temporary::discard`]
-//! removes it. A run that is killed leaves it behind, for the next run to sweep; [`Temporary::leave`] does so
-//! on purpose, for the next run to go on with.
+//! A temporary lies beside its target under a reserved name. It ends in one of two ways, both of
+//! which consume it: [`Temporary::publish`] gives it the target's name, [`Temporary::discard`]
+//! removes it. A run that is killed leaves its temporaries behind, and the next run sweeps them.
+//! [`Temporary::abandon`] leaves one behind on purpose, for the next run to resume.
 //!
-//! Nothing here makes two changes in a row: whether the second may still be begun is for the caller to ask.
+//! No function here makes two changes in a row: between them, the caller has to ask whether the
+//! second one may still be begun.
 
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,7 +16,7 @@ use super::file::File;
 use super::link::Link;
 use crate::model::Name;
 
-/// Hands out the names of one run's temporaries.
+/// The names of one run's temporaries.
 #[derive(Debug)]
 pub struct TemporaryNames {
     run: u64,
@@ -23,7 +24,7 @@ pub struct TemporaryNames {
 }
 
 impl TemporaryNames {
-    /// `run` tells runs apart; it has to be random.
+    /// `run` tells the runs apart, so it has to be random.
     pub fn new(run: u64) -> Self {
         Self { run, next: AtomicU32::new(0) }
     }
@@ -33,18 +34,18 @@ impl TemporaryNames {
         Name::new(format!(".ha-sync.{:016x}.{counter:08x}.tmp", self.run).as_bytes())
     }
 
-    /// The name of the temporary of a target, found again by [`is_temporary_for`].
+    /// The name of the temporary for a target. [`is_temporary_for`] recognises it.
     fn of(&self, target: &[u8]) -> Name {
         Name::new(format!(".ha-sync.{:016x}.{:08x}.tmp", self.run, digest(target)).as_bytes())
     }
 
-    /// Whether this run made the temporary of that name: it is in use, not left over.
+    /// Whether this run made the temporary of that name. Then it is in use and not a leftover.
     pub fn made(&self, name: &[u8]) -> bool {
         name.get(9..25) == Some(format!("{:016x}", self.run).as_bytes())
     }
 }
 
-/// A reserved name in a directory, and what stands there.
+/// A file or symlink under a reserved name in a directory.
 #[derive(Debug)]
 pub struct Temporary<'d> {
     dir: &'d Dir,
@@ -52,8 +53,10 @@ pub struct Temporary<'d> {
 }
 
 impl<'d> Temporary<'d> {
-    /// Makes an empty file with these permission bits and opens it. `EEXIST`: a leftover of a counter that went
-    /// round bears the name, the next one is free.
+    /// Makes an empty file with these permission bits and opens it.
+    ///
+    /// Fails with `EEXIST` if a leftover has the name because the counter wrapped around. The next
+    /// name is free.
     pub fn create_file(
         dir: &'d Dir,
         names: &TemporaryNames,
@@ -65,7 +68,8 @@ impl<'d> Temporary<'d> {
         Ok((Self { dir, name }, file))
     }
 
-    /// The same under a name that tells what it will be; `EEXIST`: that one is taken.
+    /// Makes an empty file whose name is derived from its target's, and opens it. Fails with
+    /// `EEXIST` if that name is taken.
     pub fn create_file_for(
         dir: &'d Dir,
         names: &TemporaryNames,
@@ -73,34 +77,35 @@ impl<'d> Temporary<'d> {
         mode: u32,
     ) -> io::Result<(Self, File)> {
         let name = names.of(target);
-        // Whoever goes on with it compares what is there.
+        // The run that resumes it compares what is in it.
         let file = dir.create_file(&name, mode, Access::ReadBack)?;
         Ok((Self { dir, name }, file))
     }
 
-    /// Opens a file that a run left; nothing where it is gone or something else stands there.
+    /// Opens a file that a run left behind. `None` if it is gone or is not a regular file.
     pub fn open_file(dir: &'d Dir, name: Name) -> io::Result<Option<(Self, File)>> {
         Ok(dir.open_to_write(&name)?.map(|file| (Self { dir, name }, file)))
     }
 
-    /// Its reserved name.
+    /// The reserved name.
     pub fn name(&self) -> &[u8] {
         &self.name
     }
 
-    /// Makes a symlink. `EEXIST`: as with a file.
+    /// Makes a symlink to `target`. `EEXIST`: as in [`Temporary::create_file`].
     pub fn create_symlink(dir: &'d Dir, names: &TemporaryNames, target: &[u8]) -> io::Result<Self> {
         let name = names.next();
         dir.create_symlink(&name, target)?;
         Ok(Self { dir, name })
     }
 
-    /// Gets hold of the symlink that it is.
+    /// Opens the symlink itself. Fails if the name is not a symlink's any more.
     pub fn open_symlink(&self) -> io::Result<Link> {
         Link::open(self.dir, &self.name)
     }
 
-    /// Gives it the final name. It comes back where it still stands under its own: after a link, and with an error.
+    /// Gives the temporary its final name. Returns it if it still has its own name, too: after a
+    /// link, and with an error.
     pub fn publish(self, name: &[u8], how: Publish) -> Result<Option<Self>, (Self, io::Error)> {
         match self.dir.publish(&self.name, name, how) {
             Ok(()) if how == Publish::Link => Ok(Some(self)),
@@ -109,21 +114,23 @@ impl<'d> Temporary<'d> {
         }
     }
 
-    /// Leaves it for a later run.
-    pub fn leave(self) {}
+    /// Leaves the temporary behind for a later run to resume.
+    pub fn abandon(self) {}
 
-    /// Removes it.
+    /// Removes the temporary.
     pub fn discard(self) -> io::Result<()> {
         self.dir.unlink(&self.name)
     }
 }
 
-/// Whether the name of a temporary is one that [`Temporary::create_file_for`] gives to this target's.
+/// Whether the name of a temporary is the one that [`Temporary::create_file_for`] derives from this
+/// target's name.
 pub fn is_temporary_for(name: &[u8], target: &[u8]) -> bool {
     name.get(26..34) == Some(format!("{:08x}", digest(target)).as_bytes())
 }
 
-/// FNV-1a: it has to be the same in every release, and tells no more than where to look.
+/// FNV-1a. It has to be the same in every release. It only tells where to look: two targets may
+/// have the same digest.
 fn digest(target: &[u8]) -> u32 {
     target.iter().fold(0x811c_9dc5, |digest, byte| (digest ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }

@@ -1,44 +1,49 @@
-//! The way from a root down to a directory, walked name by name and remembered for a moment.
+//! The path from a root down to a directory, walked name by name and remembered for a moment.
 //!
-//! Whoever deletes must not do it through a handle that was opened long ago: the directory may have
-//! been moved out of the tree since, and what is in it would be deleted there. So the way is
-//! walked anew from the root, but for the last few steps of the walk before, if they are young.
+//! A deletion must not go through a handle that was opened long ago: the directory may have been
+//! moved out of the tree since, and its contents would be deleted in their new place. So the path
+//! is walked again from the root. Only the last few steps of the previous walk are reused, if they
+//! are younger than [`MAX_HANDLE_AGE`].
 
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::dir::{Dir, Freshness};
-use super::place::Tree;
+use super::dir::Dir;
+use super::dir_ref::Tree;
+use super::stat::Freshness;
 use crate::model::RelPath;
 
-/// What was walked longer ago is not trusted to be where it was, neither by the next walk nor by whoever walked
-/// there. Both together bound how long after a directory was moved away something in it may still be
-/// deleted: a second. Walking there for every name would double the price of a deletion.
-pub const TRUSTED: Duration = Duration::from_millis(500);
+/// The age up to which a handle is trusted to be where it was found, both by the next walk and by
+/// the caller that walked there.
+///
+/// The two together bound for how long after a directory was moved away something in it may still
+/// be deleted: a second. A walk for every name would double the cost of a deletion.
+pub const MAX_HANDLE_AGE: Duration = Duration::from_millis(500);
 
 /// A walk through one tree.
 #[derive(Debug)]
-pub struct Trail {
+pub struct PathResolver {
     tree: Arc<Tree>,
-    /// Steps that are remembered at most.
+    /// The largest number of steps that are remembered.
     remembered: usize,
     path: RelPath,
-    /// The last steps of the way, each with the number of names up to it.
+    /// The last steps of the path.
     steps: VecDeque<Step>,
 }
 
 #[derive(Debug)]
 struct Step {
+    /// The number of names from the root to this directory.
     depth: usize,
     dir: Dir,
-    /// When the walk from the root began that led here.
+    /// The time when the walk from the root began that led here.
     begun: Instant,
 }
 
-impl Trail {
-    /// Begins at the root. At most `remembered` directories stay open, one at least.
+impl PathResolver {
+    /// Begins at the root. At most `remembered` directories stay open, and at least one.
     pub fn new(tree: &Arc<Tree>, remembered: usize) -> Self {
         let (path, steps) = (RelPath::root(), VecDeque::new());
         Self { tree: Arc::clone(tree), remembered: remembered.max(1), path, steps }
@@ -46,17 +51,18 @@ impl Trail {
 
     /// Opens the directory that lies `depth` names down the path.
     ///
-    /// Fails as [`Dir::open_dir`] does where it or a directory on the way is gone, no directory any more, or
-    /// on another file system.
+    /// Fails as [`Dir::open_dir`] does if it or a directory on the way is gone, is not a directory
+    /// any more, or is on another file system.
     pub fn open(&mut self, path: &RelPath, depth: usize) -> io::Result<&Dir> {
         let known =
             self.path.names().zip(path.names()).take(depth).take_while(|(left, right)| left == right).count();
-        self.steps.retain(|step| step.depth <= known && step.begun.elapsed() < TRUSTED);
+        self.steps.retain(|step| step.depth <= known && step.begun.elapsed() < MAX_HANDLE_AGE);
         self.path = path.clone();
         let (walked, begun) = self.steps.back().map_or((0, Instant::now()), |step| (step.depth, step.begun));
         for (name, depth) in path.names().take(depth).zip(1..).skip(walked) {
             let above = self.steps.back().map_or(self.tree.root(), |step| &step.dir);
-            // An NFS client goes on finding what it once found here until it learns that the directory has changed.
+            // An NFS client finds a name that it once found here until it learns that the directory
+            // has changed. This call makes it ask the server.
             above.look_at_self(Freshness::Server)?;
             let step = Step { depth, dir: above.open_dir(name)?, begun };
             if self.steps.len() == self.remembered {
@@ -74,10 +80,10 @@ mod tests {
 
     use super::*;
 
-    fn open(trail: &mut Trail, path: &str) -> io::Result<u64> {
+    fn open(path_resolver: &mut PathResolver, path: &str) -> io::Result<u64> {
         let path = RelPath::from(path);
         let depth = path.names().count();
-        trail.open(&path, depth).and_then(Dir::identity).map(|(_, _, inode)| inode)
+        path_resolver.open(&path, depth).and_then(Dir::identity).map(|(_, _, inode)| inode)
     }
 
     #[test]
@@ -90,13 +96,13 @@ mod tests {
         }
         let tree = Arc::new(Tree::open(scratch.path()).unwrap());
         for remembered in 0..6 {
-            let mut trail = Trail::new(&tree, remembered);
+            let mut path_resolver = PathResolver::new(&tree, remembered);
             for path in paths {
                 let inode = fs::metadata(scratch.path().join(path)).unwrap().ino();
-                assert_eq!(open(&mut trail, path).unwrap(), inode, "{path} remembering {remembered}");
+                assert_eq!(open(&mut path_resolver, path).unwrap(), inode, "{path} remembering {remembered}");
             }
-            assert_eq!(open(&mut trail, "a/none/x").unwrap_err().kind(), io::ErrorKind::NotFound);
-            assert!(open(&mut trail, "a/b").is_ok(), "a failed walk does not mislead the next one");
+            assert_eq!(open(&mut path_resolver, "a/none/x").unwrap_err().kind(), io::ErrorKind::NotFound);
+            assert!(open(&mut path_resolver, "a/b").is_ok(), "a failed walk does not mislead the next one");
         }
     }
 
@@ -106,6 +112,6 @@ mod tests {
         fs::create_dir_all(scratch.path().join("real/sub")).unwrap();
         std::os::unix::fs::symlink("real", scratch.path().join("link")).unwrap();
         let tree = Arc::new(Tree::open(scratch.path()).unwrap());
-        assert!(open(&mut Trail::new(&tree, 4), "link/sub").is_err());
+        assert!(open(&mut PathResolver::new(&tree, 4), "link/sub").is_err());
     }
 }

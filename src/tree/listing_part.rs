@@ -1,38 +1,41 @@
-//! One part of a directory's listing: names with their entries, as they come.
+//! One part of a directory's listing: names with their entries, in the order of the directory.
 //!
-//! Names come from `getdents64` with a large buffer, and each is looked at (`statx`) through the
-//! same open handle right away. That is the pattern in which Linux's NFS client fetches names
-//! and attributes together (READDIRPLUS, `fs/nfs/dir.c`): fractions of a round trip for each file
-//! instead of more than one.
+//! Names come from `getdents64` with a large buffer, and each is looked at (`statx`) right away
+//! through the same open handle. This pattern makes Linux's NFS client fetch names and attributes
+//! together (READDIRPLUS, `fs/nfs/dir.c`). A file then costs a fraction of a round trip instead of
+//! more than one.
 //!
-//! A directory that is larger than [`LOOK_AT_ONCE`] hands its further names out in [`Unseen`]
-//! batches while it is being read, so that other threads can look at them. Each makes a part of its own, and the
-//! parts stay what they are: a directory of millions is in memory once ([`super::listing`]).
+//! In a directory with more than [`LOOK_AT_ONCE`] names, the names beyond are handed out in batches
+//! ([`UnstattedNames`]) while the directory is being read, so that other threads can look at them.
+//! Each batch becomes a [`ListingPart`] of its own. Parts are never copied: a directory of millions
+//! is in memory once ([`super::listing`]).
 
 use std::io;
 
 use rustix::fs::RawDir;
 use rustix::io::Errno;
 
-use super::dir::{Dir, Freshness};
+use super::dir::Dir;
 use super::reserved::{LOG_DIR_TAG, Reserved, reserved};
+use super::stat::Freshness;
 use crate::model::{Entry, EntryKind, Name};
 
-/// Up to this many names are looked at by the thread that reads them.
+/// The thread that reads a directory looks at so many of its names itself.
 pub const LOOK_AT_ONCE: usize = 4096;
 
-/// Names in one batch beyond that: enough work to be worth a task.
+/// Names in one batch of the others: enough work to be worth a task.
 const BATCH: usize = 1024;
 
-/// Names between two questions whether to go on: 64 round trips of 20 ms are the longest wait.
+/// Names between two calls of `go_on`. A stop then waits for at most 64 round trips, which take
+/// 1.3 s if each takes 20 ms.
 const ASK_EVERY: usize = 64;
 
-/// Bytes for `getdents64`; the NFS client asks the server for as much as this holds.
+/// Bytes of the buffer for `getdents64`. The NFS client asks the server for so much at a time.
 const BUFFER: usize = 64 * 1024;
 
-/// Some of the entries of one directory, and what else was found there.
+/// Some of the entries of one directory, and what else was found in it.
 #[derive(Debug, Default)]
-pub struct Part {
+pub struct ListingPart {
     names: Names,
     entries: Vec<Entry>,
     pub(super) is_log_dir: bool,
@@ -40,17 +43,18 @@ pub struct Part {
     pub(super) temporaries: Vec<Name>,
 }
 
-/// Names end to end: one piece of memory for many.
+/// Names end to end: one allocation for many.
 #[derive(Debug, Default)]
 struct Names {
     bytes: Vec<u8>,
-    /// Where each ends. A part has no more than [`LOOK_AT_ONCE`], a megabyte of them.
+    /// The end of each name in `bytes`. A part has no more than [`LOOK_AT_ONCE`] names, which is a
+    /// megabyte of them.
     ends: Vec<u32>,
 }
 
-/// Names that were read and not looked at yet.
+/// Names of one directory that were read and not yet looked at.
 #[derive(Debug, Default)]
-pub struct Unseen(Names);
+pub struct UnstattedNames(Names);
 
 impl Names {
     fn push(&mut self, name: &[u8]) {
@@ -68,20 +72,24 @@ impl Names {
     }
 }
 
-impl Part {
+impl ListingPart {
     /// Reads a directory. `hand_out` gets the names beyond [`LOOK_AT_ONCE`], batch by batch.
     ///
-    /// An error means that the part is incomplete and that nothing can be concluded from the listing. A name that can't be
-    /// looked at is no such error but an entry of its own kind. A handle can be read once: it stays at the end.
-    /// `go_on` is asked now and then; when it says no, reading ends with [`io::ErrorKind::Interrupted`].
+    /// A handle can be read only once: afterwards its position is at the end. `go_on` is called
+    /// from time to time, and reading ends with [`io::ErrorKind::Interrupted`] if it returns
+    /// `false`.
+    ///
+    /// An error means that the part is incomplete and that nothing can be concluded from the
+    /// listing. A name that cannot be looked at is not such an error: it becomes an entry of a kind
+    /// of its own.
     pub fn read(
         dir: &Dir,
         at_root: bool,
         go_on: impl Fn() -> bool,
-        mut hand_out: impl FnMut(Unseen),
+        mut hand_out: impl FnMut(UnstattedNames),
     ) -> io::Result<Self> {
         let mut part = Self::default();
-        let mut unseen = Unseen::default();
+        let mut unstatted = UnstattedNames::default();
         let mut buffer = Vec::with_capacity(BUFFER);
         let mut names = RawDir::new(dir, buffer.spare_capacity_mut());
         while let Some(name) = names.next() {
@@ -98,15 +106,15 @@ impl Part {
                 Some(Reserved::Temporary) => part.look_at_temporary(dir, bytes),
                 None if part.len() < LOOK_AT_ONCE => part.look_at(dir, bytes, name),
                 None => {
-                    unseen.0.push(bytes);
-                    if unseen.0.len() == BATCH {
-                        hand_out(std::mem::take(&mut unseen));
+                    unstatted.0.push(bytes);
+                    if unstatted.0.len() == BATCH {
+                        hand_out(std::mem::take(&mut unstatted));
                     }
                 }
             }
         }
-        if unseen.0.len() > 0 {
-            hand_out(unseen);
+        if unstatted.0.len() > 0 {
+            hand_out(unstatted);
         }
         Ok(part)
     }
@@ -114,13 +122,13 @@ impl Part {
     fn look_at<P: rustix::path::Arg + Copy>(&mut self, dir: &Dir, name: &[u8], arg: P) {
         match dir.entry(arg, Freshness::Cached) {
             Ok(entry) => self.push(name, entry),
-            // Removed since it was listed: it is not there.
+            // Removed since it was listed, so it does not belong to the listing.
             Err(Errno::NOENT) => {}
             Err(errno) => self.push(name, Entry::unreadable(errno.raw_os_error())),
         }
     }
 
-    /// Whatever else bears the name of a temporary is the user's.
+    /// Only files and symlinks are temporaries. Anything else with such a name is the user's.
     fn look_at_temporary(&mut self, dir: &Dir, name: &[u8]) {
         match dir.entry(name, Freshness::Cached) {
             Ok(Entry { kind: EntryKind::File { .. } | EntryKind::Symlink { .. }, .. }) => {
@@ -150,11 +158,12 @@ impl Part {
     }
 }
 
-impl Unseen {
-    /// Looks at the names through their directory's handle.
-    pub fn look(self, dir: &Dir, go_on: impl Fn() -> bool) -> io::Result<Part> {
+impl UnstattedNames {
+    /// Looks at the names through their directory's handle. `go_on` and errors: as in
+    /// [`ListingPart::read`].
+    pub fn look(self, dir: &Dir, go_on: impl Fn() -> bool) -> io::Result<ListingPart> {
         let Self(names) = self;
-        let mut part = Part { entries: Vec::with_capacity(names.len()), ..Part::default() };
+        let mut part = ListingPart { entries: Vec::with_capacity(names.len()), ..ListingPart::default() };
         part.names.bytes.reserve_exact(names.bytes.len());
         part.names.ends.reserve_exact(names.len());
         for index in 0..names.len() {
@@ -168,8 +177,8 @@ impl Unseen {
     }
 }
 
-/// Whether a root holds a file, symlink or directory that is `wanted`: nothing reserved, no log directory,
-/// nothing that is never carried.
+/// Whether a root holds a file, symlink or directory that is `wanted`. Reserved names, log
+/// directories and kinds that are never carried do not count.
 pub(super) fn holds(root: &Dir, mut wanted: impl FnMut(&[u8], &Entry) -> bool) -> io::Result<bool> {
     let mut buffer = Vec::with_capacity(BUFFER);
     let mut names = RawDir::new(root, buffer.spare_capacity_mut());
@@ -188,7 +197,7 @@ pub(super) fn holds(root: &Dir, mut wanted: impl FnMut(&[u8], &Entry) -> bool) -
     Ok(false)
 }
 
-/// One that is closed to us holds no logs of ours.
+/// Whether a directory is a log directory. One that this process may not open is not.
 fn is_log_dir(root: &Dir, name: &[u8]) -> bool {
     let tag = root.open_dir(name).and_then(|dir| dir.look(LOG_DIR_TAG.as_bytes(), Freshness::Cached));
     tag.is_ok_and(|tag| tag.is_some())

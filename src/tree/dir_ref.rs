@@ -1,8 +1,9 @@
-//! A directory's place in its tree, and its open handle while there is one to spare.
+//! A reference to a directory of a tree, with an open handle while the limit on handles allows.
 //!
-//! A place is found again from the nearest ancestor that is open, name by name, so that no path
-//! is ever resolved and depth has no limit. Handles stay open as long as the place is in use and
-//! the process's limit allows; beyond that, a place is opened for the moment and closed again.
+//! A [`DirRef`] is opened from its nearest open ancestor, name by name. So no path is ever
+//! resolved, and depth has no limit. A handle stays open as long as its `DirRef` is in use and the
+//! process's limit allows it. Beyond the limit, a directory is opened for the moment and closed
+//! again.
 
 use std::io;
 use std::ops::Deref;
@@ -11,8 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::dir::Dir;
+use super::listing_part::holds;
 use super::network::is_network;
-use super::part::holds;
 use crate::model::{Entry, Name, RelPath};
 
 /// One of the two trees.
@@ -26,7 +27,7 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// Opens the tree at `path`.
+    /// Opens the tree at `path`. No handles but the root's stay open until `keeping_open`.
     pub fn open(path: &Path) -> io::Result<Self> {
         let root = Dir::open_root(path)?;
         let on_network = is_network(root.file_system_magic()?);
@@ -49,18 +50,19 @@ impl Tree {
         &self.root
     }
 
-    /// Whether its path still leads to the directory that was opened.
+    /// Whether the root's path still leads to the directory that was opened.
     pub fn is_in_place(&self) -> io::Result<bool> {
         Ok(Dir::open_root(&self.path)?.identity()? == self.root.identity()?)
     }
 
-    /// Whether the root holds a name now that is not reserved and is `wanted`.
+    /// Whether the root now holds a file, symlink or directory that is not reserved and is
+    /// `wanted`.
     pub fn holds(&self, wanted: impl FnMut(&[u8], &Entry) -> bool) -> io::Result<bool> {
-        // A handle of its own: one can be read only once.
+        // This needs a handle of its own: a handle can be listed only once.
         holds(&Dir::open_root(&self.path)?, wanted)
     }
 
-    /// How many more handles may stay open now.
+    /// The number of handles that may still be kept open.
     pub fn spare_handles(&self) -> usize {
         self.spare.load(Ordering::Relaxed)
     }
@@ -73,30 +75,30 @@ impl Tree {
 
 /// A directory of a tree.
 #[derive(Debug)]
-pub struct Place {
+pub struct DirRef {
     tree: Arc<Tree>,
-    /// Nothing for the root.
-    above: Option<(Arc<Place>, Name)>,
+    /// The parent and the name in it. `None` for the root.
+    above: Option<(Arc<DirRef>, Name)>,
     kept: OnceLock<Kept>,
 }
 
-/// A handle that counts against the tree's limit.
+/// A handle that counts towards the tree's limit.
 #[derive(Debug)]
 struct Kept {
     dir: Dir,
     tree: Arc<Tree>,
 }
 
-/// An open directory: one that stays open, or one for this moment.
+/// An open directory: one that stays open, or one for the moment.
 #[derive(Debug)]
-pub enum Opened<'a> {
-    /// Stays open with its place.
+pub enum OpenDir<'a> {
+    /// Stays open as long as its `DirRef` lives.
     Kept(&'a Dir),
-    /// Closed when this goes.
+    /// Closed when this value is dropped.
     Momentary(Dir),
 }
 
-impl Place {
+impl DirRef {
     /// The root of a tree.
     pub fn root(tree: Arc<Tree>) -> Arc<Self> {
         Arc::new(Self { tree, above: None, kept: OnceLock::new() })
@@ -108,7 +110,7 @@ impl Place {
         Arc::new(Self { tree: Arc::clone(&self.tree), above, kept: OnceLock::new() })
     }
 
-    /// The tree it is in.
+    /// The tree that this directory is in.
     pub fn tree(&self) -> &Tree {
         &self.tree
     }
@@ -118,29 +120,30 @@ impl Place {
         self.above.is_none()
     }
 
-    /// The directory that this one is in, and its name there; nothing for the root.
+    /// The parent directory, and this one's name in it. `None` for the root.
     pub fn above(&self) -> Option<(&Arc<Self>, &Name)> {
-        self.above.as_ref().map(|(place, name)| (place, name))
+        self.above.as_ref().map(|(dir_ref, name)| (dir_ref, name))
     }
 
     /// The path from the root.
     pub fn path(&self) -> RelPath {
         let mut names: Vec<&[u8]> = Vec::new();
-        let mut place = self;
-        while let Some((above, name)) = &place.above {
+        let mut dir_ref = self;
+        while let Some((above, name)) = &dir_ref.above {
             names.push(name);
-            place = above;
+            dir_ref = above;
         }
         RelPath::from_names(names.into_iter().rev())
     }
 
-    /// The open directory.
+    /// Opens the directory, or returns the handle that is kept.
     ///
-    /// Fails as `open` does when it or a directory on the way is gone, closed to us or no directory
-    /// any more (`ENOTDIR`, also for a symlink), and with `EXDEV` where another file system is mounted.
-    pub fn open(&self) -> io::Result<Opened<'_>> {
+    /// Fails as `openat` does if this directory or one on the way is gone, may not be opened, or is
+    /// not a directory any more (`ENOTDIR`, also for a symlink). Fails with `EXDEV` if another file
+    /// system is mounted on one of them.
+    pub fn open(&self) -> io::Result<OpenDir<'_>> {
         if let Some(dir) = self.kept_dir() {
-            return Ok(Opened::Kept(dir));
+            return Ok(OpenDir::Kept(dir));
         }
         let mut closed = vec![self];
         let mut nearest = self.above.as_ref().map_or(self, |(above, _)| above);
@@ -148,10 +151,10 @@ impl Place {
             closed.push(nearest);
             nearest = nearest.above.as_ref().map_or(nearest, |(above, _)| above);
         }
-        let mut opened = Opened::Kept(nearest.kept_dir().unwrap_or(&self.tree.root));
-        for place in closed.into_iter().rev() {
-            if let Some((_, name)) = &place.above {
-                opened = place.keep(opened.open_dir(name)?);
+        let mut opened = OpenDir::Kept(nearest.kept_dir().unwrap_or(&self.tree.root));
+        for dir_ref in closed.into_iter().rev() {
+            if let Some((_, name)) = &dir_ref.above {
+                opened = dir_ref.keep(opened.open_dir(name)?);
             }
         }
         Ok(opened)
@@ -164,23 +167,25 @@ impl Place {
         }
     }
 
-    /// Keeps a handle of this place open if one is to spare and nobody else was faster.
-    pub fn keep(&self, dir: Dir) -> Opened<'_> {
+    /// Keeps a handle of this directory open, unless the limit is reached or another thread has
+    /// kept one already.
+    pub fn keep(&self, dir: Dir) -> OpenDir<'_> {
         let take = |spare: usize| spare.checked_sub(1);
         if self.tree.spare.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {
-            return Opened::Momentary(dir);
+            return OpenDir::Momentary(dir);
         }
         let kept = Kept { dir, tree: Arc::clone(&self.tree) };
-        Opened::Kept(&self.kept.get_or_init(|| kept).dir)
+        OpenDir::Kept(&self.kept.get_or_init(|| kept).dir)
     }
 }
 
-impl Drop for Place {
-    /// Takes a long chain of ancestors apart step by step: a tree may be deeper than the stack.
+impl Drop for DirRef {
+    /// Drops a long chain of ancestors in a loop: recursion could overflow the stack in a deep
+    /// tree.
     fn drop(&mut self) {
         let mut above = self.above.take();
-        while let Some((place, _)) = above {
-            above = Arc::into_inner(place).and_then(|mut place| place.above.take());
+        while let Some((dir_ref, _)) = above {
+            above = Arc::into_inner(dir_ref).and_then(|mut dir_ref| dir_ref.above.take());
         }
     }
 }
@@ -191,7 +196,7 @@ impl Drop for Kept {
     }
 }
 
-impl Deref for Opened<'_> {
+impl Deref for OpenDir<'_> {
     type Target = Dir;
 
     fn deref(&self) -> &Dir {

@@ -1,8 +1,9 @@
-//! Extended attributes of whatever a handle refers to: the users' own and POSIX ACLs, as raw bytes.
+//! Extended attributes of the file or directory that a handle refers to: the users' own and POSIX
+//! ACLs, as raw bytes.
 //!
-//! In comes an open handle, out go names and values, and the reverse. Only `user.*` and the two ACLs are ever
-//! seen: `security.*` and `trusted.*` belong to a machine, and `system.nfs4_acl` speaks of users in the words of
-//! one server. Symlinks have none of these (Linux, `xattr(7)`), so a handle is a file's or a directory's.
+//! In comes an open handle, out go names and values, and the reverse. Only `user.*` and the two
+//! ACLs are ever seen. `security.*` and `trusted.*` belong to one machine, and `system.nfs4_acl`
+//! names users as one server knows them. Symlinks have none of these (Linux, `xattr(7)`).
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,27 +16,27 @@ const USER: &[u8] = b"user.";
 const ACCESS_ACL: &[u8] = b"system.posix_acl_access";
 const DEFAULT_ACL: &[u8] = b"system.posix_acl_default";
 
-/// Attributes of this tool's own temporaries, which are nobody else's business.
+/// The prefix of attributes on this tool's own temporaries. They are never carried.
 const OURS: &[u8] = b"user.ha-sync.";
-pub(super) const BOOKMARK: &[u8] = b"user.ha-sync.copy";
+pub(super) const CHECKPOINT: &[u8] = b"user.ha-sync.copy";
 
-/// Bytes of names that are asked for at first: what nearly every file needs is one call that finds none.
+/// Bytes for the names in the first call. Nearly every file has no attributes and needs one call.
 const NAMES: usize = 1024;
 
-/// Attributes by name.
+/// Extended attributes by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Attributes(BTreeMap<Vec<u8>, Vec<u8>>);
+pub struct Xattrs(BTreeMap<Vec<u8>, Vec<u8>>);
 
-/// What an attribute is to whoever sets it.
+/// The kinds of attributes that are carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AttributeKind {
+pub enum XattrKind {
     /// The users' own bytes.
     User,
-    /// A POSIX ACL: it says who is let in.
+    /// A POSIX ACL, which grants access.
     Acl,
 }
 
-impl AttributeKind {
+impl XattrKind {
     fn of(name: &[u8]) -> Option<Self> {
         match name {
             ACCESS_ACL | DEFAULT_ACL => Some(Self::Acl),
@@ -44,51 +45,53 @@ impl AttributeKind {
     }
 }
 
-impl Attributes {
-    /// All that the handle's file or directory has of these kinds.
+impl Xattrs {
+    /// Reads all attributes of these kinds.
     ///
-    /// [`io::ErrorKind::Unsupported`]: the file system knows no attributes.
-    pub fn read(fd: impl AsFd, kinds: &[AttributeKind]) -> io::Result<Self> {
-        let wanted = |name: &&[u8]| AttributeKind::of(name).is_some_and(|kind| kinds.contains(&kind));
-        let mut attributes = BTreeMap::new();
+    /// Fails with [`io::ErrorKind::Unsupported`] if the file system has no extended attributes.
+    pub fn read(fd: impl AsFd, kinds: &[XattrKind]) -> io::Result<Self> {
+        let wanted = |name: &&[u8]| XattrKind::of(name).is_some_and(|kind| kinds.contains(&kind));
+        let mut xattrs = BTreeMap::new();
         for name in list(&fd)?.split(|byte| *byte == 0).filter(wanted) {
             if let Some(value) = value(&fd, name)? {
-                attributes.insert(name.to_vec(), value);
+                xattrs.insert(name.to_vec(), value);
             }
         }
-        Ok(Self(attributes))
+        Ok(Self(xattrs))
     }
 
-    /// Whether there are none.
+    /// Whether there are no attributes.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether an ACL, and not the mode alone, says who is let in.
+    /// Whether an ACL grants access, and not the mode alone.
     pub fn restrict_access(&self) -> bool {
         self.0.contains_key(ACCESS_ACL)
     }
 
     /// Names and values of one kind.
-    pub fn of_kind(&self, kind: AttributeKind) -> impl Iterator<Item = (&[u8], &[u8])> {
+    pub fn of_kind(&self, kind: XattrKind) -> impl Iterator<Item = (&[u8], &[u8])> {
         let all = self.0.iter().map(|(name, value)| (name.as_slice(), value.as_slice()));
-        all.filter(move |(name, _)| AttributeKind::of(name) == Some(kind))
+        all.filter(move |(name, _)| XattrKind::of(name) == Some(kind))
     }
 
-    /// Whether it is there with that very value.
+    /// Whether there is an attribute of this name with this value.
     pub fn holds(&self, name: &[u8], value: &[u8]) -> bool {
         self.0.get(name).is_some_and(|held| held == value)
     }
 
-    /// Whether it is there.
+    /// Whether there is an attribute of this name.
     pub fn has(&self, name: &[u8]) -> bool {
         self.0.contains_key(name)
     }
 
-    /// The permission bits where the ACL cannot be kept: they let in nobody whom it keeps out.
+    /// The permission bits for a place where the ACL cannot be kept. They grant access to nobody to
+    /// whom the ACL denies it.
     ///
-    /// With an ACL the group bits of a mode are its mask, the most that any named user or group may; the owning
-    /// group may have less. And whoever was named is one of the others without it, or of the group.
+    /// With an ACL, the group bits of a mode are its mask: the most that any named user or group
+    /// may have. The owning group may have less. Without the ACL, a user or group that it names
+    /// falls under the bits of the group or of the others.
     pub fn mode_without_acl(&self, mode: u32) -> u32 {
         let Some(acl) = self.0.get(ACCESS_ACL) else { return mode };
         let group_class: Vec<u32> =
@@ -98,20 +101,20 @@ impl Attributes {
     }
 }
 
-/// Sets an attribute, whether it is there or not.
-pub fn set_attribute(fd: impl AsFd, name: &[u8], value: &[u8]) -> io::Result<()> {
+/// Sets an attribute, whether it exists or not.
+pub fn set_xattr(fd: impl AsFd, name: &[u8], value: &[u8]) -> io::Result<()> {
     Ok(rustix::fs::fsetxattr(fd, name, value, XattrFlags::empty())?)
 }
 
-/// Removes an attribute, if it is there.
-pub fn remove_attribute(fd: impl AsFd, name: &[u8]) -> io::Result<()> {
+/// Removes an attribute, if it exists.
+pub fn remove_xattr(fd: impl AsFd, name: &[u8]) -> io::Result<()> {
     match rustix::fs::fremovexattr(fd, name) {
         Err(Errno::NODATA) => Ok(()),
         result => Ok(result?),
     }
 }
 
-/// Whether a directory hands an ACL down to what is made in it.
+/// Whether a directory has a default ACL, which whatever is made in it inherits.
 pub fn hands_down_acl(dir: impl AsFd) -> io::Result<bool> {
     match rustix::fs::fgetxattr_query(dir, DEFAULT_ACL) {
         Ok(_) => Ok(true),
@@ -120,7 +123,7 @@ pub fn hands_down_acl(dir: impl AsFd) -> io::Result<bool> {
     }
 }
 
-/// The names, each with a NUL at its end.
+/// The names of all attributes, each with a NUL at its end.
 fn list(fd: impl AsFd) -> io::Result<Vec<u8>> {
     let mut names = Vec::with_capacity(NAMES);
     loop {
@@ -131,7 +134,7 @@ fn list(fd: impl AsFd) -> io::Result<Vec<u8>> {
     }
 }
 
-/// The value that a listed attribute has; nothing where it was removed meanwhile.
+/// The value of an attribute. `None` if there is none of this name (any more).
 pub(super) fn value(fd: impl AsFd, name: &[u8]) -> io::Result<Option<Vec<u8>>> {
     loop {
         let read = rustix::fs::fgetxattr_query(&fd, name).and_then(|len| {
@@ -139,14 +142,14 @@ pub(super) fn value(fd: impl AsFd, name: &[u8]) -> io::Result<Option<Vec<u8>>> {
             rustix::fs::fgetxattr(&fd, name, rustix::buffer::spare_capacity(&mut value)).map(|_| value)
         });
         match read {
-            Err(Errno::RANGE) => {} // It has grown.
+            Err(Errno::RANGE) => {} // The value has grown in between.
             Err(Errno::NODATA) => return Ok(None),
             result => return result.map(Some).map_err(Into::into),
         }
     }
 }
 
-/// Tags of the entries that the mask limits: named users, the owning group, named groups.
+/// Tags of the ACL entries that the mask limits: named users, the owning group, named groups.
 const GROUP_CLASS: [u16; 3] = [0x02, 0x04, 0x08];
 
 struct AclEntry {
@@ -154,7 +157,8 @@ struct AclEntry {
     bits: u32,
 }
 
-/// The entries of a raw ACL: after a version, tag, permission bits and id of each (Linux, `posix_acl_xattr.h`).
+/// The entries of a raw ACL. It has a version, then tag, permission bits and id of each entry
+/// (Linux, `posix_acl_xattr.h`).
 fn entries(acl: &[u8]) -> impl Iterator<Item = AclEntry> {
     acl.get(4..).unwrap_or_default().chunks_exact(8).map(|entry| AclEntry {
         tag: u16::from_le_bytes([entry[0], entry[1]]),
@@ -166,37 +170,38 @@ fn entries(acl: &[u8]) -> impl Iterator<Item = AclEntry> {
 mod tests {
     use super::*;
 
-    fn with_acl(entries: &[(u16, u16)]) -> Attributes {
+    fn with_acl(entries: &[(u16, u16)]) -> Xattrs {
         let mut acl = 2u32.to_le_bytes().to_vec();
         for (tag, bits) in entries {
             acl.extend(tag.to_le_bytes());
             acl.extend(bits.to_le_bytes());
             acl.extend(u32::MAX.to_le_bytes());
         }
-        Attributes([(ACCESS_ACL.to_vec(), acl)].into())
+        Xattrs([(ACCESS_ACL.to_vec(), acl)].into())
     }
 
     #[test]
     fn only_users_own_attributes_and_acls_are_carried() {
-        let cases: [(&str, Option<AttributeKind>); 8] = [
-            ("user.comment", Some(AttributeKind::User)),
+        let cases: [(&str, Option<XattrKind>); 8] = [
+            ("user.comment", Some(XattrKind::User)),
             ("user.ha-sync.copy", None),
-            ("system.posix_acl_access", Some(AttributeKind::Acl)),
-            ("system.posix_acl_default", Some(AttributeKind::Acl)),
+            ("system.posix_acl_access", Some(XattrKind::Acl)),
+            ("system.posix_acl_default", Some(XattrKind::Acl)),
             ("system.nfs4_acl", None),
             ("security.capability", None),
             ("trusted.overlay.opaque", None),
             ("", None),
         ];
         for (name, kind) in cases {
-            assert_eq!(AttributeKind::of(name.as_bytes()), kind, "{name}");
+            assert_eq!(XattrKind::of(name.as_bytes()), kind, "{name}");
         }
     }
 
     #[test]
     fn a_mode_without_its_acl_lets_in_nobody_whom_the_acl_keeps_out() {
         const OWNER: (u16, u16) = (0x01, 6);
-        // Named users and groups, the owning group, the mask, others; the mode with it, and the mode without.
+        // Named users and groups, the owning group, the mask, others; the mode with it, and the
+        // mode without.
         type Case<'a> = (&'a [(u16, u16)], u32, u32);
         let cases: [Case<'_>; 5] = [
             (&[OWNER, (0x02, 6), (0x04, 0), (0x10, 6), (0x20, 0)], 0o660, 0o600),
@@ -208,6 +213,6 @@ mod tests {
         for (entries, mode, without) in cases {
             assert_eq!(with_acl(entries).mode_without_acl(mode), without, "{entries:?}");
         }
-        assert_eq!(Attributes::default().mode_without_acl(0o4751), 0o4751);
+        assert_eq!(Xattrs::default().mode_without_acl(0o4751), 0o4751);
     }
 }
