@@ -1,4 +1,4 @@
-//! The lock file: an advisory lock that the kernel releases when its holder ends, however it ends.
+//! The lock file: an advisory lock. The kernel releases it when its holder ends, however it ends.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -7,28 +7,29 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-use super::Holder;
+use super::holder::Holder;
 
-/// For the owner and the group only: whoever may read it could hold the lock, and keep every run from beginning.
+/// Only the owner and the group may open the file: everybody who may read it could lock it and so
+/// keep every run from beginning.
 const FILE_MODE: u32 = 0o640;
 
-/// A lock that is held as long as this lives.
+/// A lock file that is locked as long as this value lives.
 #[derive(Debug)]
 pub struct FileLock {
     file: File,
 }
 
-/// How asking for the lock went.
+/// What came of asking for the lock.
 #[derive(Debug)]
 pub enum AskedForFile {
-    /// It is ours.
+    /// This process holds it.
     Held(FileLock),
-    /// Somebody else has it; who, if the file tells.
+    /// Another process holds it. `None` if the file does not name it.
     Taken(Option<Holder>),
 }
 
 impl FileLock {
-    /// Asks once.
+    /// Asks once for the lock, and writes `holder` into the file if it is free.
     pub fn try_acquire(path: &Path, holder: &Holder) -> io::Result<AskedForFile> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(FILE_MODE);
@@ -44,7 +45,8 @@ impl FileLock {
         }
     }
 
-    /// Gives the lock back. The file stays: removing it would let two processes lock two files of one name.
+    /// Releases the lock. The file stays: if it were removed, two processes could lock two files of
+    /// one name.
     pub fn release(mut self) -> io::Result<()> {
         self.file.rewind()?;
         self.file.set_len(0)?;
@@ -52,7 +54,8 @@ impl FileLock {
     }
 }
 
-/// Who holds a lock file now, and who that is, if the file tells. Nothing: nobody does.
+/// The process that holds a lock file now. `None` if nobody does, `Some(None)` if the file does not
+/// name its holder.
 pub fn holder_of(path: &Path) -> io::Result<Option<Option<Holder>>> {
     let mut file = match open(OpenOptions::new().read(true), path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -65,7 +68,8 @@ pub fn holder_of(path: &Path) -> io::Result<Option<Option<Holder>>> {
     }
 }
 
-/// A regular file and nothing else: a fifo would be waited for, and what a symlink leads to be emptied.
+/// Opens a regular file and nothing else: opening a fifo would block, and the target of a symlink
+/// would be emptied.
 fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
     let file = options.custom_flags(flags.bits().cast_signed()).open(path)?;

@@ -1,34 +1,32 @@
-//! The lock of a pair: one holder at a time, whichever direction it runs in. A file on one machine, a Lease in a cluster.
+//! The lock of a pair: one holder at a time, whichever direction it runs in. On one machine the
+//! lock is a file, in a cluster a Lease.
 //!
-//! It keeps two runs out of each other's way. It is no fence: what the pipeline does stays safe
-//! with two holders alive.
+//! The lock keeps two runs out of each other's way. It is not a fence: what the pipeline does stays
+//! safe even if two holders are alive.
 
 mod file;
+mod holder;
 mod lease;
 
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
-
-use serde::{Deserialize, Serialize};
+use std::time::{Duration, Instant};
 
 pub use self::file::{AskedForFile, FileLock, holder_of};
+pub use self::holder::{Holder, host};
 pub use self::lease::{
-    Applicant, AskedForLease, Found, Lease, LeaseChoice, LeaseError, Removed, SHORTEST, Unlock, Way,
-    lease_name,
+    ApiAccess, Applicant, AskedForLease, Found, Lease, LeaseChoice, LeaseError, Removed, SHORTEST, Unlock,
 };
 use crate::stop::Stop;
-use crate::time::to_rfc3339;
 
-/// How often one who waits for a file asks again.
+/// The time between two attempts of a run that waits for a lock file.
 const POLL: Duration = Duration::from_millis(200);
 
-/// Which lock.
+/// The kind of lock that was chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LockChoice {
-    /// None: whoever runs this sees to it that no two runs overlap.
+    /// No lock: the user sees to it that no two runs overlap.
     None,
     /// A file in the log directory.
     File,
@@ -36,38 +34,38 @@ pub enum LockChoice {
     Lease(LeaseChoice),
 }
 
-/// A pair's lock that is ours.
+/// The lock of a pair, held by this process.
 #[derive(Debug)]
 pub enum PairLock {
-    /// As long as this process lives.
+    /// Held as long as this process lives.
     File(FileLock),
-    /// As long as it can be renewed.
+    /// Held as long as it can be renewed.
     Lease(Lease),
 }
 
-/// How asking for it went.
+/// What came of asking for the lock.
 #[derive(Debug)]
 pub enum Asked {
-    /// It is ours.
+    /// This process holds it.
     Held(PairLock),
-    /// Somebody else has it; who, if that is known.
+    /// Another process holds it. `None` if it is not known which.
     Taken(Option<Holder>),
-    /// A signal came first.
+    /// The run was asked to stop first.
     Interrupted,
 }
 
-/// Why it can't be had, and nobody has it.
+/// The reason why the lock cannot be acquired although nobody holds it.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// The lock file can't be used.
+    /// The lock file cannot be used.
     #[error("the lock file {} cannot be used: {error}. {}", crate::model::shown(path), hint(error))]
     File {
-        /// Which.
+        /// The path of the lock file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         error: io::Error,
     },
-    /// The Lease can't be had.
+    /// The Lease cannot be acquired.
     #[error(transparent)]
     Lease(#[from] LeaseError),
 }
@@ -81,37 +79,7 @@ fn hint(error: &io::Error) -> &'static str {
     }
 }
 
-/// Who holds a lock, for the messages of those who don't.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
-    /// Machine and process: `host/pid`; of a Lease `<pod or host>/<job or pid>/<unique>`.
-    pub holder: String,
-    /// The direction it runs in.
-    pub direction: String,
-    /// Since when.
-    pub since: String,
-}
-
-impl Holder {
-    /// This process, from now on.
-    pub fn this_process(direction: &str) -> Self {
-        Self {
-            holder: format!("{}/{}", host(), std::process::id()),
-            direction: direction.to_owned(),
-            since: to_rfc3339(SystemTime::now()),
-        }
-    }
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = format!("{} ({}) since {}", self.holder, self.direction, self.since);
-        // Anybody may have written it.
-        crate::model::Escaped(text.as_bytes()).fmt(f)
-    }
-}
-
-/// Asks for a lock file until it is held, the patience is over or the run is to stop.
+/// Asks for a lock file until it is held, `patience` is over or a stop is requested.
 pub fn acquire_file(
     path: &Path,
     holder: &Holder,
@@ -130,7 +98,7 @@ pub fn acquire_file(
     }
 }
 
-/// Asks for a Lease in the same way.
+/// Asks for a Lease until it is held, `patience` is over or a signal comes.
 pub fn acquire_lease(
     choice: &LeaseChoice,
     applicant: Applicant<'_>,
@@ -145,7 +113,8 @@ pub fn acquire_lease(
 }
 
 impl PairLock {
-    /// Gives it back. The error says why that did not work, and what comes of it.
+    /// Releases the lock. The error is a message: why that did not work, and what becomes of the
+    /// lock.
     pub fn release(self) -> Result<(), String> {
         match self {
             Self::File(file) => file.release().map_err(|error| {
@@ -157,7 +126,7 @@ impl PairLock {
         }
     }
 
-    /// Why it is not ours any more, when it is not.
+    /// The reason why the lock is not held any more. Only meaningful once it is lost.
     pub fn loss(&self) -> String {
         match self {
             Self::File(_) => "it is not held any more".to_owned(),
@@ -165,25 +134,21 @@ impl PairLock {
         }
     }
 
-    /// Does not give it back: whoever changes something under it may still be there, or it is not ours any more.
-    pub fn leave(self) {
+    /// Drops the lock without releasing it: a thread that makes changes under it may still be
+    /// running, or the lock is not held any more.
+    pub fn abandon(self) {
         match self {
-            // Closing would wait for whatever hangs, if that is what the log directory lies on.
+            // `close` would hang, too, if the file system that hangs is that of the log directory.
             Self::File(file) => std::mem::forget(file),
             Self::Lease(lease) => drop(lease),
         }
     }
 
-    /// What becomes of it when it is not given back.
+    /// What becomes of the lock if it is not released, for messages.
     pub fn fate(&self) -> &'static str {
         match self {
             Self::File(_) => "the lock is free when this process has ended",
             Self::Lease(_) => "the Lease is left to expire",
         }
     }
-}
-
-/// This machine's name.
-pub fn host() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

@@ -1,61 +1,63 @@
-//! Acquiring: what a contender does about what it sees. No I/O, no clock of its own.
+//! Acquiring a Lease: what a contender does about what it sees. No I/O, no clock of its own.
 //!
-//! In comes one look at the Lease after another, with the times around each; out goes what to do next. A Lease is taken
-//! from its holder only when that holder has certainly stopped to rely on it. There are two ways to know:
+//! In comes one look at the Lease after another, with the times around each. Out goes what to do
+//! next. A Lease is taken from its holder only if that holder has certainly stopped to rely on it.
+//! There are two ways to know that:
 //!
-//! - By the server's clock. The holder has dated its last renewal in it, and the `Date` of the answer shows that the
-//!   Lease's own duration and a margin have passed since. A second look must find the Lease unchanged, and the
-//!   server's clock gone on as ours has.
-//! - By watching. For the Lease's whole duration and a margin nothing about it has changed. That needs nobody's
-//!   clock but our own, and is what is left where the server gives no `Date`, or its clock and the Lease contradict each other.
+//! - By the server's clock. The holder has dated its last renewal by it, and the `Date` of the
+//!   answer shows that the Lease's own duration and a margin have passed since then. A second look
+//!   must find the Lease unchanged, and must show that the server's clock has advanced as ours has.
+//! - By watching. Nothing about the Lease has changed for its whole duration and a margin. This
+//!   needs no clock but our own. It is the only way if the server gives no `Date`, or if its clock
+//!   and the Lease contradict each other.
 
 use std::time::{Duration, SystemTime};
 
 use super::clock::Stamp;
 use super::record::Record;
-use super::terms::Terms;
+use super::timings::LeaseTimings;
 
 /// What one look showed.
 #[derive(Clone, Debug)]
 pub(super) struct Look {
-    /// Nothing: there is no Lease.
+    /// The Lease, or `None` if there is none.
     pub record: Option<Record>,
     pub stamp: Stamp,
 }
 
-/// What to do about it.
+/// What the contender has to do next.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Step {
-    /// Nobody has it: make it.
+    /// Create the Lease: there is none.
     Create,
-    /// Nobody has it any more, or it is ours already: write ourselves into it.
+    /// Become the holder of this version: nobody holds it any more, or it is ours already.
     Take(Record),
-    /// That can't be told yet: look again after this time.
+    /// Look again after this time: it cannot be told yet.
     LookAgain(Duration),
-    /// Somebody has it.
+    /// Give way: another process holds it.
     Held(Record),
 }
 
-/// One who wants the Lease.
+/// A process that wants the Lease.
 #[derive(Clone, Debug)]
 pub(super) struct Contender {
     identity: String,
-    /// For a Lease that does not say how long it holds.
-    terms: Terms,
+    /// The timings for a Lease that does not tell its duration.
+    timings: LeaseTimings,
     watched: Option<Watched>,
 }
 
-/// A version that was seen before.
+/// A version of the Lease that was seen before.
 #[derive(Clone, Debug)]
 struct Watched {
     uid: String,
     version: String,
     first: Stamp,
-    /// The first look that found it stale by the server's clock.
+    /// The first look that found this version stale by the server's clock.
     stale: Option<Stamp>,
 }
 
-/// What the server's clock says of a Lease.
+/// The age of a Lease by the server's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Age {
     Fresh,
@@ -63,36 +65,36 @@ enum Age {
     Unknown,
 }
 
-/// By so much a renewal may be dated late without anybody's fault: see `ServerClock`.
+/// A renewal may be dated late by so much although every clock is right: see `ServerClock`.
 const DATED_LATE: Duration = Duration::from_secs(2);
 
 impl Contender {
-    pub(super) fn new(identity: &str, terms: Terms) -> Self {
-        Self { identity: identity.to_owned(), terms, watched: None }
+    pub(super) fn new(identity: &str, timings: LeaseTimings) -> Self {
+        Self { identity: identity.to_owned(), timings, watched: None }
     }
 
-    /// Looks once.
+    /// Takes in one look and tells what to do next.
     pub(super) fn look(&mut self, Look { record, stamp }: Look) -> Step {
         let Some(record) = record else {
             self.watched = None;
             return Step::Create;
         };
-        // Ours it is when the answer to the call that took it was lost.
+        // It is ours already if the answer to the call that took it was lost.
         if record.spec.holder.is_empty() || record.spec.holder == self.identity {
             return Step::Take(record);
         }
-        let terms = record.spec.duration.map_or(self.terms, Terms::new);
+        let timings = record.spec.duration.map_or(self.timings, LeaseTimings::new);
         let before = self.watched.take();
         let was_watching = before.is_some();
         let known = before.filter(|watched| watched.uid == record.uid && watched.version == record.version);
         let was_renewed = was_watching && known.is_none();
         let mut watched = known.unwrap_or_else(|| Watched::new(&record, stamp));
-        let step = match age(&record, stamp.date, terms) {
-            _ if watched.unchanged_for(stamp) >= terms.patience() => Step::Take(record),
+        let step = match age(&record, stamp.date, timings) {
+            _ if watched.unchanged_for(stamp) >= timings.patience() => Step::Take(record),
             Age::Fresh => Step::Held(record),
-            Age::Stale => watched.find_stale(record, stamp, terms),
+            Age::Stale => watched.find_stale(record, stamp, timings),
             Age::Unknown if was_renewed => Step::Held(record),
-            Age::Unknown => watched.keep_watching(stamp, terms),
+            Age::Unknown => watched.keep_watching(stamp, timings),
         };
         self.watched = Some(watched);
         step
@@ -104,41 +106,42 @@ impl Watched {
         Self { uid: record.uid.clone(), version: record.version.clone(), first, stale: None }
     }
 
-    /// Certainly so long: since the first look had its answer, until this one was sent.
+    /// The time for which the version has certainly not changed: from the answer to the first look
+    /// until this one was sent.
     fn unchanged_for(&self, now: Stamp) -> Duration {
         now.sent.saturating_sub(self.first.received)
     }
 
-    fn find_stale(&mut self, record: Record, now: Stamp, terms: Terms) -> Step {
+    fn find_stale(&mut self, record: Record, now: Stamp, timings: LeaseTimings) -> Step {
         let first = *self.stale.get_or_insert(now);
         let between = now.sent.saturating_sub(first.received);
-        if now == first || between < terms.second_look() {
-            return Step::LookAgain(terms.second_look().saturating_sub(between));
+        if now == first || between < timings.second_look() {
+            return Step::LookAgain(timings.second_look().saturating_sub(between));
         }
-        if first.agrees_with(now) { Step::Take(record) } else { self.keep_watching(now, terms) }
+        if first.agrees_with(now) { Step::Take(record) } else { self.keep_watching(now, timings) }
     }
 
-    fn keep_watching(&self, now: Stamp, terms: Terms) -> Step {
-        let left = terms.patience().saturating_sub(self.unchanged_for(now));
-        Step::LookAgain(left.min(terms.poll()))
+    fn keep_watching(&self, now: Stamp, timings: LeaseTimings) -> Step {
+        let left = timings.patience().saturating_sub(self.unchanged_for(now));
+        Step::LookAgain(left.min(timings.poll()))
     }
 }
 
-fn age(record: &Record, date: Option<SystemTime>, terms: Terms) -> Age {
+fn age(record: &Record, date: Option<SystemTime>, timings: LeaseTimings) -> Age {
     let (Some(date), Some(renewed)) = (date, record.spec.renewed) else { return Age::Unknown };
     match date.duration_since(renewed) {
-        Ok(age) if age > terms.patience() => Age::Stale,
+        Ok(age) if age > timings.patience() => Age::Stale,
         Ok(_) => Age::Fresh,
-        Err(ahead) if ahead.duration() <= terms.margin() + DATED_LATE => Age::Fresh,
-        // One of the clocks was set: neither says anything about the other.
+        Err(ahead) if ahead.duration() <= timings.margin() + DATED_LATE => Age::Fresh,
+        // One of the clocks was set, so neither tells anything about the other.
         Err(_) => Age::Unknown,
     }
 }
 
-/// Whether a Lease is being renewed, as far as one look tells.
-pub(super) fn is_fresh(record: &Record, date: Option<SystemTime>, terms: Terms) -> bool {
+/// Whether a Lease is being renewed, as far as one look can tell.
+pub(super) fn is_fresh(record: &Record, date: Option<SystemTime>, timings: LeaseTimings) -> bool {
     !record.spec.holder.is_empty()
-        && age(record, date, record.spec.duration.map_or(terms, Terms::new)) != Age::Stale
+        && age(record, date, record.spec.duration.map_or(timings, LeaseTimings::new)) != Age::Stale
 }
 
 #[cfg(test)]
@@ -176,7 +179,7 @@ mod tests {
     }
 
     fn contender() -> Contender {
-        Contender::new("us", Terms::new(TERMS))
+        Contender::new("us", LeaseTimings::new(TERMS))
     }
 
     #[test]

@@ -1,9 +1,11 @@
-//! The API server: four verbs on one Lease, each call with a bound. The home of `kube`, `k8s-openapi` and `tokio`.
+//! The API server: four verbs on one Lease, each call with a bound. The home of `kube`,
+//! `k8s-openapi` and `tokio`.
 //!
-//! Calls block: whoever makes them has a thread for it. The library's own retries are off, they would go on
-//! for minutes behind the back of whoever counts on a bound. A client that has failed, or that nobody has used for a while,
-//! is thrown away: its connection may be dead without knowing, and its token an old one (the library reads the
-//! file once a minute, a server refuses an old token at once).
+//! Calls block: the caller has a thread for them. The library's own retries are off: they would
+//! last for minutes although the caller counts on a bound. A client that has failed, or that has
+//! not been used for a while, is thrown away. Its connection may be dead without anybody noticing,
+//! and its token may be an old one: the library reads the file once a minute, and a server refuses
+//! an old token at once.
 
 use std::io;
 use std::time::{Duration, SystemTime};
@@ -24,19 +26,19 @@ use super::clock::Stamp;
 use super::record::Record;
 use crate::time::{from_http_date, since_boot};
 
-/// A connection that was idle for longer is not used again.
+/// The idle time after which a connection is not used again.
 const FRESH: Duration = Duration::from_secs(30);
 
-/// Where the API server is found, and who we are for it.
+/// How the API server is found, and with which identity it is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
-    /// From the pod's environment and its service account.
+pub enum ApiAccess {
+    /// By the pod's environment and its service account.
     InCluster,
-    /// From `KUBECONFIG` or `~/.kube/config`.
+    /// By `KUBECONFIG` or `~/.kube/config`.
     Kubeconfig,
 }
 
-/// The way to one Lease.
+/// The API of one Lease.
 pub(super) struct Api {
     runtime: Runtime,
     request: Request,
@@ -45,48 +47,50 @@ pub(super) struct Api {
     used: Duration,
 }
 
-/// The client, and how it is got.
+/// The client, and how it is made.
 struct Connection {
-    way: Way,
-    /// For each of the two steps of a call.
+    access: ApiAccess,
+    /// The bound for each of the two steps of a call: to connect, and to get an answer.
     limit: Duration,
     client: Option<Client>,
-    /// The program that the kubeconfig names to prove who we are.
+    /// The credential plugin: a program that the kubeconfig names to prove our identity.
     plugin: Option<String>,
-    /// One that was begun and has not ended yet. The library waits for the plugin without a bound; who calls has one.
-    /// The next call waits on, and begins no second plugin beside the first.
+    /// An attempt to connect that has not ended yet. The library waits for the plugin without a
+    /// bound, but the caller has one. The next call continues to wait and does not start a second
+    /// plugin.
     connecting: Option<JoinHandle<Result<Client, CallError>>>,
 }
 
-/// An answer, and when it was asked for and given.
+/// An answer, and the times of the call.
 #[derive(Clone, Debug)]
 pub(super) struct Answer<T> {
     pub value: T,
     pub stamp: Stamp,
 }
 
-/// Why there is no answer of the kind that was asked for.
+/// The reason why a call failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum CallError {
-    /// There is no way to any API server: no configuration, or a wrong one.
+    /// No API server can be called: there is no configuration, or a wrong one.
     #[error("{0}")]
     Configuration(String),
-    /// None that could be used: whether the call did something is not known.
+    /// There was no answer that could be used. It is not known whether the call was carried out.
     #[error("{0}")]
     NoAnswer(String),
-    /// 401
+    /// Status 401.
     #[error("the API server does not know us: {0}")]
     Unauthorized(String),
-    /// 403
+    /// Status 403.
     #[error("{0}")]
     Forbidden(String),
-    /// 404: the Lease, or the namespace.
+    /// Status 404: there is no such Lease, or no such namespace.
     #[error("{0}")]
     NotFound(String),
-    /// 409: there is another version than the one that was sent, or one where none should be.
+    /// Status 409: there is another version than the one that was sent, or one although none should
+    /// be there.
     #[error("{0}")]
     Conflict(String),
-    /// Anything else that asking again does not change.
+    /// Any other status that another call would not change.
     #[error("the API server refuses ({0}): {1}")]
     Refused(u16, String),
 }
@@ -94,19 +98,19 @@ pub(super) enum CallError {
 type Called<T> = Result<Answer<T>, CallError>;
 
 impl Api {
-    /// No call has been made yet.
-    pub(super) fn new(way: Way, namespace: &str, name: &str, limit: Duration) -> io::Result<Self> {
+    /// The API of this Lease. `limit` bounds each of the two steps of a call. No call is made yet.
+    pub(super) fn new(access: ApiAccess, namespace: &str, name: &str, limit: Duration) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let request = Request::new(Lease::url_path(&(), Some(namespace)));
-        let connection = Connection { way, limit, client: None, plugin: None, connecting: None };
+        let connection = Connection { access, limit, client: None, plugin: None, connecting: None };
         Ok(Self { runtime, request, name: name.to_owned(), connection, used: Duration::ZERO })
     }
 
-    /// Reads it; nothing: there is none.
+    /// Reads the Lease. `None` if there is none.
     pub(super) fn get(&mut self) -> Called<Option<Record>> {
         let request = self.request.get(&self.name, &GetParams::default());
         match self.call(request, since_boot()) {
-            // Where it is not the Lease that is missing, making one will say what is.
+            // If it is the namespace that is missing, creating the Lease will tell.
             Ok((Answer { stamp, .. }, 404)) => Ok(Answer { value: None, stamp }),
             Ok((answer, status)) => {
                 stored(answer, status).map(|Answer { value, stamp }| Answer { value: Some(value), stamp })
@@ -115,21 +119,25 @@ impl Api {
         }
     }
 
-    /// Makes it, if there is none. `dated` is when the object was: from then on it counts, not from when it is sent,
-    /// or a process that is stopped in between would take a Lease for valid that the others take for stale.
+    /// Creates the Lease. `Conflict` if there is one.
+    ///
+    /// `dated` is the time since boot when the object was dated. Validity counts from then and not
+    /// from when the object is sent: a process that is stopped in between would take the Lease for
+    /// valid while the others take it for stale.
     pub(super) fn create(&mut self, object: &Value, dated: Duration) -> Called<Record> {
         let request = self.request.create(&PostParams::default(), object.to_string().into_bytes());
         self.call(request, dated).and_then(|(answer, status)| stored(answer, status))
     }
 
-    /// Puts the object in place of the version that it was read from. `dated`: see `create`.
+    /// Replaces the version that the object was read from. `Conflict` if there is another one by
+    /// now. `dated`: see `create`.
     pub(super) fn replace(&mut self, object: &Value, dated: Duration) -> Called<Record> {
         let request =
             self.request.replace(&self.name, &PostParams::default(), object.to_string().into_bytes());
         self.call(request, dated).and_then(|(answer, status)| stored(answer, status))
     }
 
-    /// Deletes that version and no other.
+    /// Deletes this version and no other. `Conflict` if there is another one by now.
     pub(super) fn delete(&mut self, version: &Record) -> Called<()> {
         let preconditions =
             Preconditions { uid: Some(version.uid.clone()), resource_version: Some(version.version.clone()) };
@@ -138,7 +146,8 @@ impl Api {
         refusal(&value, status).map_or(Ok(Answer { value: (), stamp }), Err)
     }
 
-    /// Has to come at the end: what the runtime still waits for, such as a plugin, is not waited for.
+    /// Ends the runtime without waiting for what still runs in it, such as a plugin. Has to be
+    /// called at the end.
     pub(super) fn finish(self) {
         self.runtime.shutdown_background();
     }
@@ -153,7 +162,7 @@ impl Api {
             self.connection.client = None;
         }
         let (runtime, connection) = (&self.runtime, &mut self.connection);
-        // What the library logs on its way is told in our own words, if it matters.
+        // What the library logs meanwhile is dropped. What matters of it is told in our own words.
         let answered =
             with_default(NoSubscriber::new(), || runtime.block_on(async { connection.send(request).await }));
         let received = since_boot();
@@ -181,12 +190,12 @@ impl Connection {
         timeout(self.limit, answered).await.unwrap_or_else(|_| Err(self.silence()))
     }
 
-    /// A client without connections: they are made when they are needed.
+    /// Makes a client. It opens its connections when they are needed.
     async fn connect(&mut self) -> Result<Client, CallError> {
         let connecting = match &mut self.connecting {
             Some(connecting) => connecting,
             None => {
-                let config = load(self.way, self.limit).await?;
+                let config = load(self.access, self.limit).await?;
                 self.plugin = config.auth_info.exec.as_ref().and_then(|plugin| plugin.command.clone());
                 let build = || ClientBuilder::try_from(config).map(ClientBuilder::build);
                 let build = || with_default(NoSubscriber::new(), build);
@@ -199,7 +208,7 @@ impl Connection {
         connected.unwrap_or_else(|error| Err(CallError::Configuration(format!("internal error: {error}"))))
     }
 
-    /// Who has not answered in time.
+    /// The error that names who has not answered in time.
     fn silence(&self) -> CallError {
         let limit = format!("within {:.1} s", self.limit.as_secs_f64());
         CallError::NoAnswer(match &self.plugin {
@@ -220,17 +229,19 @@ async fn receive(answer: http::Response<Body>) -> Result<Received, CallError> {
     let date = answer.headers().get("date").and_then(|date| date.to_str().ok()).and_then(from_http_date);
     let status = answer.status().as_u16();
     let body = answer.into_body().collect_bytes().await.map_err(no_answer)?;
-    // What is no JSON, such as a proxy's page, is shown where it matters.
+    // A body that is not JSON, such as a proxy's page, is shown in the error.
     let value = serde_json::from_slice(&body).unwrap_or_else(|_| {
         Value::String(String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned())
     });
     Ok((date, status, value))
 }
 
-async fn load(way: Way, limit: Duration) -> Result<Config, CallError> {
-    let config = match way {
-        Way::InCluster => Config::incluster().map_err(|error| unusable("this pod's service account", &error)),
-        Way::Kubeconfig => Config::from_kubeconfig(&KubeConfigOptions::default())
+async fn load(access: ApiAccess, limit: Duration) -> Result<Config, CallError> {
+    let config = match access {
+        ApiAccess::InCluster => {
+            Config::incluster().map_err(|error| unusable("this pod's service account", &error))
+        }
+        ApiAccess::Kubeconfig => Config::from_kubeconfig(&KubeConfigOptions::default())
             .await
             .map_err(|error| unusable("the kubeconfig (KUBECONFIG, else ~/.kube/config)", &error)),
     };
@@ -263,7 +274,7 @@ fn no_answer(error: kube::Error) -> CallError {
     }
 }
 
-/// What an error says, and what it says of its causes, each once.
+/// The messages of an error and of its causes, each once.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
@@ -283,11 +294,11 @@ fn stored(Answer { value, stamp }: Answer<Value>, status: u16) -> Called<Record>
     }
     match Record::read(value) {
         Some(value) => Ok(Answer { value, stamp }),
-        None => Err(CallError::NoAnswer("the API server's answer is no Lease".into())),
+        None => Err(CallError::NoAnswer("the API server's answer is not a Lease".into())),
     }
 }
 
-/// Nothing: the status says that it was done.
+/// The error that a status means. `None` if the call was carried out.
 fn refusal(value: &Value, status: u16) -> Option<CallError> {
     let said = value["message"].as_str().or(value.as_str()).unwrap_or("it does not say why").to_owned();
     Some(match status {
@@ -296,7 +307,7 @@ fn refusal(value: &Value, status: u16) -> Option<CallError> {
         403 => CallError::Forbidden(said),
         404 => CallError::NotFound(said),
         409 => CallError::Conflict(said),
-        // It is overloaded, starting or stopping.
+        // The server is overloaded, starting or stopping.
         429 | 500.. => CallError::NoAnswer(format!("the API server answers {status}: {said}")),
         _ => CallError::Refused(status, said),
     })

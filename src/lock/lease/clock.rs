@@ -1,28 +1,30 @@
-//! The API server's clock, as far as its answers tell. It is the one that all contenders share.
+//! The API server's clock, as far as its answers tell. It is the only clock that all contenders
+//! share.
 
 use std::time::{Duration, SystemTime};
 
-/// A `Date` header has whole seconds.
+/// The resolution of a `Date` header.
 const RESOLUTION: Duration = Duration::from_secs(1);
 
-/// When a call was made, in time since boot, and what the server's clock said meanwhile.
+/// The times of a call: by the clock since boot, and by the server's clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Stamp {
     pub sent: Duration,
     pub received: Duration,
-    /// Nothing: the answer had no `Date`.
+    /// The `Date` of the answer. `None` if it had none.
     pub date: Option<SystemTime>,
 }
 
-/// What its answers have told.
+/// What the server's answers have told of its clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ServerClock {
-    /// Some time since boot, and the latest that it may have been there.
+    /// A boot-time instant, and an upper bound for the server's clock at that instant.
     known: Option<(Duration, SystemTime)>,
 }
 
 impl ServerClock {
-    /// Hears of an answer. One that shows an earlier time than was known changes nothing: see `at_most`.
+    /// Takes note of an answer. An answer that shows an earlier time than was known changes
+    /// nothing: see `at_most`.
     pub(super) fn hear(&mut self, stamp: Stamp) {
         let Some(date) = stamp.date else { return };
         let at_most = date + RESOLUTION;
@@ -31,11 +33,13 @@ impl ServerClock {
         }
     }
 
-    /// The latest that it may be there at `now`. Nothing: it was never told.
+    /// An upper bound for the server's clock at `now`, in time since boot. `None` if no answer had
+    /// a date.
     ///
-    /// Never too early: a holder that dates its renewal too late is waited for a little longer, one that dates it too
-    /// early loses its Lease while it still takes it for valid. So a server whose clock was set back, or one of
-    /// several whose clock is behind, is not believed.
+    /// The bound is never too early. A holder that dates its renewal too late only makes others
+    /// wait a little longer. A holder that dates it too early loses its Lease while it still takes
+    /// the Lease for valid. So a server is not believed if its clock was set back, or if it is one
+    /// of several and its clock is behind.
     pub(super) fn at_most(&self, now: Duration) -> Option<SystemTime> {
         let (then, at_most) = self.known?;
         let later = now.checked_sub(then).map(|passed| at_most + passed);
@@ -44,7 +48,7 @@ impl ServerClock {
 }
 
 impl Stamp {
-    /// Whether the server's clock went on as ours did between two answers.
+    /// Whether the server's clock and ours advanced alike between two answers.
     pub(super) fn agrees_with(self, later: Self) -> bool {
         let (Some(first), Some(second)) = (self.date, later.date) else { return false };
         let Ok(passed) = second.duration_since(first) else { return false };

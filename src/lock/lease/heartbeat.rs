@@ -1,9 +1,10 @@
-//! The heartbeat: carries out what the two machines say, on a thread of its own.
+//! The heartbeat: it carries out what the two state machines say, on a thread of its own.
 //!
-//! First it gets the Lease, then it renews it until it is told how to end or the Lease is lost. A short outage is
-//! nobody's business: nothing is said before validity ends. A lost Lease is left alone, it is somebody else's.
+//! First it acquires the Lease. Then it renews the Lease until it is told to release it or the
+//! Lease is lost. A short outage of the API server is not reported before validity ends. A lost
+//! Lease is not touched: it is another process's.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -11,30 +12,36 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use super::acquiring::{Contender, Look, Step};
 use super::api::{Api, CallError};
 use super::clock::ServerClock;
+use super::error::LeaseError;
+use super::held_lease::{HeldLease, Loss, Next};
 use super::record::{Claim, Record};
-use super::tenure::{Loss, Next, Tenure};
-use super::terms::Terms;
-use super::{Holder, LeaseError};
+use super::timings::LeaseTimings;
+use crate::lock::holder::Holder;
+use crate::locked::locked;
 use crate::stop::Stop;
 use crate::time::since_boot;
 
-/// For so long the API server may be out of reach while the Lease is asked for.
+/// The longest time that a release of the Lease may take. Kubernetes kills a pod some time after it
+/// asked it to end (30 s, 60 s in our manifests), and much else has to fit into that time.
+pub(super) const RELEASE: Duration = Duration::from_secs(5);
+
+/// The longest time for which the API server may be out of reach while the Lease is asked for.
 const OUTAGE: Duration = Duration::from_secs(20);
 
-/// A second look comes within this time, whoever waits for longer is told why.
+/// The time after which the user is told why the Lease takes so long. A second look comes earlier.
 const WATCHED_SILENTLY: Duration = Duration::from_secs(20);
 
-/// Between two attempts to reach it, at first and at most.
+/// The time between two attempts to reach the API server, at first and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(3));
 
-/// How to end.
+/// What the thread is told to do at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// Give the Lease back.
+    /// Release the Lease.
     Release,
 }
 
-/// How it began.
+/// What came of acquiring the Lease.
 #[derive(Debug)]
 pub(super) enum Begun {
     Held,
@@ -42,28 +49,29 @@ pub(super) enum Begun {
     Interrupted,
 }
 
-/// How one attempt to get it went.
+/// What came of one attempt to acquire the Lease.
 enum Attempt {
-    Held(Tenure),
+    Held(HeldLease),
     Taken(Record),
-    /// Nothing is known yet.
+    /// It is not known yet: look again after this time.
     Again(Duration),
 }
 
-/// What the run may ask for when it is over.
+/// What the run may ask for when the Lease is lost.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    /// Why it is lost, when the thread has found that out.
+    /// The reason of the loss, once the thread has found it.
     pub(super) loss: Option<Loss>,
-    /// Why the last renewal failed: a worker may look at the clock before the thread does.
+    /// The reason why the last renewal failed. It serves as the reason of the loss if a worker
+    /// looks at the clock before the thread does.
     pub(super) failure: Option<String>,
 }
 
-/// The thread's own.
+/// What the thread owns.
 pub(super) struct Heartbeat {
     api: Api,
     claim: Claim,
-    terms: Terms,
+    timings: LeaseTimings,
     clock: ServerClock,
     stop: Stop,
     ends: Receiver<End>,
@@ -74,44 +82,45 @@ impl Heartbeat {
     pub(super) fn new(
         api: Api,
         claim: Claim,
-        terms: Terms,
+        timings: LeaseTimings,
         stop: &Stop,
         ends: Receiver<End>,
         known: Arc<Mutex<Known>>,
     ) -> Self {
-        Self { api, claim, terms, clock: ServerClock::default(), stop: stop.clone(), ends, known }
+        Self { api, claim, timings, clock: ServerClock::default(), stop: stop.clone(), ends, known }
     }
 
-    /// The thread's life. Returns how giving the Lease back went, if it came to that.
+    /// The whole life of the thread. Returns the result of the release, and `Ok` if nothing had to
+    /// be released.
     pub(super) fn live(
         mut self,
         patience: Duration,
         tell: &Sender<Result<Begun, LeaseError>>,
     ) -> Result<(), String> {
-        let (begun, tenure) = match self.acquire(patience) {
-            Ok(Some(Attempt::Held(tenure))) => (Ok(Begun::Held), Some(tenure)),
+        let (begun, held_lease) = match self.acquire(patience) {
+            Ok(Some(Attempt::Held(held_lease))) => (Ok(Begun::Held), Some(held_lease)),
             Ok(Some(Attempt::Taken(record))) => (Ok(Begun::Taken(record.holder())), None),
             Ok(Some(Attempt::Again(_)) | None) => (Ok(Begun::Interrupted), None),
             Err(error) => (Err(error), None),
         };
-        // Nobody listens where a signal came first; the Lease is given back all the same.
+        // Nobody listens if a signal came first. The Lease is released all the same.
         let _unheard = tell.send(begun);
-        let ended = tenure.map_or(Ok(()), |tenure| self.keep(tenure));
+        let ended = held_lease.map_or(Ok(()), |held_lease| self.keep(held_lease));
         self.api.finish();
         ended
     }
 
-    /// Nothing: it was told to end first.
+    /// Acquires the Lease. `None` if the thread was told to end first.
     fn acquire(&mut self, patience: Duration) -> Result<Option<Attempt>, LeaseError> {
         let begun = since_boot();
-        let mut contender = Contender::new(&self.claim.identity, self.terms);
+        let mut contender = Contender::new(&self.claim.identity, self.timings);
         let mut outage: Option<(Duration, Duration)> = None;
         let mut is_told = false;
         loop {
             let pause = match self.attempt(&mut contender) {
                 Ok(Attempt::Taken(_)) if since_boot() - begun < patience => {
                     outage = None;
-                    self.terms.poll()
+                    self.timings.poll()
                 }
                 Ok(Attempt::Again(pause)) => {
                     outage = None;
@@ -148,7 +157,7 @@ impl Heartbeat {
         self.clock.hear(look.stamp);
         let step = contender.look(Look { record: look.value, stamp: look.stamp });
         if self.stop.signal().is_some() {
-            return Ok(Attempt::Again(BACKOFF.0)); // Nobody wants it any more, which is told by then.
+            return Ok(Attempt::Again(BACKOFF.0)); // Nobody wants it any more: the end is told by then.
         }
         let now = since_boot();
         let server = self.clock.at_most(now);
@@ -161,17 +170,17 @@ impl Heartbeat {
         match taken {
             Ok(answer) => {
                 self.clock.hear(answer.stamp);
-                let tenure = Tenure::new(self.terms, answer.value, answer.stamp.sent);
-                if since_boot() >= tenure.valid_until() {
+                let held_lease = HeldLease::new(self.timings, answer.value, answer.stamp.sent);
+                if since_boot() >= held_lease.valid_until() {
                     return Ok(Attempt::Again(Duration::ZERO)); // The answer took longer than the Lease holds.
                 }
-                // If it is over in this moment, that is seen when it is to be kept.
-                let _over_or_not = self.stop.allow_until(tenure.valid_until());
-                Ok(Attempt::Held(tenure))
+                // `keep` finds out whether the permit is over by now.
+                let _over_or_not = self.stop.allow_until(held_lease.valid_until());
+                Ok(Attempt::Held(held_lease))
             }
-            // Somebody was faster.
-            Err(CallError::Conflict(_)) => Ok(Attempt::Again(self.terms.retry())),
-            Err(CallError::NotFound(_)) if verb == "update" => Ok(Attempt::Again(self.terms.retry())),
+            // Another process was faster.
+            Err(CallError::Conflict(_)) => Ok(Attempt::Again(self.timings.retry())),
+            Err(CallError::NotFound(_)) if verb == "update" => Ok(Attempt::Again(self.timings.retry())),
             Err(error) => Err((verb, error)),
         }
     }
@@ -180,85 +189,86 @@ impl Heartbeat {
         LeaseError::of(verb, (&self.claim.namespace, &self.claim.name), error, tried)
     }
 
-    /// Keeps it until the end.
-    fn keep(&mut self, mut tenure: Tenure) -> Result<(), String> {
+    /// Keeps the Lease until the end.
+    fn keep(&mut self, mut held_lease: HeldLease) -> Result<(), String> {
         loop {
             let now = since_boot();
-            let until = match tenure.next(now) {
+            let until = match held_lease.next(now) {
                 Next::Wait(until) => until,
                 Next::Renew => {
-                    self.renew(&mut tenure);
+                    self.renew(&mut held_lease);
                     now
                 }
-                Next::Look => match self.look(&mut tenure) {
+                Next::Look => match self.look(&mut held_lease) {
                     Ok(()) => now,
                     Err(loss) => return self.lose(loss),
                 },
                 Next::Lost(loss) => return self.lose(loss),
             };
-            self.known().failure = tenure.failure();
+            self.known().failure = held_lease.failure();
             if self.stop.forbids_changes() {
-                // A worker's look at the clock came first: that is final.
-                return self.lose(Loss::RanOut(tenure.failure()));
+                // A worker looked at the clock first, and what it found is final.
+                return self.lose(Loss::RanOut(held_lease.failure()));
             }
             match self.ends.recv_timeout(until.saturating_sub(since_boot())) {
-                Ok(End::Release) => return self.release(tenure),
+                Ok(End::Release) => return self.release(held_lease),
                 Err(RecvTimeoutError::Timeout) => {}
-                // The run has ended without it.
+                // The run has ended without a release.
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
         }
     }
 
-    fn renew(&mut self, tenure: &mut Tenure) {
+    fn renew(&mut self, held_lease: &mut HeldLease) {
         let now = since_boot();
-        let object = tenure.renewal(self.clock.at_most(now));
+        let object = held_lease.renewal(self.clock.at_most(now));
         match self.api.replace(&object, now) {
             Ok(answer) => {
                 self.clock.hear(answer.stamp);
-                tenure.renewed(answer.stamp.sent, answer.value);
-                // Whether it was over meanwhile is looked at by who calls.
-                let _over_or_not = self.stop.allow_until(tenure.valid_until());
+                held_lease.renewed(answer.stamp.sent, answer.value);
+                // The caller finds out whether the permit is over by now.
+                let _over_or_not = self.stop.allow_until(held_lease.valid_until());
             }
-            Err(CallError::Conflict(_) | CallError::NotFound(_)) => tenure.refused(since_boot()),
-            Err(error) => tenure.failed(since_boot(), error.to_string()),
+            Err(CallError::Conflict(_) | CallError::NotFound(_)) => held_lease.refused(since_boot()),
+            Err(error) => held_lease.failed(since_boot(), error.to_string()),
         }
     }
 
-    fn look(&mut self, tenure: &mut Tenure) -> Result<(), Loss> {
+    fn look(&mut self, held_lease: &mut HeldLease) -> Result<(), Loss> {
         match self.api.get() {
             Ok(answer) => {
                 self.clock.hear(answer.stamp);
-                tenure.seen(since_boot(), answer.value)
+                held_lease.seen(since_boot(), answer.value)
             }
             Err(error) => {
-                tenure.failed(since_boot(), error.to_string());
+                held_lease.failed(since_boot(), error.to_string());
                 Ok(())
             }
         }
     }
 
     fn lose(&self, loss: Loss) -> Result<(), String> {
-        // Known before anybody asks why.
+        // The reason has to be known before anybody asks for it.
         self.known().loss.get_or_insert(loss);
         self.stop.forbid_changes();
         Ok(())
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.known)
     }
 
-    /// Deletes it, if it is ours. An answer may be lost, and a renewal of before may have been applied.
-    fn release(&mut self, mut tenure: Tenure) -> Result<(), String> {
+    /// Deletes the Lease if it is still held. An answer may be lost, and an earlier renewal may
+    /// have been applied without an answer.
+    fn release(&mut self, mut held_lease: HeldLease) -> Result<(), String> {
         let (begun, mut in_doubt) = (since_boot(), false);
         loop {
-            let why = match self.api.delete(tenure.record()) {
+            let why = match self.api.delete(held_lease.record()) {
                 Ok(_) => return Ok(()),
                 Err(CallError::NotFound(_)) if in_doubt => return Ok(()),
                 Err(CallError::NotFound(_)) => return Err(Loss::Deleted.to_string()),
                 Err(CallError::Conflict(_)) => match self.api.get() {
-                    Ok(answer) => match (tenure.seen(since_boot(), answer.value), in_doubt) {
+                    Ok(answer) => match (held_lease.seen(since_boot(), answer.value), in_doubt) {
                         (Ok(()), _) => continue,
                         (Err(Loss::Deleted), true) => return Ok(()),
                         (Err(loss), _) => return Err(loss.to_string()),
@@ -274,7 +284,7 @@ impl Heartbeat {
                 }
                 Err(error) => error.to_string(),
             };
-            if since_boot() - begun > super::RELEASE {
+            if since_boot() - begun > RELEASE {
                 return Err(format!("{why}. It runs out by itself"));
             }
             if self.ends.recv_timeout(BACKOFF.0) == Err(RecvTimeoutError::Disconnected) {

@@ -1,19 +1,20 @@
-//! A Lease as the API server has it: the whole object, and what of it matters here.
+//! A Lease as the API server stores it: the whole object, and the fields of it that matter here.
 //!
-//! The object is kept as it was read and sent back whole: what others put there, and what a newer server knows and
-//! this program does not, stays; and with the uid in it a PUT to a Lease that is gone creates none.
+//! The object is kept as it was read and sent back whole. So fields that others put there stay, and
+//! so do fields that a newer server knows and this program does not. And as the uid is in it, a PUT
+//! to a Lease that is gone does not create one.
 
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use crate::lock::Holder;
+use crate::lock::holder::Holder;
 use crate::time::{from_rfc3339, to_rfc3339_micro};
 
 const DIRECTION: &str = "ha-sync/direction";
 const RENEWALS: &str = "ha-sync/renewals";
 
-/// What says whose a Lease is, and until when.
+/// The fields of a Lease that tell who holds it, and until when.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Spec {
     pub holder: String,
@@ -31,7 +32,7 @@ pub(super) struct Record {
     pub spec: Spec,
 }
 
-/// What a holder writes into its Lease.
+/// The values that a holder writes into its Lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Claim {
     /// The Lease's name.
@@ -45,7 +46,7 @@ pub(super) struct Claim {
 }
 
 impl Record {
-    /// Nothing: that is no stored object.
+    /// Reads an object. `None` if it is not one that a server has stored.
     pub(super) fn read(object: Value) -> Option<Self> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let uid = text(&object["metadata"]["uid"])?;
@@ -54,7 +55,7 @@ impl Record {
         Some(Self { object, uid, version, spec })
     }
 
-    /// Who has it, for messages.
+    /// The holder, for messages.
     pub(super) fn holder(&self) -> Holder {
         let since = self.spec.acquired.or(self.spec.renewed);
         Holder {
@@ -64,8 +65,10 @@ impl Record {
         }
     }
 
-    /// The same, renewed. Where the server's clock is not known, no time is written that others would take for its
-    /// own; something has to change all the same, or nobody could see that it was renewed.
+    /// The same object, renewed at `now` by the server's clock.
+    ///
+    /// If the server's clock is not known, no time is written: others would take it for the
+    /// server's. A counter changes instead, or nobody could see the renewal.
     pub(super) fn renewed(&self, now: Option<SystemTime>) -> Value {
         let mut object = self.object.clone();
         match now {
@@ -81,7 +84,7 @@ impl Record {
 }
 
 impl Spec {
-    /// What the object of a Lease says.
+    /// Reads the `spec` of a Lease. A field that is missing or malformed becomes empty or `None`.
     pub(super) fn read(spec: &Value) -> Self {
         let time = |name: &str| spec[name].as_str().and_then(from_rfc3339);
         Self {
@@ -93,14 +96,15 @@ impl Spec {
     }
 }
 
-/// The API server's field has 32 bits. What is no such number says nothing, and can't overflow what is added to it.
+/// Reads a number of seconds. The API server's field has 32 bits. `None` if the value does not fit:
+/// then no later addition can overflow.
 fn seconds(value: &Value) -> Option<Duration> {
     let seconds = value.as_u64().and_then(|seconds| u32::try_from(seconds).ok());
     seconds.map(|seconds| Duration::from_secs(seconds.into()))
 }
 
 impl Claim {
-    /// A Lease that is ours from the beginning.
+    /// The object of a new Lease that this claim holds. `now`: the server's clock, if it is known.
     pub(super) fn create(&self, now: Option<SystemTime>) -> Value {
         self.put_into(
             json!({
@@ -113,7 +117,7 @@ impl Claim {
         )
     }
 
-    /// Somebody else's Lease, ours from now on.
+    /// The object of an existing Lease, with this claim as its new holder.
     pub(super) fn take(&self, from: &Record, now: Option<SystemTime>) -> Value {
         let mut object = from.object.clone();
         let transitions = object["spec"]["leaseTransitions"].as_i64().unwrap_or(0);

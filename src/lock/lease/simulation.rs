@@ -1,8 +1,10 @@
-//! Contenders, a server and a network that does its worst, on a clock of their own: never two holders at once.
+//! A simulation of contenders, a server and a network that does its worst, on a clock of its own.
+//! It proves that there are never two holders at once.
 //!
-//! Each contender has a clock that is off by up to a day and goes up to two per cent too fast or too slow. Requests
-//! and answers are late or lost, also late requests that nobody waits for any more are carried out; processes stand still for
-//! longer than a Lease holds. Now and then the server's own clock is off by a day for a moment, shorter than the time
+//! Each contender has a clock that is off by up to a day and runs up to two per cent too fast or
+//! too slow. Requests and answers are late or lost, and late requests are carried out although
+//! nobody waits for them any more. Processes are stopped for longer than a Lease holds. From time
+//! to time the server's own clock is off by a day for a moment, which is shorter than the time
 //! between the two looks.
 
 use std::cmp::Reverse;
@@ -14,18 +16,18 @@ use serde_json::{Value, json};
 
 use super::acquiring::{Contender, Look, Step};
 use super::clock::{ServerClock, Stamp};
+use super::held_lease::{HeldLease, Next};
 use super::record::{Claim, Record};
-use super::tenure::{Next, Tenure};
-use super::terms::Terms;
+use super::timings::LeaseTimings;
 
-/// Milliseconds of true time, which nobody can see.
+/// Milliseconds of true time, which no contender can see.
 type Time = u64;
 
 const DAY: Time = 24 * 3600 * 1000;
 const LASTS: Time = 20 * 60 * 1000;
 
-/// The server's clock is right for so long between two moments in which it is wrong: longer than anything takes, or both
-/// looks could fall into such moments.
+/// The time for which the server's clock is right between two moments in which it is wrong. It is
+/// longer than anything takes, or both looks could fall into such moments.
 const CALM: Time = 150_000;
 
 /// The pseudo-random numbers of one history (SplitMix64).
@@ -48,7 +50,7 @@ impl Dice {
     }
 }
 
-/// What the network brings to the server.
+/// A request to the server.
 #[derive(Clone, Debug)]
 enum Call {
     Get,
@@ -78,17 +80,17 @@ struct Server {
     stored: Option<Value>,
     version: u64,
     tells_date: bool,
-    /// Until then its clock is off by so many milliseconds.
+    /// Until when its clock is off, and by how many milliseconds.
     wild: (Time, i64),
 }
 
 struct Actor {
     claim: Claim,
-    terms: Terms,
+    timings: LeaseTimings,
     clock: ServerClock,
     contender: Contender,
-    tenure: Option<Tenure>,
-    /// The call whose answer is waited for, what it was, and when it was sent.
+    held_lease: Option<HeldLease>,
+    /// The call whose answer is pending: its number, the request and the time when it was sent.
     pending: Option<(u64, Call, Duration)>,
     boot: Time,
     millionths: i64,
@@ -107,14 +109,14 @@ impl Actor {
             direction: "there".into(),
             run_id: String::new(),
         };
-        let terms = Terms::new(duration);
-        let contender = Contender::new(&identity, terms);
+        let timings = LeaseTimings::new(duration);
+        let contender = Contender::new(&identity, timings);
         Self {
             claim,
-            terms,
+            timings,
             clock: ServerClock::default(),
             contender,
-            tenure: None,
+            held_lease: None,
             pending: None,
             boot: dice.below(2 * DAY),
             millionths: 20_000 - dice.below(40_001) as i64,
@@ -129,7 +131,7 @@ impl Actor {
         Duration::from_micros((micros + (time as i64 * self.millionths) / 1000) as u64)
     }
 
-    /// True time that passes while this clock shows so much.
+    /// The true time that passes while this clock advances by `duration`.
     fn passes(&self, duration: Duration) -> Time {
         let micros = duration.as_micros() as i64;
         ((micros - micros * self.millionths / 1_000_000) as u64).div_ceil(1000) + 1
@@ -144,7 +146,7 @@ struct World {
     queue: BinaryHeap<Reverse<(Time, u64)>>,
     events: Vec<Option<Event>>,
     calls: u64,
-    /// How often somebody came to hold it, and how often that was taken from another.
+    /// The number of times that a contender became the holder.
     held: u64,
 }
 
@@ -192,7 +194,7 @@ impl World {
 
     fn happen(&mut self, event: Event) {
         if let Event::Wake { actor } | Event::Answer { actor, .. } | Event::GiveUp { actor, .. } = event {
-            // A process that stands still hears of nothing.
+            // A process that is stopped gets no events.
             let asleep = self.actors[actor].paused_until.saturating_sub(self.time);
             if asleep > 0 {
                 return self.after(asleep, event);
@@ -216,9 +218,9 @@ impl World {
         let mut delay = self.dice.delay();
         let mut unsent = 0;
         match self.dice.below(40) {
-            // It is stopped while it waits, and hears of the answer long after that was given.
+            // The process is stopped while it waits, and gets the answer long after it was given.
             0 => self.actors[actor].paused_until = self.time + self.dice.below(90_000),
-            // It is stopped between dating the renewal and sending it.
+            // The process is stopped between dating the renewal and sending it.
             1 => {
                 unsent = self.dice.below(90_000);
                 self.actors[actor].paused_until = self.time + unsent;
@@ -229,7 +231,7 @@ impl World {
         if !self.dice.one_in(10) {
             self.after(delay, Event::Arrive { actor, number, call });
         }
-        let deadline = self.actors[actor].passes(self.actors[actor].terms.call());
+        let deadline = self.actors[actor].passes(self.actors[actor].timings.call());
         self.after(unsent + deadline, Event::GiveUp { actor, number });
     }
 
@@ -255,29 +257,29 @@ impl World {
             one.clock.hear(stamp);
             (answered, stamp)
         });
-        let again = one.passes(one.terms.retry());
-        match (&mut one.tenure, call, answered) {
+        let again = one.passes(one.timings.retry());
+        match (&mut one.held_lease, call, answered) {
             (_, Call::Delete { .. }, _) | (None, _, None) => self.after(again, Event::Wake { actor }),
-            (Some(tenure), Call::Put(_), Some((Answered::Stored(record), _))) => {
-                tenure.renewed(sent, record);
+            (Some(held_lease), Call::Put(_), Some((Answered::Stored(record), _))) => {
+                held_lease.renewed(sent, record);
                 self.hold(actor);
             }
-            (Some(tenure), Call::Put(_), Some(_)) => {
-                tenure.refused(now);
+            (Some(held_lease), Call::Put(_), Some(_)) => {
+                held_lease.refused(now);
                 self.after(0, Event::Wake { actor });
             }
-            (Some(tenure), _, Some((Answered::Found(found), _))) => {
-                if tenure.seen(now, found).is_err() {
-                    one.tenure = None;
+            (Some(held_lease), _, Some((Answered::Found(found), _))) => {
+                if held_lease.seen(now, found).is_err() {
+                    one.held_lease = None;
                 }
                 self.after(0, Event::Wake { actor });
             }
-            (Some(tenure), _, _) => {
-                tenure.failed(now, String::new());
+            (Some(held_lease), _, _) => {
+                held_lease.failed(now, String::new());
                 self.after(0, Event::Wake { actor });
             }
             (None, _, Some((Answered::Stored(record), _))) => {
-                one.tenure = Some(Tenure::new(one.terms, record, sent));
+                one.held_lease = Some(HeldLease::new(one.timings, record, sent));
                 self.held += 1;
                 self.hold(actor);
             }
@@ -296,7 +298,7 @@ impl World {
             Step::Create => self.send(actor, Call::Post(one.claim.create(server))),
             Step::Take(record) => self.send(actor, Call::Put(one.claim.take(&record, server))),
             Step::LookAgain(after) => self.after(one.passes(after), Event::Wake { actor }),
-            Step::Held(_) => self.after(one.passes(one.terms.poll()), Event::Wake { actor }),
+            Step::Held(_) => self.after(one.passes(one.timings.poll()), Event::Wake { actor }),
         }
     }
 
@@ -311,35 +313,36 @@ impl World {
         let now = self.actors[actor].now(self.time);
         let is_done = self.dice.one_in(60);
         let one = &mut self.actors[actor];
-        let Some(tenure) = &mut one.tenure else { return self.send(actor, Call::Get) };
+        let Some(held_lease) = &mut one.held_lease else { return self.send(actor, Call::Get) };
         if is_done || one.shall_release {
-            let (uid, version) = (tenure.record().uid.clone(), tenure.record().version.clone());
-            one.tenure = None;
-            one.contender = Contender::new(&one.claim.identity, one.terms);
+            let (uid, version) = (held_lease.record().uid.clone(), held_lease.record().version.clone());
+            one.held_lease = None;
+            one.contender = Contender::new(&one.claim.identity, one.timings);
             return self.send(actor, Call::Delete { uid, version });
         }
-        match tenure.next(now) {
+        match held_lease.next(now) {
             Next::Wait(until) => {
                 let after = one.passes(until - now);
                 self.after(after, Event::Wake { actor });
             }
             Next::Renew => {
-                let object = tenure.renewal(one.clock.at_most(now));
+                let object = held_lease.renewal(one.clock.at_most(now));
                 self.send(actor, Call::Put(object));
             }
             Next::Look => self.send(actor, Call::Get),
             Next::Lost(_) => {
-                one.tenure = None;
-                one.contender = Contender::new(&one.claim.identity, one.terms);
+                one.held_lease = None;
+                one.contender = Contender::new(&one.claim.identity, one.timings);
                 self.after(1, Event::Wake { actor });
             }
         }
     }
 
-    /// Somebody takes itself for the holder from now on: nobody else may.
+    /// A contender takes itself for the holder from now on. No other one may do so.
     fn hold(&mut self, actor: usize) {
-        let takes_itself =
-            |one: &Actor| one.tenure.as_ref().is_some_and(|tenure| one.now(self.time) < tenure.valid_until());
+        let takes_itself = |one: &Actor| {
+            one.held_lease.as_ref().is_some_and(|held_lease| one.now(self.time) < held_lease.valid_until())
+        };
         let holders: Vec<usize> =
             (0..self.actors.len()).filter(|one| takes_itself(&self.actors[*one])).collect();
         assert!(holders.len() <= 1, "at {} ms, {holders:?} hold it", self.time);
@@ -379,7 +382,7 @@ impl Server {
         Record::read(object).map_or(Answered::Conflict, Answered::Stored)
     }
 
-    /// Whole seconds, as in the header.
+    /// The server's clock in whole seconds, as in the header.
     fn date(&self, time: Time) -> Option<SystemTime> {
         let off = if time < self.wild.0 { self.wild.1 } else { 0 };
         let shown = (1_700_000_000_000 + time as i64 + off) as u64 / 1000;
@@ -412,7 +415,7 @@ proptest! {
     }
 }
 
-/// A simulation in which nobody ever gets the Lease, or nobody takes it over, would prove nothing.
+/// A simulation would prove nothing if no contender ever acquired the Lease or took it over.
 #[test]
 fn in_these_histories_the_lease_changes_hands() {
     for (durations, tells_date) in [(&[3, 3][..], true), (&[5, 8, 5], true), (&[5, 5], false)] {

@@ -1,60 +1,67 @@
-//! Removing a Lease by hand, when its holder is certainly gone.
+//! The removal of a Lease by hand, when its holder is certainly gone.
 
 use std::time::{Duration, SystemTime};
 
 use super::acquiring::is_fresh;
-use super::api::{Answer, Api};
+use super::api::{Answer, Api, CallError};
+use super::choice::LeaseChoice;
+use super::error::LeaseError;
 use super::record::Record;
-use super::terms::Terms;
-use super::{CallError, Holder, LeaseChoice, LeaseError, lease_name, no_thread};
+use super::timings::LeaseTimings;
+use crate::lock::holder::Holder;
+use crate::model::lease_name;
 
-/// How long a call may take.
+/// The longest time that a call may take.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 
-/// A way to the Lease that is to be removed.
+/// A connection to the Lease that is to be removed.
 pub struct Unlock {
     api: Api,
     choice: LeaseChoice,
     name: String,
 }
 
-/// What was found.
+/// The Lease that was found.
 #[derive(Clone, Debug)]
 pub struct Found {
     record: Record,
-    /// Who holds it.
+    /// The holder.
     pub holder: Holder,
-    /// When it was last renewed, in the API server's clock.
+    /// The time of the last renewal, by the API server's clock. `None` if the Lease does not tell
+    /// it.
     pub renewed: Option<SystemTime>,
-    /// How long that is ago.
+    /// The time since the last renewal. `None` if it cannot be told.
     pub age: Option<Duration>,
-    /// After so long without a renewal it counts as stale.
+    /// The time without a renewal after which the Lease counts as stale. `None` if the Lease does
+    /// not tell it.
     pub duration: Option<Duration>,
-    /// Whether its holder seems to be alive: it was renewed within its duration, or that can't be told.
+    /// Whether the holder seems to be alive: it has renewed the Lease within the Lease's duration,
+    /// or nothing can be told.
     pub is_fresh: bool,
 }
 
-/// What became of it.
+/// What came of removing the Lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removed {
-    /// It is gone.
+    /// The Lease is gone.
     Gone,
-    /// It was renewed, or taken, since it was looked at: it is still there.
+    /// The Lease was renewed or taken since it was looked at. It is still there.
     Changed,
 }
 
 impl Unlock {
-    /// Nothing is asked yet.
+    /// A connection to the Lease of this pair. No call is made yet.
     pub fn new(choice: &LeaseChoice, pair: &str) -> Result<Self, LeaseError> {
         let name = lease_name(pair);
-        let api = Api::new(choice.way, &choice.namespace, &name, ANSWERED_WITHIN);
-        Ok(Self { api: api.map_err(|error| no_thread(&error))?, choice: choice.clone(), name })
+        let api = Api::new(choice.access, &choice.namespace, &name, ANSWERED_WITHIN);
+        let api = api.map_err(|error| LeaseError::no_thread(&error))?;
+        Ok(Self { api, choice: choice.clone(), name })
     }
 
-    /// Looks; nothing: there is none.
+    /// Looks at the Lease. `None` if there is none.
     pub fn look(&mut self) -> Result<Option<Found>, LeaseError> {
         let Answer { value, stamp } = self.api.get().map_err(|error| self.explain("get", error))?;
-        let terms = Terms::new(self.choice.duration);
+        let timings = LeaseTimings::new(self.choice.duration);
         Ok(value.map(|record| {
             let renewed = record.spec.renewed;
             Found {
@@ -65,13 +72,13 @@ impl Unlock {
                     .zip(renewed)
                     .map(|(date, renewed)| date.duration_since(renewed).unwrap_or_default()),
                 duration: record.spec.duration,
-                is_fresh: is_fresh(&record, stamp.date, terms),
+                is_fresh: is_fresh(&record, stamp.date, timings),
                 record,
             }
         }))
     }
 
-    /// Removes what was found, and nothing else.
+    /// Removes the version that was found, and no other.
     pub fn remove(&mut self, found: &Found) -> Result<Removed, LeaseError> {
         match self.api.delete(&found.record) {
             Ok(_) | Err(CallError::NotFound(_)) => Ok(Removed::Gone),
@@ -80,7 +87,8 @@ impl Unlock {
         }
     }
 
-    /// Has to come at the end: what does not answer is not waited for.
+    /// Ends the connection, without waiting for calls that have no answer. Has to be called at the
+    /// end.
     pub fn finish(self) {
         self.api.finish();
     }

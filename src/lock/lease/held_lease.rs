@@ -1,11 +1,13 @@
-//! Tenure: what a holder does to keep its Lease, and when it has lost it. No I/O, no clock of its own.
+//! A held Lease: what its holder does to keep it, and when it is lost. No I/O, no clock of its own.
 //!
-//! In come the answers to its calls and the time since boot; out goes what to do next. The Lease is valid for a while
-//! counted from the moment the last renewal that succeeded was *sent*: everybody else counts from a later one.
+//! In come the answers to the holder's calls and the time since boot, out goes what to do next. The
+//! validity counts from the moment when the last successful renewal was *sent*: all others count
+//! from a later moment.
 //!
-//! An answer that is lost says nothing: the renewal may have been applied or not. So all that was written since the
-//! last one that was acknowledged is kept, and a Lease that reads like one of these is still ours. Anything else
-//! there, or nothing, is the end: it was taken, edited or deleted.
+//! If an answer is lost, the renewal may have been applied or not. So [`HeldLease`] keeps
+//! everything that was written since the last renewal that was acknowledged. A Lease that matches
+//! one of these is still held. Anything else, or no Lease at all, is a loss: it was taken, edited
+//! or deleted.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -13,40 +15,41 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 
 use super::record::{Record, Spec};
-use super::terms::Terms;
+use super::timings::LeaseTimings;
 
-/// What to do.
+/// What the holder has to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// Nothing before that time.
+    /// Wait until then, in time since boot.
     Wait(Duration),
-    /// Renew.
+    /// Renew the Lease.
     Renew,
-    /// Look at it: somebody has changed it, or an answer was lost.
+    /// Look at the Lease: it has been changed, or an answer was lost.
     Look,
-    /// It is over.
+    /// Stop: the Lease is lost.
     Lost(Loss),
 }
 
-/// Why it is over.
+/// The reason why a Lease is lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Loss {
-    /// Its time ran out before it could be renewed; why it could not, if that is known.
+    /// Its time ran out before it could be renewed, with the reason why it could not, if that is
+    /// known.
     RanOut(Option<String>),
-    /// Somebody deleted it.
+    /// The Lease was deleted.
     Deleted,
-    /// Somebody else is in it.
+    /// The Lease names another holder, or none.
     Taken(String),
-    /// Somebody changed what it says.
+    /// The Lease still names this holder, but other fields were changed.
     Edited,
 }
 
-/// A Lease that is ours.
+/// A Lease that this process holds.
 #[derive(Clone, Debug)]
-pub(super) struct Tenure {
-    terms: Terms,
+pub(super) struct HeldLease {
+    timings: LeaseTimings,
     record: Record,
-    /// What the server may have, if the Lease is still ours.
+    /// What the server may have stored, if the Lease is still held.
     written: Vec<Spec>,
     valid_until: Duration,
     act_at: Duration,
@@ -54,25 +57,25 @@ pub(super) struct Tenure {
     failure: Option<String>,
 }
 
-impl Tenure {
-    /// It has just been taken, by a call that was sent then.
-    pub(super) fn new(terms: Terms, record: Record, sent: Duration) -> Self {
+impl HeldLease {
+    /// A Lease that has just been taken, by a call that was sent at `sent` since boot.
+    pub(super) fn new(timings: LeaseTimings, record: Record, sent: Duration) -> Self {
         let written = vec![record.spec.clone()];
-        let (valid_until, act_at) = (sent + terms.validity(), sent + terms.renewal());
-        Self { terms, record, written, valid_until, act_at, must_look: false, failure: None }
+        let (valid_until, act_at) = (sent + timings.validity(), sent + timings.renewal());
+        Self { timings, record, written, valid_until, act_at, must_look: false, failure: None }
     }
 
-    /// Until then it is ours, in time since boot.
+    /// The end of its validity, in time since boot.
     pub(super) fn valid_until(&self) -> Duration {
         self.valid_until
     }
 
-    /// The version that is to be replaced or deleted.
+    /// The version that the next call replaces or deletes.
     pub(super) fn record(&self) -> &Record {
         &self.record
     }
 
-    /// What to do now.
+    /// What to do at `now`.
     pub(super) fn next(&self, now: Duration) -> Next {
         if now >= self.valid_until {
             return Next::Lost(Loss::RanOut(self.failure.clone()));
@@ -84,47 +87,48 @@ impl Tenure {
         }
     }
 
-    /// Why it could not be renewed lately, when it could not.
+    /// The reason why the last renewal failed. `None` if it did not.
     pub(super) fn failure(&self) -> Option<String> {
         self.failure.clone()
     }
 
-    /// The object to send for a renewal, when the server's clock says so.
+    /// The object to send for a renewal. `server` is the server's clock, if it is known.
     pub(super) fn renewal(&mut self, server: Option<SystemTime>) -> Value {
         let object = self.record.renewed(server);
         self.written.push(Spec::read(&object["spec"]));
         object
     }
 
-    /// A renewal that was sent then succeeded.
+    /// A renewal that was sent at `sent` has succeeded.
     pub(super) fn renewed(&mut self, sent: Duration, record: Record) {
         self.written = vec![record.spec.clone()];
         self.record = record;
-        self.valid_until = self.valid_until.max(sent + self.terms.validity());
-        self.act_at = sent + self.terms.renewal();
+        self.valid_until = self.valid_until.max(sent + self.timings.validity());
+        self.act_at = sent + self.timings.renewal();
         self.failure = None;
     }
 
-    /// The server has another version than ours, or none.
+    /// The server has another version than this one, or none.
     pub(super) fn refused(&mut self, now: Duration) {
         self.must_look = true;
         self.act_at = now;
     }
 
-    /// A call failed: whether it did anything is not known.
+    /// A call failed. It is not known whether the server carried it out.
     pub(super) fn failed(&mut self, now: Duration, why: String) {
         self.failure = Some(why);
-        self.act_at = now + self.terms.retry();
+        self.act_at = now + self.timings.retry();
     }
 
-    /// What a look showed.
+    /// A look has found this version, or no Lease. The error is the reason why the Lease is lost.
     pub(super) fn seen(&mut self, now: Duration, found: Option<Record>) -> Result<(), Loss> {
         let Some(found) = found else { return Err(Loss::Deleted) };
         if found.uid != self.record.uid || !self.written.contains(&found.spec) {
             let is_ours = found.spec.holder == self.record.spec.holder && found.uid == self.record.uid;
             return Err(if is_ours { Loss::Edited } else { Loss::Taken(found.spec.holder) });
         }
-        // Validity is not extended: when what is there was sent is for the next renewal to say.
+        // Validity is not extended: it is not known when this version was sent. The next renewal
+        // will tell.
         self.record = found;
         self.must_look = false;
         self.act_at = now;
@@ -168,66 +172,66 @@ mod tests {
     }
 
     /// Taken at second 100 for 30 s: valid until 127, renewed at 110.
-    fn tenure() -> Tenure {
+    fn held_lease() -> HeldLease {
         let spec = json!({ "holderIdentity": "us", "leaseDurationSeconds": 30 });
         let object = stored(json!({ "spec": spec }), 1).renewed(server(100));
-        Tenure::new(Terms::new(seconds(30)), stored(object, 1), seconds(100))
+        HeldLease::new(LeaseTimings::new(seconds(30)), stored(object, 1), seconds(100))
     }
 
     #[test]
     fn validity_counts_from_when_the_last_success_was_sent() {
-        let mut tenure = tenure();
-        assert_eq!(tenure.next(seconds(109)), Next::Wait(seconds(110)));
-        assert_eq!(tenure.next(seconds(110)), Next::Renew);
-        let object = tenure.renewal(server(110));
-        tenure.renewed(seconds(110), stored(object, 2)); // However late the answer was.
-        assert_eq!(tenure.next(seconds(119)), Next::Wait(seconds(120)));
-        assert_eq!(tenure.valid_until(), seconds(137));
-        assert_eq!(tenure.next(seconds(137)), Next::Lost(Loss::RanOut(None)));
+        let mut held_lease = held_lease();
+        assert_eq!(held_lease.next(seconds(109)), Next::Wait(seconds(110)));
+        assert_eq!(held_lease.next(seconds(110)), Next::Renew);
+        let object = held_lease.renewal(server(110));
+        held_lease.renewed(seconds(110), stored(object, 2)); // However late the answer was.
+        assert_eq!(held_lease.next(seconds(119)), Next::Wait(seconds(120)));
+        assert_eq!(held_lease.valid_until(), seconds(137));
+        assert_eq!(held_lease.next(seconds(137)), Next::Lost(Loss::RanOut(None)));
     }
 
     #[test]
     fn what_fails_is_tried_again_until_validity_ends() {
-        let mut tenure = tenure();
+        let mut held_lease = held_lease();
         for at in 110..127 {
-            assert_eq!(tenure.next(seconds(at)), Next::Renew);
-            tenure.renewal(server(at));
-            tenure.failed(seconds(at), "nobody answers".into());
+            assert_eq!(held_lease.next(seconds(at)), Next::Renew);
+            held_lease.renewal(server(at));
+            held_lease.failed(seconds(at), "nobody answers".into());
         }
-        assert_eq!(tenure.next(seconds(127)), Next::Lost(Loss::RanOut(Some("nobody answers".into()))));
+        assert_eq!(held_lease.next(seconds(127)), Next::Lost(Loss::RanOut(Some("nobody answers".into()))));
     }
 
     #[test]
     fn a_renewal_whose_answer_was_lost_is_recognised_and_extends_nothing() {
-        let mut tenure = tenure();
-        let applied = tenure.renewal(server(110));
-        tenure.failed(seconds(111), "the answer was lost".into());
-        tenure.renewal(server(112));
-        tenure.refused(seconds(112));
-        assert_eq!(tenure.next(seconds(112)), Next::Look);
-        assert_eq!(tenure.seen(seconds(112), Some(stored(applied, 2))), Ok(()));
-        assert_eq!((tenure.valid_until(), tenure.record().version.as_str()), (seconds(127), "2"));
-        assert_eq!(tenure.next(seconds(112)), Next::Renew);
+        let mut held_lease = held_lease();
+        let applied = held_lease.renewal(server(110));
+        held_lease.failed(seconds(111), "the answer was lost".into());
+        held_lease.renewal(server(112));
+        held_lease.refused(seconds(112));
+        assert_eq!(held_lease.next(seconds(112)), Next::Look);
+        assert_eq!(held_lease.seen(seconds(112), Some(stored(applied, 2))), Ok(()));
+        assert_eq!((held_lease.valid_until(), held_lease.record().version.as_str()), (seconds(127), "2"));
+        assert_eq!(held_lease.next(seconds(112)), Next::Renew);
     }
 
     #[test]
     fn a_label_that_somebody_adds_is_no_loss_and_stays() {
-        let mut tenure = tenure();
-        let mut object = tenure.renewal(server(100));
+        let mut held_lease = held_lease();
+        let mut object = held_lease.renewal(server(100));
         object["metadata"]["labels"] = json!({ "team": "storage" });
-        tenure.refused(seconds(110));
-        assert_eq!(tenure.seen(seconds(110), Some(stored(object, 5))), Ok(()));
-        assert_eq!(tenure.renewal(server(110))["metadata"]["labels"]["team"], "storage");
+        held_lease.refused(seconds(110));
+        assert_eq!(held_lease.seen(seconds(110), Some(stored(object, 5))), Ok(()));
+        assert_eq!(held_lease.renewal(server(110))["metadata"]["labels"]["team"], "storage");
     }
 
     #[test]
     fn what_was_deleted_taken_made_anew_or_edited_is_lost() {
         let changed = |change: &dyn Fn(&mut Value)| {
-            let mut tenure = tenure();
-            let mut object = tenure.renewal(server(100));
+            let mut held_lease = held_lease();
+            let mut object = held_lease.renewal(server(100));
             object["metadata"] = json!({ "uid": "u", "resourceVersion": "7" });
             change(&mut object);
-            tenure.seen(seconds(110), Record::read(object))
+            held_lease.seen(seconds(110), Record::read(object))
         };
         assert_eq!(
             changed(&|object| object["spec"]["holderIdentity"] = "them".into()),
