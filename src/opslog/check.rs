@@ -1,12 +1,13 @@
 //! What a line has to hold beside being JSON, as `docs/opslog.md` promises it.
 //!
-//! A bit that a disk turned can leave a line readable and its values senseless. A database may refuse such a line
-//! every time, and another one store it; found here, it is damage like any other.
+//! A bit that a disk flipped can leave a line readable and its values senseless. One database may
+//! refuse such a line every time, and another may store it. A line that is found here is damage
+//! like any other.
 
 use super::format::{Footer, Header, Line, Record};
 use crate::time::{from_rfc3339, to_rfc3339};
 
-/// Characters of a pair's name and of a direction, in the opslog and in the database.
+/// Characters of a pair's name and of a direction, at most, in the opslog and in the database.
 const PAIR: usize = 255;
 const DIRECTION: usize = 64;
 
@@ -23,7 +24,7 @@ pub(super) fn check(line: &Line<'_>) -> Checked {
 
 fn check_header(header: &Header) -> Checked {
     let lengths = [(&header.pair, PAIR), (&header.direction, DIRECTION)];
-    the(is_run_id(&header.run_id), "run_id is no UUID")?;
+    the(is_run_id(&header.run_id), "run_id is not a UUID")?;
     the(lengths.iter().all(|(text, most)| is_label(text, *most)), "pair or direction is none")?;
     the(is_time(&header.started_at), "started_at is no time")
 }
@@ -44,7 +45,7 @@ fn the(is_right: bool, wrong: &'static str) -> Checked {
     if is_right { Ok(()) } else { Err(wrong) }
 }
 
-/// As it is written, and no other form of the same time.
+/// A time in the form that is written, and in no other form of the same time.
 fn is_time(text: &str) -> bool {
     text.len() == "2026-11-23T22:25:01.123Z".len()
         && from_rfc3339(text).is_some_and(|time| to_rfc3339(time) == text)
@@ -61,7 +62,7 @@ fn is_hex(text: &str, length: usize) -> bool {
     text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// As the configuration allows it, or a bit more: a column of any character set holds it.
+/// A name as the configuration allows it, or a bit more: a column of any character set holds it.
 fn is_label(text: &str, most: usize) -> bool {
     (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

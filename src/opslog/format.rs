@@ -8,22 +8,22 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::words::{FailCause, Kind, Operation, RunStatus, Status};
-use crate::model::{Outcome, Summary, Verdict};
+use crate::model::{Outcome, RunKey, Summary, Verdict};
 use crate::time::to_rfc3339;
 
-/// The version of the format that is written. A reader refuses a greater one.
+/// Version of the format that is written. A reader refuses a greater one.
 pub const FORMAT: u32 = 1;
 
 /// One line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Line<'a> {
-    /// The first: which run this is.
+    /// The first line: which run this is.
     Header(Header),
     /// One operation.
     #[serde(borrow)]
     Operation(Record<'a>),
-    /// The last of a sealed opslog: how the run ended.
+    /// The last line of a sealed opslog: how the run ended.
     Footer(Footer),
 }
 
@@ -42,7 +42,7 @@ pub struct Header {
     pub src: String,
     /// Absolute path of the destination.
     pub dest: String,
-    /// When the run began.
+    /// When the run began: RFC 3339 in UTC, with milliseconds, as every time in an opslog.
     pub started_at: String,
     /// Whether nothing was to be changed.
     pub dry_run: bool,
@@ -50,25 +50,33 @@ pub struct Header {
     pub version: String,
     /// Machine that the run was on.
     pub host: String,
-    /// Its process there.
+    /// Its process id there.
     pub pid: u32,
-    /// The database that its rows are for, without the password; `none`: for no database. Opslogs of earlier
-    /// releases do not tell.
+    /// The database that its rows are for, without the password; `none` if there is no database.
+    /// `None` in opslogs of earlier releases, which do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<String>,
     /// The options that decide what is done, by flag.
     pub options: serde_json::Map<String, serde_json::Value>,
 }
 
-/// One operation: the columns of `sync_operations` and some of our own. What is NULL is left out.
+impl Header {
+    /// The run's pair and direction.
+    pub fn key(&self) -> RunKey {
+        RunKey::new(&*self.pair, &*self.direction)
+    }
+}
+
+/// One operation: the columns of `sync_operations` and some of our own. A field that is NULL is
+/// left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record<'a> {
     /// `create`, `update` or `delete`.
     pub operation: Operation,
-    /// The path relative to the roots; bytes that are not UTF-8 are shown as U+FFFD.
+    /// The path relative to the roots. Bytes that are not UTF-8 are shown as U+FFFD.
     #[serde(borrow)]
     pub filepath: Cow<'a, str>,
-    /// The path's exact bytes, where they are not UTF-8.
+    /// The path's exact bytes in base64, if they are not UTF-8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filepath_b64: Option<String>,
     /// What was carried or deleted.
@@ -93,10 +101,10 @@ pub struct Record<'a> {
     pub ended_at: String,
     /// `success` or `fail`.
     pub status: Status,
-    /// How a failure counts.
+    /// How a failure counts; `None` for a success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<FailCause>,
-    /// Dry run: the contents have to be compared first, and may turn out equal.
+    /// In a dry run: the contents have to be compared first, and may turn out to be equal.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub compares: bool,
     /// Why it failed.
@@ -107,16 +115,16 @@ pub struct Record<'a> {
 /// How the run ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Footer {
-    /// When.
+    /// When it ended.
     pub ended_at: String,
-    /// How.
+    /// How it ended.
     pub status: RunStatus,
     /// Lines of operations before this one.
     pub operations: u64,
     /// Every count of the run, by name.
     #[serde(serialize_with = "write_counts", deserialize_with = "read_counts")]
     pub counts: Summary,
-    /// Opslogs that were deleted by age without ever having reached a database.
+    /// Opslogs that were deleted by age and had never reached a database.
     #[serde(default)]
     pub retired_unflushed: u64,
     /// What ended the run early.
@@ -155,7 +163,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// The path's exact bytes. Nothing: `filepath_b64` is no base64.
+    /// The path's exact bytes. `None` if `filepath_b64` is not base64.
     pub fn path_bytes(&self) -> Option<Vec<u8>> {
         match &self.filepath_b64 {
             Some(encoded) => BASE64.decode(encoded).ok(),

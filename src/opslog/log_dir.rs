@@ -1,4 +1,4 @@
-//! The directory that holds the opslogs and the lock files. It bears a tag, so that it is never
+//! The directory that holds the opslogs and the lock files. It has a tag, so that it is never
 //! synced itself, whatever path or mount it is seen through.
 
 use std::fs::{self, File, OpenOptions};
@@ -8,17 +8,17 @@ use std::path::{Path, PathBuf};
 
 use crate::tree::LOG_DIR_TAG;
 
-/// Opslogs name every file of the trees, so they are for their owner and group only.
+/// Opslogs name every file of the trees, so only their owner and group may read them.
 const DIR_MODE: u32 = 0o750;
 pub(super) const FILE_MODE: u32 = 0o640;
 
 const TAG_TEXT: &str = "This directory holds the operation logs of ha-sync.\n\
                         A directory with this file in it is left out of every sync; do not remove it.\n";
 
-/// What the name of an opslog ends in while it is written, and what when it is damaged.
+/// What the name of an opslog ends in while it is written, and what it ends in when it is damaged.
 pub(super) const PART: &str = ".jsonl.part";
 pub(super) const CORRUPT: &str = ".jsonl.corrupt";
-/// What it ends in when it is whole.
+/// What the name of an opslog ends in when it is whole.
 pub const SEALED: &str = ".jsonl";
 
 /// An existing, tagged log directory.
@@ -28,7 +28,7 @@ pub struct LogDir {
 }
 
 impl LogDir {
-    /// Makes the directory and its tag where they are missing.
+    /// Opens the directory, and makes it and its tag if they are missing.
     pub fn open(path: &Path) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(DIR_MODE).create(path)?;
         let tag = path.join(LOG_DIR_TAG);
@@ -40,7 +40,8 @@ impl LogDir {
         Ok(Self { path: path.to_owned() })
     }
 
-    /// One that is there: a path that was mistyped does not become one, nor a folder of other files.
+    /// Opens a log directory that is there. A mistyped path does not become one, nor does a folder
+    /// of other files: both are errors.
     pub fn existing(path: &Path) -> io::Result<Self> {
         if !path.is_dir() {
             return Err(io::Error::other("there is none, the first run makes it"));
@@ -58,17 +59,8 @@ impl LogDir {
         &self.path
     }
 
-    /// The lock file of a pair.
-    pub fn lock_file(&self, pair: &str) -> PathBuf {
-        self.path.join(format!("ha-sync-{pair}.lock"))
-    }
-
-    /// What is known of the last run of a pair and direction.
-    pub(super) fn last_file(&self, pair: &str, direction: &str) -> PathBuf {
-        self.path.join(format!("ha-sync-{pair}.{direction}.last"))
-    }
-
-    /// The opslogs whose names end in `suffix`, oldest name first.
+    /// The opslogs whose names end in `suffix`, sorted by name: of each pair and direction the
+    /// oldest first.
     pub fn opslogs(&self, suffix: &str) -> io::Result<Vec<PathBuf>> {
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.path)? {
@@ -84,7 +76,7 @@ impl LogDir {
         Ok(found)
     }
 
-    /// Makes the directory's own changes (a new name, a renaming) survive a power cut.
+    /// Makes changes of the directory itself (a new name, a renaming) survive a power cut.
     pub(super) fn sync(&self) -> io::Result<()> {
         File::open(&self.path)?.sync_all()
     }

@@ -1,8 +1,8 @@
 //! The opslog: the truth about what a run did, one JSON line for each operation.
 //!
-//! `docs/opslog.md` is the contract for whoever reads it. An opslog is being written (`.jsonl.part`),
-//! sealed (`.jsonl`) or set aside as damaged (`.jsonl.corrupt`). This module knows neither the
-//! trees nor the database.
+//! `docs/opslog.md` is the contract for whoever reads it. An opslog is being written
+//! (`.jsonl.part`), sealed (`.jsonl`), or set aside as damaged (`.jsonl.corrupt`). This module
+//! knows neither the trees nor the database.
 
 mod check;
 mod format;

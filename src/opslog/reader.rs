@@ -1,8 +1,8 @@
-//! Reading an opslog, in constant memory, and telling a torn tail from damage.
+//! Reading an opslog in constant memory, and telling a torn tail from damage.
 //!
-//! A run that was killed leaves a last line that is not whole: it is cut off, and what was read
-//! before it stands. Anything unreadable that is followed by more lines is damage, which nobody
-//! should guess at.
+//! A run that was killed leaves a last line that is not whole. That line is cut off, and what was
+//! read before it stands. Anything unreadable that is followed by more lines is damage, and nobody
+//! should guess at it.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
@@ -11,7 +11,7 @@ use std::path::Path;
 use super::check::check;
 use super::format::{FORMAT, Footer, Header, Line, Record};
 
-/// No line is longer: a path of 2 MiB, every byte of it escaped, would still fit.
+/// Bytes of a line, at most. A path of 2 MiB, every byte of it escaped, would still fit.
 const LONGEST_LINE: u64 = 16 * 1024 * 1024;
 
 /// An opslog whose header was read.
@@ -21,6 +21,7 @@ pub struct OpslogReader {
     line: Vec<u8>,
     /// Bytes of whole, readable lines so far.
     valid_len: u64,
+    /// The number of the current line, counted from 1.
     number: u64,
 }
 
@@ -29,17 +30,17 @@ pub struct OpslogReader {
 pub enum End {
     /// With its footer.
     Sealed(Box<Footer>),
-    /// Without: the first `valid_len` bytes are whole lines.
+    /// Without a footer. The first `valid_len` bytes are whole lines.
     Torn {
         /// Bytes to keep.
         valid_len: u64,
     },
 }
 
-/// Why an opslog can't be used.
+/// Why an opslog cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Damage {
-    /// It can't be read at all.
+    /// It cannot be read at all.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// It ends before the header does: the run was killed before it changed anything.
@@ -96,8 +97,9 @@ impl OpslogReader {
         }
     }
 
-    /// Finds that a sealed opslog is torn, or that lines of it are missing, doubled or split, before anybody uses the
-    /// first one. That shows only at the end. It costs little: no line but the last one is decoded.
+    /// Finds out whether a sealed opslog is torn, or lines of it are missing, doubled or split,
+    /// before anybody uses the first line. That shows only at the end of the file. The check costs
+    /// little: no line but the last one is decoded.
     pub fn check(&mut self) -> Result<(), Damage> {
         let mut holds = 0;
         while self.next_line()? {
@@ -112,14 +114,14 @@ impl OpslogReader {
             }
             let line = self.line.trim_ascii();
             if !line.starts_with(b"{") || !line.ends_with(b"}") {
-                return Err(self.damage("it is no JSON object".into()));
+                return Err(self.damage("it is not a JSON object".into()));
             }
             holds += 1;
         }
         Err(Damage::Torn)
     }
 
-    /// Reads all operations, in the order of the file, and tells how it ends.
+    /// Reads all operations, in the order of the file, and tells how the file ends.
     pub fn read(mut self, mut each: impl FnMut(Record<'_>) -> io::Result<()>) -> Result<End, Damage> {
         while self.next_line()? {
             let is_last = self.is_at_end()?;
@@ -136,7 +138,7 @@ impl OpslogReader {
         Ok(End::Torn { valid_len: self.valid_len })
     }
 
-    /// Reads one line without its end. `false`: there is no further whole line.
+    /// Reads one line with its newline. `false` if there is no further whole line.
     fn next_line(&mut self) -> Result<bool, Damage> {
         self.line.clear();
         self.number += 1;

@@ -9,57 +9,55 @@ use super::format::{Footer, Line};
 use super::log_dir::{CORRUPT, LogDir, PART, SEALED};
 use super::reader::{Damage, End, OpslogReader};
 use super::words::RunStatus;
-use crate::model::Summary;
+use crate::model::{RunKey, Summary};
 use crate::time::to_rfc3339;
 
 /// What became of an unfinished opslog.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Recovered {
-    /// It is sealed as a failed run with this many operations.
+    /// It is sealed as a failed run, with so many operations.
     Sealed {
-        /// Where it lies now.
+        /// Where it is now.
         path: PathBuf,
         /// Lines of operations in it.
         operations: u64,
     },
-    /// It is damaged in the middle and set aside.
+    /// It is damaged in the middle and was set aside.
     SetAside {
-        /// Where it lies now.
+        /// Where it is now.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
     },
 }
 
-/// What a pass over the log directory came to.
+/// What came of a pass over the log directory.
 #[derive(Debug)]
 pub struct Tidied<T> {
     /// What was done.
     pub done: Vec<T>,
-    /// What could not be done, and why. It stops nothing else.
+    /// What could not be done, and why. A failure stops nothing else.
     pub failed: Vec<(PathBuf, io::Error)>,
 }
 
-/// A `.part` without a readable header tells nobody whose it is. This old, it is nobody's.
+/// A `.part` without a readable header does not say which run it is of. From this age on, it
+/// belongs to nobody.
 const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// Seals the unfinished opslogs of a pair and direction whose writers are dead.
 ///
-/// Whoever holds the pair's lock knows that no living run writes one; `min_age` is for those who
-/// don't. The lock on the file itself is asked in any case.
-pub fn recover(
-    dir: &LogDir,
-    pair: &str,
-    direction: &str,
-    min_age: Duration,
-) -> io::Result<Tidied<Recovered>> {
+/// Whoever holds the pair's lock knows that no living run writes one; `min_age` is for callers that
+/// do not hold it. The lock on the file itself is tested in any case. Fails if the directory cannot
+/// be read.
+pub fn recover(dir: &LogDir, key: &RunKey, min_age: Duration) -> io::Result<Tidied<Recovered>> {
     each(dir.opslogs(PART)?, |path| {
-        let is_ours = is_of(path, pair, direction) && age(path)? >= min_age;
-        if is_ours { recover_one(dir, path, pair, direction) } else { Ok(None) }
+        let is_ours = is_of(path, key) && age(path)? >= min_age;
+        if is_ours { recover_one(dir, path, key) } else { Ok(None) }
     })
 }
 
-/// Deletes opslogs that are older than `keep` and returns them: of none of them all is in a database.
+/// Deletes opslogs that are older than `keep`, and returns them. None of them is completely in a
+/// database. Fails if the directory cannot be read.
 pub fn retire(dir: &LogDir, keep: Duration) -> io::Result<Tidied<PathBuf>> {
     let opslogs = [dir.opslogs(SEALED)?, dir.opslogs(CORRUPT)?].concat();
     each(opslogs, |path| {
@@ -70,7 +68,7 @@ pub fn retire(dir: &LogDir, keep: Duration) -> io::Result<Tidied<PathBuf>> {
     })
 }
 
-/// Does something with every path. One that is gone was another run's: both tidy the same directory.
+/// Tidies every path. A path that is gone was tidied by another run in the same directory.
 fn each<T>(
     paths: Vec<PathBuf>,
     mut tidy: impl FnMut(&Path) -> io::Result<Option<T>>,
@@ -86,23 +84,23 @@ fn each<T>(
     Ok(tidied)
 }
 
-fn recover_one(dir: &LogDir, path: &Path, pair: &str, direction: &str) -> io::Result<Option<Recovered>> {
+fn recover_one(dir: &LogDir, path: &Path, key: &RunKey) -> io::Result<Option<Recovered>> {
     let file = OpenOptions::new().append(true).open(path)?;
     match file.try_lock() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(None), // Its writer lives.
+        Err(TryLockError::WouldBlock) => return Ok(None), // Its writer is alive.
         Err(TryLockError::Error(error)) => return Err(error),
     }
     let (header, reader) = match OpslogReader::open(path) {
         Ok(opened) => opened,
         Err(Damage::Io(error)) => return Err(error),
         Err(_) if age(path)? < ABANDONED => return Ok(None),
-        // Killed before its header was whole, and so before it did anything.
+        // The run was killed before its header was whole, and so before it did anything.
         Err(Damage::NoHeader) => return fs::remove_file(path).map(|()| None),
         Err(damage) => return put_aside(path, &damage).map(Some),
     };
     // The names of pair and direction may hold dashes: only the header tells them apart.
-    if header.pair != pair || header.direction != direction {
+    if header.key() != *key {
         return Ok(None);
     }
     let mut counts = Summary::default();
@@ -128,7 +126,8 @@ fn put_aside(path: &Path, damage: &Damage) -> io::Result<Recovered> {
     set_aside(path).map(|path| Recovered::SetAside { path, reason: damage.to_string() })
 }
 
-/// Keeps a damaged opslog for a person to look at, under a name that nobody takes up. Returns the name.
+/// Keeps a damaged opslog for a person to look at, under a name that no run takes up. Returns its
+/// new path.
 pub fn set_aside(path: &Path) -> io::Result<PathBuf> {
     let aside = with_suffix(path, CORRUPT);
     fs::rename(path, &aside)?;
@@ -142,7 +141,7 @@ fn write_footer(mut file: &File, counts: Summary, operations: u64) -> io::Result
         operations,
         counts,
         retired_unflushed: 0,
-        // What it was, only the run knew.
+        // Only the run knew what it was.
         error_message: Some(
             "the run was killed, or could not write down its end (a full disk?): what it did last may be missing here. \
              Sealed by the next run"
@@ -162,12 +161,12 @@ fn seal(dir: &LogDir, path: &Path, operations: u64) -> io::Result<Recovered> {
     Ok(Recovered::Sealed { path: sealed, operations })
 }
 
-fn is_of(path: &Path, pair: &str, direction: &str) -> bool {
+fn is_of(path: &Path, key: &RunKey) -> bool {
     let name = path.file_name().and_then(|name| name.to_str());
-    name.is_some_and(|name| name.starts_with(&format!("opslog-{pair}-{direction}-")))
+    name.is_some_and(|name| name.starts_with(&format!("{}-", key.opslog_stem())))
 }
 
-/// Time since the last change; nothing for one in the future.
+/// Time since the last change; zero if that is in the future.
 fn age(path: &Path) -> io::Result<Duration> {
     Ok(fs::metadata(path)?.modified()?.elapsed().unwrap_or_default())
 }

@@ -1,4 +1,5 @@
-//! The words that the lines of an opslog choose from. The database's columns hold the same ones.
+//! The words that the lines of an opslog choose from. The columns of the database hold the same
+//! words.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,7 @@ macro_rules! words {
             }
 
             impl $name {
-                /// As it is written.
+                /// The word as it is written.
                 pub fn name(self) -> &'static str {
                     match self {
                         $(Self::$word => $text,)*
@@ -30,9 +31,9 @@ words! {
     Operation {
         /// The name was not there.
         Create = "create",
-        /// It was.
+        /// The name was there.
         Update = "update",
-        /// It was, and the source does not have it.
+        /// The name was there, and the source does not have it.
         Delete = "delete",
     }
 
@@ -58,7 +59,7 @@ words! {
     FailCause {
         /// A system call failed.
         Error = "error",
-        /// A directory meets something else.
+        /// A directory meets something else on the other side.
         Conflict = "conflict",
         /// It changed while it was being copied.
         Deferred = "deferred",

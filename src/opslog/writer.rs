@@ -1,14 +1,14 @@
-//! Writing an opslog: a header that is on disk before anything is changed, a line for each
-//! outcome, a footer, and the name that says that it is whole.
+//! Writing an opslog: a header that is on disk before anything is changed, a line for each outcome,
+//! a footer, and the name that says that it is whole.
 //!
-//! While it is written the file is called `….jsonl.part` and the writer holds a lock on it:
-//! whoever finds a `.part` that nobody locks has found a dead run's. Lines reach the kernel at
-//! least every second, so a run that is killed lacks the lines of its last second at most; a power
-//! cut can take what the kernel had not written yet.
+//! While it is written, the file is called `….jsonl.part` and the writer holds a lock on it. So a
+//! `.part` that nobody locks is that of a dead run. Lines reach the kernel at least every second,
+//! so a run that is killed lacks the lines of its last second at most. A power cut can take what
+//! the kernel had not written yet.
 //!
-//! A process that slept for long may wake up and find that another one took it for dead and sealed its
-//! file, or flushed it already. Then it writes everything once more under another name: the run id is the
-//! same, so that whoever reads both knows.
+//! A process that slept for long may wake up and find that another one took it for dead, and sealed
+//! its file or already flushed it. Then it writes everything once more under another name. The run
+//! id is the same, so whoever reads both files knows.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead as _, BufReader, BufWriter, Seek as _, Write as _};
@@ -19,25 +19,25 @@ use std::time::{Duration, Instant, SystemTime};
 use super::format::{Footer, Header, Line, Record};
 use super::log_dir::{FILE_MODE, LogDir, PART, SEALED};
 use crate::model::Outcome;
-use crate::pipeline::Recorder;
 use crate::time::to_file_stamp;
 
-/// Lines that are gathered for one write.
+/// Bytes of lines that are gathered for one write.
 const BUFFER: usize = 128 * 1024;
 
-/// Lines wait no longer than this for more.
+/// How long lines are gathered before they are written, at most.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
 
-/// An opslog that its run has written and is not done with: as long as this lives, no other run flushes it.
+/// An opslog that its run has written and is not done with. As long as this value lives, no other
+/// run flushes it.
 #[derive(Debug)]
 pub struct SealedOpslog {
-    /// Where it lies.
+    /// Where it is.
     pub path: PathBuf,
-    /// The writer's, still.
+    /// The writer's lock, which is still held.
     _lock: File,
 }
 
-/// Whether the run that wrote a sealed opslog is not done with it.
+/// Whether the run that wrote a sealed opslog is not done with it yet.
 pub fn is_in_hand(path: &Path) -> io::Result<bool> {
     Ok(matches!(File::open(path)?.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
@@ -58,8 +58,7 @@ impl OpslogWriter {
     pub fn create(dir: &LogDir, header: Header, started: SystemTime) -> io::Result<Self> {
         let short_id =
             header.run_id.rsplit('-').next().map_or("", |last| &last[last.len().saturating_sub(8)..]);
-        let stem =
-            format!("opslog-{}-{}-{}-{short_id}", header.pair, header.direction, to_file_stamp(started));
+        let stem = format!("{}-{}-{short_id}", header.key().opslog_stem(), to_file_stamp(started));
         let file = begin(dir, &stem)?;
         let (file, line) = (BufWriter::with_capacity(BUFFER, file), Vec::new());
         let mut writer = Self { dir: dir.clone(), stem, file, line, operations: 0, flushed: Instant::now() };
@@ -75,7 +74,7 @@ impl OpslogWriter {
         self.operations
     }
 
-    /// Ends the opslog: from now on it is whole.
+    /// Ends the opslog. When this returns, it is whole, sealed and on disk.
     pub fn finish(mut self, footer: Footer) -> io::Result<SealedOpslog> {
         self.flush()?;
         if !self.is_in_place()? {
@@ -90,7 +89,7 @@ impl OpslogWriter {
         Ok(SealedOpslog { path: sealed, _lock: self.file.into_inner()? })
     }
 
-    /// Whether the name still means this file.
+    /// Whether the name still leads to this file.
     fn is_in_place(&self) -> io::Result<bool> {
         let ours = self.file.get_ref().metadata()?;
         match fs::metadata(self.dir.path().join(format!("{}{PART}", self.stem))) {
@@ -100,8 +99,8 @@ impl OpslogWriter {
         }
     }
 
-    /// Copies what was written, without the footer of whoever sealed it meanwhile. Not under the old name:
-    /// one who flushes that file deletes it in the end.
+    /// Copies what was written, without the footer of whoever sealed it meanwhile. The copy needs
+    /// another name: a process that flushes the old file deletes it in the end.
     fn write_again(&mut self) -> io::Result<()> {
         self.stem.push_str("-again");
         let again = BufWriter::with_capacity(BUFFER, begin(&self.dir, &self.stem)?);
@@ -131,7 +130,7 @@ impl OpslogWriter {
     }
 }
 
-/// A new file that nobody takes for a dead run's.
+/// Makes a new file. It is locked, so that nobody takes it for that of a dead run.
 fn begin(dir: &LogDir, stem: &str) -> io::Result<File> {
     let path = dir.path().join(format!("{stem}{PART}"));
     let file = OpenOptions::new().read(true).append(true).create_new(true).mode(FILE_MODE).open(path)?;
@@ -139,14 +138,17 @@ fn begin(dir: &LogDir, stem: &str) -> io::Result<File> {
     Ok(file)
 }
 
-impl Recorder for OpslogWriter {
-    fn record(&mut self, outcome: &Outcome) -> io::Result<()> {
+impl OpslogWriter {
+    /// Writes the line of one operation. If the last write to the file was a second ago or longer,
+    /// all waiting lines reach the file with this call.
+    pub fn record(&mut self, outcome: &Outcome) -> io::Result<()> {
         self.write(&Line::Operation(Record::of(outcome)))?;
         self.operations += 1;
         if self.flushed.elapsed() >= FLUSH_EVERY { self.flush() } else { Ok(()) }
     }
 
-    fn idle(&mut self) -> io::Result<()> {
+    /// Writes out the lines that wait in memory. The caller has nothing else to do.
+    pub fn idle(&mut self) -> io::Result<()> {
         self.flush()
     }
 }
