@@ -1,10 +1,12 @@
-//! The way to the ledger: calls with a bound, whatever the database does.
+//! Access to the ledger: calls with a time limit, whatever the database does.
 //!
-//! A call gives its work to a thread and waits for it, but no longer than agreed, and less where the user
-//! wants the run to end. A thread that is not waited for any more keeps its connection, ends when one of the
-//! timeouts in there does, and has nobody to tell. The next call opens a connection of its own: to a server at
-//! once, to a file only when that thread is over. The locks on a file belong to the process, so that of two
-//! connections in one process nothing but SQLite's own care keeps one out of the other's transaction.
+//! A call gives its work to a thread and waits for it, but no longer than agreed, and less if the
+//! user wants the run to end. A thread that nobody waits for any more keeps its connection. It ends
+//! when one of the client's timeouts does, and has nobody to report to.
+//!
+//! The next call opens a connection of its own: to a server at once, to a file only when that
+//! thread is over. The locks on a file belong to the process, so between two connections in one
+//! process only SQLite's own care keeps one out of the other's transaction.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,28 +19,28 @@ use super::{Dsn, Ledger};
 use crate::model::Escaped;
 use crate::stop::Stop;
 
-/// How often one who waits asks whether to go on.
+/// How often a waiting call checks whether to go on.
 const POLL: Duration = Duration::from_millis(20);
 
-/// The way to one ledger.
+/// Access to one ledger.
 pub struct Access {
     dsn: Dsn,
-    /// Open since an earlier call.
+    /// A connection that an earlier call left open.
     ledger: Option<Ledger>,
-    /// Whether the thread that worked last is over, and its connection closed or handed back.
+    /// Tells when the last thread is over and its connection is closed or handed back.
     last: Option<Receiver<()>>,
     stop: Stop,
-    /// Connecting, logging in and looking at the tables take no longer, together.
+    /// Limit for connecting, logging in and checking the tables, together.
     connect_limit: Duration,
-    /// How long a call goes on when a signal asked for the end.
+    /// How long a call goes on after a signal asked for the end.
     after_signal: Duration,
-    /// Nothing is to be changed.
+    /// Whether nothing will be changed, so that a read-only database is good enough.
     only_reads: bool,
 }
 
-/// Something that is being done while its caller does something else.
+/// Work that is done while its caller does something else.
 pub struct Background {
-    /// Dropped when it is not wanted any more.
+    /// Dropped when the work is not wanted any more.
     wanted: Sender<()>,
     done: Receiver<Option<Ledger>>,
     begun: Instant,
@@ -47,10 +49,10 @@ pub struct Background {
 /// Why a call has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// There is no way to the database.
+    /// The database cannot be reached.
     #[error("{0}")]
     Unreachable(String),
-    /// There was one, and then this.
+    /// It was reached, and then the work failed.
     #[error("{0}")]
     Refused(String),
     /// It took longer than agreed.
@@ -61,9 +63,9 @@ pub enum Failure {
     Interrupted,
 }
 
-/// What a piece of work may say instead of a result.
+/// The error of a piece of work.
 pub trait Reason: Send + std::fmt::Display + 'static {
-    /// Whether the connection is of no use any more.
+    /// Whether the connection cannot be used any more.
     fn is_lost(&self) -> bool;
 }
 
@@ -80,7 +82,8 @@ impl Reason for FlushError {
 }
 
 impl Access {
-    /// Connects when it is first called, within the limit. Work goes on for so long after a signal.
+    /// Connects at the first call, within `connect_limit`. Work goes on for `after_signal` after a
+    /// signal.
     pub fn new(dsn: Dsn, stop: &Stop, connect_limit: Duration, after_signal: Duration) -> Self {
         Self {
             dsn,
@@ -93,26 +96,27 @@ impl Access {
         }
     }
 
-    /// From now on a database is good enough that can only be read.
+    /// From now on, a database that can only be read is good enough.
     pub fn set_only_reads(&mut self) {
         self.only_reads = true;
     }
 
-    /// Where it goes.
+    /// The database that is accessed.
     pub fn dsn(&self) -> &Dsn {
         &self.dsn
     }
 
-    /// From now on work goes on for so long after a signal.
+    /// From now on, work goes on for `after_signal` after a signal.
     pub fn set_after_signal(&mut self, after_signal: Duration) {
         self.after_signal = after_signal;
     }
 
-    /// Has work done within the limit, to which comes the time for connecting where that has to be done first.
+    /// Does the work within `limit`. If a connection has to be made first, the time for that comes
+    /// on top.
     ///
-    /// A connection from an earlier call may have ended unnoticed (`wait_timeout`, a server that was started
-    /// again): then the work is done once more, over a new one. What was done of it already is no matter, as
-    /// after any lost answer.
+    /// A connection from an earlier call may have ended unnoticed (`wait_timeout`, a server that
+    /// was restarted). Then the work is done once more, over a new connection. It does not matter
+    /// what the first try already did, as after any lost answer.
     pub fn call<T: Send + 'static, R: Reason>(
         &mut self,
         limit: Duration,
@@ -130,7 +134,8 @@ impl Access {
         self.work(opened, left, work)?.map_err(|reason| Failure::Refused(said(&reason)))
     }
 
-    /// Begins work that nobody waits for, after a while. What fails is told as `what`.
+    /// Begins work that nobody waits for, after a delay of `after`. A failure is logged as `what`.
+    /// `None` if no thread can be started.
     pub fn begin(
         &mut self,
         what: &'static str,
@@ -149,14 +154,15 @@ impl Access {
         done.ok().map(|done| Background { wanted, done, begun: Instant::now() })
     }
 
-    /// Does without the work if it has not begun; else waits until it is done, in all no longer than a connection may take.
+    /// Cancels the work if it has not begun. Otherwise waits until it is done, in all no longer
+    /// than connecting may take.
     pub fn end(&mut self, Background { wanted, done, begun }: Background) {
         drop(wanted);
-        // Whoever takes longer keeps the connection; the next call makes one.
+        // A thread that takes longer keeps its connection; the next call makes a new one.
         self.ledger = self.wait_for(&done, self.connect_limit.saturating_sub(begun.elapsed())).ok().flatten();
     }
 
-    /// Works over a connection, and keeps that if it is of any use afterwards.
+    /// Works over a connection, and keeps it if it is still of use.
     fn work<T: Send + 'static, R: Reason>(
         &mut self,
         mut ledger: Ledger,
@@ -199,7 +205,7 @@ impl Access {
                 limit.as_secs_f64()
             ))),
             Err(Failure::Interrupted) => Err(Failure::Interrupted),
-            // Over, if by a panic: its connection is closed.
+            // The thread is over, even if by a panic, and its connection is closed.
             Ok(()) | Err(Failure::Refused(_) | Failure::Unreachable(_)) => {
                 self.last = None;
                 Ok(())
@@ -219,7 +225,7 @@ impl Access {
         self.wait_for(&done, limit)
     }
 
-    /// Every thread that works comes from here, so that it is known when the last one is over.
+    /// Starts every thread that works, so that it is known when the last one is over.
     fn spawn<T: Send + 'static>(
         &mut self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -261,13 +267,13 @@ impl Access {
     }
 }
 
-/// To whoever waits. When this returns, what nobody waits for any more is gone.
+/// Sends to whoever waits. When this returns, a value that nobody waits for any more is dropped.
 fn hand_over<T>(to: &Sender<T>, what: T) {
-    // Nobody may wait any more.
+    // Fails if nobody waits any more.
     let _heard = to.send(what);
 }
 
-/// Works over the connection that there is, or over a new one where that is of no use any more.
+/// Works over the kept connection, or over a new one if that one is lost.
 fn work_on_either(
     kept: Option<Ledger>,
     dsn: &Dsn,
@@ -282,7 +288,7 @@ fn work_on_either(
     Ledger::open(dsn).and_then(work)
 }
 
-/// A database's words hold whatever it likes.
+/// The words of a database, escaped: they may hold anything.
 fn said(reason: &impl std::fmt::Display) -> String {
     Escaped(reason.to_string().as_bytes()).to_string()
 }

@@ -1,5 +1,5 @@
-//! An opslog as batches of rows. They are made on a thread of their own: while one goes into the database, the
-//! next one is read.
+//! An opslog as batches of rows. They are made on a thread of their own: while one batch goes into
+//! the database, the next one is read.
 
 use std::io;
 use std::mem;
@@ -13,38 +13,38 @@ use super::plan::PlanDigest;
 use crate::model::Summary;
 use crate::opslog::{Damage, End, Header, OpslogReader, Record};
 
-/// A transaction holds no more rows than this: what it locks and what a kill undoes stays small, and the
-/// database's disk is waited for seldom enough.
+/// Rows of one transaction, at most. It locks little and a kill undoes little, yet the database's
+/// disk is waited for seldom enough.
 const MOST_ROWS: usize = 4096;
 
-/// Nor more than about so many bytes.
+/// Bytes of one transaction, at most and approximately.
 const MOST_BYTES: usize = 2 << 20;
 
-/// Lines that follow each other.
+/// Consecutive lines, as rows.
 #[derive(Default)]
 pub(super) struct Batch {
-    /// The lines before them.
+    /// How many lines come before them.
     pub(super) first: u64,
     pub(super) rows: Vec<Row>,
     bytes: usize,
 }
 
 impl Batch {
-    /// None yet.
+    /// An empty batch after the first `first` lines.
     pub(super) fn after(first: u64) -> Self {
         Self { first, ..Self::default() }
     }
 }
 
-/// What is known of an opslog that was read.
+/// What is known of an opslog after it was read.
 pub(super) struct WasRead {
     /// Lines of operations.
     pub(super) lines: u64,
-    /// The last of them.
+    /// The last lines, which did not fill a batch.
     pub(super) rest: Batch,
-    /// What they add up to.
+    /// The sums over all lines.
     pub(super) counts: Summary,
-    /// Of a dry run.
+    /// `None` unless it was a dry run.
     pub(super) plan_digest: Option<String>,
     pub(super) end: Result<End, Damage>,
 }
@@ -61,7 +61,7 @@ pub(super) struct Batches<'a> {
 }
 
 impl<'a> Batches<'a> {
-    /// Without the first lines, which are in the database already.
+    /// Leaves out the first `first` lines, which are in the database already.
     pub(super) fn after(first: u64, header: &'a Header, charset: Charset, to: Sender<Batch>) -> Self {
         Self {
             header,
@@ -74,7 +74,7 @@ impl<'a> Batches<'a> {
         }
     }
 
-    /// Reads all of it, or as much as somebody takes.
+    /// Reads the whole opslog, or as much of it as somebody takes.
     pub(super) fn read(mut self, reader: OpslogReader) -> WasRead {
         let end = reader.read(|record| self.add(&record));
         WasRead {

@@ -1,26 +1,28 @@
-//! What text an older release's table can hold: a database whose default set is smaller than Unicode made
-//! its columns in that set, and a strict server refuses what does not fit.
+//! What text the table of an older release can hold. In a database whose default character set is
+//! smaller than Unicode, its columns were made in that set, and a strict server refuses text that
+//! does not fit.
 
 use std::borrow::Cow;
 
 /// Character sets of MySQL, the smaller first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Charset {
-    /// Any that is not known here: what all have in common.
+    /// Any set that is not known here: only what all sets have in common.
     Ascii,
     /// `latin1`, which is Windows-1252.
     Latin1,
-    /// `utf8` or `utf8mb3`: no character beyond the first 65,536.
+    /// `utf8` or `utf8mb3`: the first 65,536 characters.
     Utf8mb3,
-    /// All there are.
+    /// All characters.
     Utf8mb4,
 }
 
-/// What Windows-1252 has beside Latin-1.
+/// The characters that Windows-1252 has beyond Latin-1.
 const WINDOWS_1252: &str = "€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ";
 
 impl Charset {
-    /// By MySQL's name. No name: a column that holds no text, or a database that knows one set only.
+    /// The set that MySQL calls by this name. The name is empty for a column that holds no text,
+    /// and for a database that knows one set only.
     pub(super) fn named(name: &str) -> Self {
         match name {
             "" | "utf8mb4" => Self::Utf8mb4,
@@ -39,7 +41,7 @@ impl Charset {
         }
     }
 
-    /// The text as it can be stored: what does not fit becomes `\u{1f600}`.
+    /// The text as it can be stored. A character that does not fit is written as `\u{1f600}`.
     pub(super) fn fit(self, text: &str) -> Cow<'_, str> {
         if self == Self::Utf8mb4 || text.chars().all(|c| self.holds(c)) {
             return Cow::Borrowed(text);
@@ -50,9 +52,9 @@ impl Charset {
     }
 }
 
-/// The first characters of a text, as many as a column holds.
+/// The first `chars` characters of a text, as many as a column holds.
 pub(super) fn cut(text: &str, chars: usize) -> &str {
-    // Counting is needed only where there are more bytes than characters allowed.
+    // Counting is needed only if there are more bytes than characters allowed.
     if text.len() <= chars {
         return text;
     }

@@ -1,5 +1,5 @@
 //! All that the ledger asks of a database. MySQL and SQLite answer, in [`super::mysql`] and
-//! [`super::sqlite`]; the SQL is the same for both, with `?` for a value.
+//! [`super::sqlite`]. The SQL is the same for both, with `?` for a value.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::thread;
@@ -12,19 +12,19 @@ pub(super) type Row = Vec<Value>;
 
 /// An open database.
 pub(super) trait Database: Send {
-    /// The language that it speaks.
+    /// The SQL dialect that it speaks.
     fn dialect(&self) -> Dialect;
 
-    /// Runs a statement that gives no rows. Returns how many it changed.
+    /// Runs a statement that returns no rows. Returns how many rows it changed.
     fn execute(&mut self, sql: &str, values: &[Value]) -> Answer<u64>;
 
-    /// Runs a query, one row at a time in constant memory.
+    /// Runs a query and hands over one row at a time, in constant memory.
     fn query(&mut self, sql: &str, values: &[Value], each: &mut dyn FnMut(Row)) -> Answer<()>;
 
-    /// Inserts rows, in as few statements as the database takes them.
+    /// Inserts rows, in as few statements as the database accepts.
     fn insert(&mut self, table: &str, columns: &[&str], rows: &[Row]) -> Answer<()>;
 
-    /// The first row of a query.
+    /// The first row of a query; `None` if it has none.
     fn first(&mut self, sql: &str, values: &[Value]) -> Answer<Option<Row>> {
         let mut first = None;
         self.query(sql, values, &mut |row| {
@@ -34,7 +34,7 @@ pub(super) trait Database: Send {
     }
 }
 
-/// The language that a database speaks, where the two differ.
+/// The SQL dialect of a database, as far as the two differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
     MySql,
@@ -46,30 +46,31 @@ impl Dialect {
     pub(super) fn begin(self) -> &'static str {
         match self {
             Self::MySql => "START TRANSACTION",
-            // Not `BEGIN`: one that reads first and then wants to write can be refused for good.
+            // Not `BEGIN`: a transaction that reads first and writes later can be refused for good.
             Self::Sqlite => "BEGIN IMMEDIATE",
         }
     }
 
-    /// After a table: by this index and no other one. From its statistics MySQL may find one that it takes for
-    /// better, and sort.
+    /// Stands after a table: use this index and no other one. By its statistics, MySQL may take
+    /// another index for better, and sort.
     pub(super) fn by_index(self, index: &str) -> String {
         match self {
             Self::MySql => format!(" FORCE INDEX ({index})"),
-            Self::Sqlite => String::new(), // It takes the one that most of the conditions are about.
+            Self::Sqlite => String::new(), // It takes the index that covers most of the conditions.
         }
     }
 
     /// A `SELECT` with an order and a limit of its own, as a part of a `UNION ALL`.
     pub(super) fn part(self, select: &str) -> String {
         match self {
-            // As a derived table each part would be written to a temporary one, on disk for its `TEXT`: six times as slow.
+            // As a derived table, each part would be written to a temporary table, on disk because
+            // of its `TEXT` columns. That is six times as slow.
             Self::MySql => format!("({select})"),
             Self::Sqlite => format!("SELECT * FROM ({select}) AS part"),
         }
     }
 
-    /// After a `SELECT`: nobody else changes the rows until the transaction ends.
+    /// Stands after a `SELECT`: nobody else changes the rows until the transaction ends.
     pub(super) fn for_update(self) -> &'static str {
         match self {
             Self::MySql => " FOR UPDATE",
@@ -78,10 +79,10 @@ impl Dialect {
     }
 }
 
-/// What a database said.
+/// The answer of a database, or why there is none.
 pub(super) type Answer<T> = Result<T, DbError>;
 
-/// What a database said that is no answer.
+/// What a database said instead of an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct DbError {
@@ -89,17 +90,17 @@ pub struct DbError {
     pub(super) message: String,
 }
 
-/// What can be done about it.
+/// What can be done about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ErrorKind {
-    /// Somebody was in the way (deadlock, lock wait timeout, the same row at the same time): the
-    /// transaction is undone, and may go better another time.
+    /// Somebody was in the way (deadlock, lock wait timeout, the same row at the same time). The
+    /// transaction is undone, and another try may succeed.
     Contended,
-    /// The connection is of no use any more.
+    /// The connection cannot be used any more.
     Lost,
-    /// It was given up at the limit of a question, and the connection is as good as before.
+    /// The question was given up at its time limit. The connection is as good as before.
     Late,
-    /// It will go no better until somebody does something about it.
+    /// No further try will succeed until somebody does something about it.
     Refused,
 }
 
@@ -108,12 +109,12 @@ impl DbError {
         Self { kind: ErrorKind::Refused, message: message.into() }
     }
 
-    /// What the database will not do on this connection, however often it is asked.
+    /// Whether the database will not do it on this connection, however often it is asked.
     pub fn is_refused(&self) -> bool {
         self.kind == ErrorKind::Refused
     }
 
-    /// Of a database that was there before.
+    /// The error of a database whose tables were there before and are gone.
     pub fn gone() -> Self {
         Self::lost("there are no tables any more")
     }
@@ -123,17 +124,19 @@ impl DbError {
     }
 }
 
-/// No further try is begun after this. One that waits for a lock takes up to 5 s, a deadlock no time at all.
+/// No further try begins after this. A try that waits for a lock takes up to 5 s, a deadlock no
+/// time at all.
 const TRYING: Duration = Duration::from_secs(10);
 
-/// Between two tries, at most.
+/// The longest pause between two tries.
 const PAUSE_MILLISECONDS: u64 = 100;
 
-/// Does all of `work` or, where it fails, nothing.
+/// Does all of `work` or, if it fails, nothing.
 ///
-/// A transaction that somebody was in the way of is tried again, after a pause of no fixed length: of many that
-/// begin at the same minute all would meet again otherwise. Where the answer to the commit is lost,
-/// nobody knows whether it was done: that is [`ErrorKind::Lost`], and whoever comes again has to look.
+/// If somebody was in the way, the transaction is tried again after a pause of random length. With
+/// a fixed length, the many that begin in the same minute would all meet again. If the answer to
+/// the commit is lost, nobody knows whether it was done. That is [`ErrorKind::Lost`], and whoever
+/// comes again has to look.
 pub(super) fn in_transaction<T>(
     db: &mut dyn Database,
     mut work: impl FnMut(&mut dyn Database) -> Answer<T>,
@@ -157,7 +160,8 @@ fn try_once<T>(db: &mut dyn Database, work: &mut impl FnMut(&mut dyn Database) -
     let worked = work(db).and_then(|done| db.execute("COMMIT", &[]).map(|_| done));
     worked.map_err(|error| match error.kind {
         ErrorKind::Lost => error,
-        // The next transaction would begin inside of this one, and commit what it did.
+        // If the rollback fails, the next transaction would begin inside this one and commit what
+        // it did.
         _ if db.execute("ROLLBACK", &[]).is_err() => DbError { kind: ErrorKind::Lost, ..error },
         _ => error,
     })

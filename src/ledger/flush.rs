@@ -1,14 +1,15 @@
 //! One opslog into the database, each line exactly once, whatever happens meanwhile.
 //!
-//! In comes a sealed opslog, out go its rows; then the file is deleted. The rows go in transaction by
-//! transaction, and each of them takes the iteration's row first, looks there how many lines are in, leaves
-//! these out, and says how many are in now. So the database alone decides where to go on: after a commit
-//! whose answer got lost, after a kill, and beside another process that flushes the same file. Two
-//! batches of lines are in memory.
+//! A sealed opslog comes in, its rows go into the database, and then the file is deleted. The rows
+//! go in transaction by transaction. Each transaction first takes the iteration's row and reads how
+//! many lines are in. It leaves these lines out, and records how many are in now. So the database
+//! alone decides where to go on: after a commit whose answer was lost, after a kill, and beside
+//! another process that flushes the same file. Two batches of lines are in memory.
 //!
-//! Lines are known by their position alone, and one that is missing or doubled shows only at the end of the file. So
-//! the whole of it is looked at before the first row goes in: rows of a file whose positions are wrong would be taken
-//! for those of the repaired one, also by a flush that comes after a kill.
+//! Lines are known by their position alone, and a line that is missing or doubled shows only at the
+//! end of the file. So the whole file is checked before the first row goes in. Otherwise the rows
+//! of a file with wrong positions would be taken for those of the repaired file, also by a flush
+//! that comes after a kill.
 
 use std::fs;
 use std::io;
@@ -20,52 +21,68 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::bounded;
 
 use super::batches::{Batch, Batches, WasRead};
-use super::database::{DbError, in_transaction};
+use super::database::{Answer, DbError, in_transaction};
 use super::iteration::{self, Ending};
-use super::schema::{OPERATIONS, operation_columns};
+use super::schema::{ITERATIONS, OPERATIONS, operation_columns};
+use super::value::Value;
 use super::{Ledger, operation};
 use crate::model::{Summary, shown};
 use crate::opslog::{Damage, End, Header, OpslogReader, set_aside};
 
-/// How often one hears of it while it lasts.
+/// How often a flush that takes long is reported.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// What became of an opslog.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Flushed {
-    /// It is in, and the file is gone.
+    /// All of it is in, and the file is deleted.
     All {
         /// Lines of operations.
         rows: u64,
     },
-    /// It is damaged, and kept under another name. Nothing of it is in, or what stands before a line whose values are
-    /// wrong.
+    /// It is damaged, and kept under another name. None of its lines are in, or only those before a
+    /// line whose values are wrong.
     SetAside {
-        /// Where it lies now.
+        /// Where the file is now.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
     },
-    /// Somebody else did it.
+    /// The file is not there any more: somebody else flushed it.
     Gone,
 }
 
-/// Why an opslog is not in, or not all of it. What is in stays in, and the file stays.
+/// Why an opslog is not in the database, or not all of it. The lines that are in stay in, and the
+/// file stays.
 #[derive(Debug, thiserror::Error)]
 pub enum FlushError {
-    /// The database's reason.
+    /// The database failed.
     #[error(transparent)]
     Database(#[from] DbError),
-    /// The file's.
+    /// The file could not be read, renamed or deleted.
     #[error("the opslog: {0}")]
     Opslog(#[from] io::Error),
-    /// It has been given so much time and no more.
+    /// Its time was over. The number is that of the operations that are in.
     #[error("the time for it is over; {0} operations are in")]
     OutOfTime(u64),
 }
 
-/// Flushes one opslog, until then at most.
-pub(super) fn flush(ledger: &mut Ledger, path: &Path, until: Instant) -> Result<Flushed, FlushError> {
+impl Ledger {
+    /// Flushes a sealed opslog, until `until` at most, and deletes it when all of it is in the
+    /// database.
+    pub fn flush(&mut self, opslog: &Path, until: Instant) -> Result<Flushed, FlushError> {
+        flush(self, opslog, until)
+    }
+
+    /// How many lines of a run's opslog are in.
+    fn flushed_rows(&mut self, run_id: &str) -> Answer<u64> {
+        let query = format!("SELECT flushed_rows FROM {ITERATIONS} WHERE run_id = ?");
+        let row = self.db.first(&query, &[Value::text(run_id)])?;
+        Ok(row.map_or(0, |row| row[0].as_count()))
+    }
+}
+
+fn flush(ledger: &mut Ledger, path: &Path, until: Instant) -> Result<Flushed, FlushError> {
     let (header, mut reader) = match OpslogReader::open(path) {
         Ok(opened) => opened,
         Err(Damage::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(Flushed::Gone),
@@ -98,14 +115,14 @@ fn aside(path: &Path, reason: String) -> Result<Flushed, FlushError> {
     }
 }
 
-/// An opslog on its way.
+/// An opslog that is being flushed.
 struct Flush<'a> {
     ledger: &'a mut Ledger,
     header: &'a Header,
     path: &'a Path,
     until: Instant,
     told: Instant,
-    /// Lines that the database says are in.
+    /// Lines that are in, as the database says.
     flushed: u64,
 }
 
@@ -120,9 +137,9 @@ impl<'a> Flush<'a> {
         Ok(Self { ledger, header, path, until, told: Instant::now(), flushed })
     }
 
-    /// All full batches; what is left goes in together with how the run ended.
+    /// Sends all full batches. The rest goes in together with how the run ended.
     fn all_but_the_rest(&mut self, reader: OpslogReader) -> Result<WasRead, FlushError> {
-        // One batch is read, one goes in, none waits between them.
+        // One batch is being read and one goes in; none waits between them.
         let (to, batches) = bounded(0);
         let reading = Batches::after(self.flushed, self.header, self.ledger.charset, to);
         thread::scope(|threads| {
@@ -136,7 +153,7 @@ impl<'a> Flush<'a> {
         })
     }
 
-    /// One transaction: a batch, without what is in already, and how far that goes.
+    /// One transaction: the lines of a batch that are not in yet, and how many lines are in then.
     fn send(&mut self, mut batch: Batch, ending: Option<&Ending>) -> Result<(), FlushError> {
         let (header, charset, end) =
             (self.header, self.ledger.charset, batch.first + batch.rows.len() as u64);
@@ -158,7 +175,7 @@ impl<'a> Flush<'a> {
         Ok(())
     }
 
-    /// The last lines before the damage, and that nobody knows how the run ended.
+    /// Sends the last lines before the damage, and that nobody knows how the run ended.
     fn end_damaged(mut self, rest: Batch, counts: Summary, damage: Damage) -> Result<Flushed, FlushError> {
         if let Damage::Io(error) = damage {
             return Err(error.into());

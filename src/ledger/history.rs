@@ -9,24 +9,24 @@ use super::value::Value;
 /// Which runs are asked for.
 #[derive(Clone, Debug)]
 pub struct Filter {
-    /// Those of one pair.
+    /// Only those of this pair.
     pub pair: Option<String>,
-    /// No more than this.
+    /// So many, at most.
     pub limit: u32,
 }
 
-/// One run: the columns of `sync_iterations` by name.
+/// One run: the columns of `sync_iterations`, by name.
 pub type Iteration = Map<String, Json>;
 
 pub(super) fn history(db: &mut dyn Database, filter: &Filter) -> Answer<Vec<Iteration>> {
     let columns = iteration_columns();
-    let (whose, mut values) = match &filter.pair {
+    let (scope, mut values) = match &filter.pair {
         Some(pair) => (" WHERE sync_pair = ?", vec![Value::text(pair)]),
         None => ("", Vec::new()),
     };
     values.push(Value::Int(filter.limit.into()));
     let query = format!(
-        "SELECT {} FROM {ITERATIONS}{whose} ORDER BY started_at DESC, id DESC LIMIT ?",
+        "SELECT {} FROM {ITERATIONS}{scope} ORDER BY started_at DESC, id DESC LIMIT ?",
         columns.join(", ")
     );
     let mut found = Vec::new();
@@ -36,12 +36,12 @@ pub(super) fn history(db: &mut dyn Database, filter: &Filter) -> Answer<Vec<Iter
     Ok(found)
 }
 
-/// A row by the names of its columns.
+/// A row, by the names of its columns.
 pub(super) fn named(columns: &[&str], row: &[Value]) -> Iteration {
     columns.iter().zip(row).map(|(name, value)| ((*name).to_owned(), to_json(name, value))).collect()
 }
 
-/// As the column means it: the text protocol of MySQL gives everything as text.
+/// A value in the type that the column means. MySQL's text protocol gives everything as text.
 fn to_json(column: &str, value: &Value) -> Json {
     let text = || value.as_text().map_or(Json::Null, Json::String);
     match column {

@@ -1,8 +1,8 @@
-//! The row of a run: begun as `running`, with a count of the opslog's lines that are in, and in the end what
-//! the opslog's footer says.
+//! The row of a run. It begins as `running`, counts the lines of the opslog that are in, and in the
+//! end holds what the opslog's footer says.
 //!
-//! The run id makes the row unique. Whoever writes takes the row first ([`take`]), so that two who flush
-//! the same opslog do it one after the other.
+//! The run id makes the row unique. Whoever writes takes the row first ([`take`]), so that two who
+//! flush the same opslog do it one after the other.
 
 use std::time::SystemTime;
 
@@ -24,7 +24,7 @@ const VERSION: usize = 32;
 /// Characters of `error_message`, a `TEXT` of 65,535 bytes.
 const MESSAGE: usize = 16_000;
 
-/// What the row says now.
+/// What the row says now, for the transaction that has taken it.
 #[derive(Debug)]
 pub(super) struct Taken {
     pub(super) id: i64,
@@ -33,12 +33,12 @@ pub(super) struct Taken {
     status: String,
 }
 
-/// How a run ended, as its row will say it.
+/// How a run ended, as its row will say.
 #[derive(Debug)]
 pub(super) struct Ending {
     ended_at: String,
     status: RunStatus,
-    /// Lines of the opslog; nothing: it is damaged.
+    /// Lines of the opslog; `None` if it is damaged.
     rows: Option<u64>,
     counts: Summary,
     retired: u64,
@@ -59,7 +59,8 @@ impl Ending {
         }
     }
 
-    /// That of a damaged opslog, which does not tell; the counts are those of the lines that are in.
+    /// The ending of a damaged opslog, which does not tell. The counts are those of the lines that
+    /// are in.
     pub(super) fn unknown(counts: Summary, reason: String) -> Self {
         Self {
             ended_at: to_rfc3339(SystemTime::now()),
@@ -72,8 +73,9 @@ impl Ending {
         }
     }
 
-    /// A longer opslog knows more than a shorter one of the same run (which was taken for dead, recovered, and
-    /// then went on); of two that are equally long, the one that came to its end. A damaged one knows nothing.
+    /// Whether this ending replaces what the row says. A longer opslog knows more than a shorter
+    /// one of the same run, which was taken for dead, recovered, and then went on. Of two opslogs
+    /// of the same length, the one that came to its end knows more. A damaged one knows nothing.
     fn knows_more_than(&self, row: &Taken) -> bool {
         row.status == "running"
             || self
@@ -82,10 +84,11 @@ impl Ending {
     }
 }
 
-/// Takes the row of a run until the transaction ends, and makes it where there is none.
+/// Locks the row of a run until the transaction ends, and makes the row if there is none.
 ///
-/// Whether there is one is asked without a lock: InnoDB locks what a locking read does not find as the gap where
-/// it would be. For a UUIDv7 that is the end of the index, where every other run wants to insert its own.
+/// Whether there is one is asked without a lock. If a locking read finds no row, InnoDB locks the
+/// gap where the row would be. For a UUIDv7 that is the end of the index, where every other run
+/// wants to insert its own row.
 pub(super) fn take(db: &mut dyn Database, header: &Header, charset: Charset) -> Answer<Taken> {
     if find(db, header, "")?.is_none() {
         insert(db, header, charset)?;
@@ -113,7 +116,7 @@ fn insert(db: &mut dyn Database, header: &Header, charset: Charset) -> Answer<()
     .map(drop)
 }
 
-/// `src` or `dest` as the column holds it.
+/// `src` or `dest`, as the column holds it.
 pub(super) fn root_column(root: &str, charset: Charset) -> Value {
     fitted(root, ROOT, charset)
 }
@@ -131,7 +134,8 @@ fn find(db: &mut dyn Database, header: &Header, lock: &str) -> Answer<Option<Tak
     }))
 }
 
-/// Says how many lines are in and, with an ending, how the run ended. For who has taken the row.
+/// Records how many lines are in and, with an ending, how the run ended. The caller has to have
+/// taken the row.
 pub(super) fn update(
     db: &mut dyn Database,
     row: &Taken,
@@ -147,7 +151,7 @@ pub(super) fn update(
     db.execute(&format!("UPDATE {ITERATIONS} SET flushed_rows = ?{set} WHERE id = ?"), &values).map(drop)
 }
 
-/// Columns and values of an ending.
+/// The columns that an ending sets, and their values.
 fn ended(ending: &Ending, charset: Charset) -> (String, Row) {
     let counts = &ending.counts;
     let mut all: serde_json::Map<String, serde_json::Value> =

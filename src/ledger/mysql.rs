@@ -1,12 +1,13 @@
 //! MySQL and MariaDB: the home of the crate `mysql`.
 //!
-//! The connection speaks utf8mb4, thinks in UTC and is strict, whatever the server's defaults are. Every
-//! wait for the server has an end: connecting, reading, writing, and waiting for somebody else's lock.
+//! The connection uses utf8mb4, UTC and strict mode, whatever the server's defaults are. Every wait
+//! for the server has an end: connecting, reading, writing, and waiting for somebody else's lock.
 //!
-//! Values are bound: a statement that has any is prepared, and they go to the server apart from its text. Rows then
-//! come in the binary protocol, else in that of text; [`from_mysql`] makes the same of both. Only the rows of a flush
-//! ([`Database::insert`]) stand in the statement's text, escaped: many in one statement are what makes it fast, and a statement
-//! of bound values would have to be prepared anew for each number of rows.
+//! Values are bound. A statement that has values is prepared, and they go to the server apart from
+//! its text. Its rows then come in the binary protocol, all other rows in the text protocol;
+//! [`from_mysql`] makes the same of both. Only the rows of a flush ([`Database::insert`]) stand in
+//! the text of the statement, escaped. Many rows in one statement are what makes a flush fast, and
+//! a statement of bound values would have to be prepared anew for each number of rows.
 
 use std::net::ToSocketAddrs as _;
 use std::time::Duration;
@@ -18,33 +19,34 @@ use super::database::{Answer, Database, DbError, Dialect, ErrorKind, Row};
 use super::dsn::{Address, Server, Tls};
 use super::value::Value;
 
-/// A server that lets us wait longer for one answer than this is as good as down.
+/// A server that takes longer than this for one answer is as good as down.
 const ANSWER: Duration = Duration::from_secs(20);
 
-/// One address of a server.
+/// Limit for connecting to one address of a server.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// `lock_wait_timeout` is for what changes a table, the other for what changes a row; both shorter than [`ANSWER`].
+/// `lock_wait_timeout` is for statements that change a table, `innodb_lock_wait_timeout` for those
+/// that change a row. Both are shorter than [`ANSWER`].
 const SETTINGS: &str = "SET time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
                         autocommit = 1, innodb_lock_wait_timeout = 5, lock_wait_timeout = 5";
 
-/// One statement gets no longer than this, however much the server would take: its text is held in
-/// memory here and there, and beyond it nothing gets faster.
+/// Bytes of one statement, at most, even if the server would accept more. Its text is held in
+/// memory at both ends, and longer statements are no faster.
 const STATEMENT: usize = 256 << 10;
 
-/// What a packet holds beside the statement.
+/// Bytes that a packet holds beside the statement.
 const PACKET_HEAD: usize = 64;
 
 /// A connection.
 pub(super) struct MySql {
     conn: Conn,
-    /// Bytes that a statement may have.
+    /// Bytes of one statement, at most.
     longest: usize,
     max_allowed_packet: usize,
 }
 
 impl MySql {
-    /// A connection that can change nothing, each of whose questions the server gives up after the limit.
+    /// A connection that cannot change anything. The server gives up each question after `limit`.
     pub(super) fn connect_to_read(server: &Server, limit: Duration) -> Answer<Self> {
         let mut reader = Self::connect(server)?;
         let version: Option<String> = reader.conn.query_first("SELECT VERSION()").map_err(db_error)?;
@@ -79,7 +81,8 @@ fn open(server: &Server, encrypted: bool) -> Result<Conn, Error> {
         .user(Some(&server.user))
         .pass(Some(&server.password.0))
         .db_name(Some(&server.database))
-        .prefer_socket(false) // It would leave the encrypted connection for one that nobody asked for.
+        // A socket would replace the encrypted connection by one that nobody asked for.
+        .prefer_socket(false)
         .tcp_connect_timeout(Some(CONNECT))
         .read_timeout(Some(ANSWER))
         .write_timeout(Some(ANSWER))
@@ -95,7 +98,8 @@ fn open(server: &Server, encrypted: bool) -> Result<Conn, Error> {
     }
 }
 
-/// The crate gives up at a name's first address that does not answer, as `::1` of `localhost` may.
+/// Tries all addresses of a name. The crate gives up at the first one that does not answer, as
+/// `::1` of `localhost` may.
 fn open_any(options: &OptsBuilder, host: &str, port: u16) -> Result<Conn, Error> {
     let cannot = |error: String| {
         let reason = (format!("{host}:{port}"), error, std::io::ErrorKind::NotFound);
@@ -115,7 +119,7 @@ fn open_any(options: &OptsBuilder, host: &str, port: u16) -> Result<Conn, Error>
     Err(last)
 }
 
-/// As the crate wants an IPv6 address.
+/// A host as the crate wants it: an IPv6 address in brackets.
 fn bracketed(host: &str) -> String {
     if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
 }
@@ -138,11 +142,11 @@ impl Database for MySql {
         Ok(self.conn.affected_rows())
     }
 
-    /// A prepared statement is executed once: from the second time on MariaDB may go along another index, and read all
-    /// that lies before what is asked for.
+    /// Executes a prepared statement only once. From the second time on, MariaDB may go along
+    /// another index and read all rows that lie before the wanted ones.
     fn query(&mut self, sql: &str, values: &[Value], each: &mut dyn FnMut(Row)) -> Answer<()> {
         if values.is_empty() {
-            // Not every statement can be prepared: on MySQL none that begins a transaction.
+            // Not every statement can be prepared: on MySQL, one that begins a transaction cannot.
             return hand_over(self.conn.query_iter(sql), each);
         }
         let statement = self.conn.prep(sql).map_err(db_error)?;
@@ -166,7 +170,7 @@ impl Database for MySql {
                 statement.push(',');
             }
             statement.push_str(&row_text);
-            // Longer than we like is fine, longer than the server likes is not.
+            // A row beyond our own limit is fine, one beyond the limit of the server is not.
             if statement.len() + PACKET_HEAD > self.max_allowed_packet {
                 return Err(DbError::refused(format!(
                     "a row of {} bytes does not fit into the server's max_allowed_packet of {} bytes: raise that",
@@ -217,13 +221,13 @@ fn write_row(text: &mut String, row: &[Value]) {
     text.push(')');
 }
 
-/// Backslashes escape: [`SETTINGS`] sees to that.
+/// A value in the text of a statement. [`SETTINGS`] leaves backslashes as escapes.
 fn write_value(text: &mut String, value: &Value) {
     text.push_str(&to_mysql(value).as_sql(false));
 }
 
-/// As the text protocol has it, where everything but NULL comes as bytes; with so many decimals of a second as the
-/// column has.
+/// A value as the text protocol has it, in which everything but NULL is bytes. A time gets as many
+/// decimals of a second as the column has.
 fn from_mysql(value: mysql::Value, decimals: u8) -> Value {
     match value {
         mysql::Value::NULL => Value::Null,
@@ -246,9 +250,11 @@ fn from_mysql(value: mysql::Value, decimals: u8) -> Value {
 fn db_error(error: Error) -> DbError {
     /// Lock wait timeout, deadlock, duplicate key.
     const CONTENDED: [u16; 3] = [1205, 1213, 1062];
-    /// The server shuts down, was told to end the connection, or did because it was idle.
+    /// The server is shutting down, was told to end the connection, or ended it because it was
+    /// idle.
     const LOST: [u16; 5] = [1053, 1152, 1158, 1927, 4031];
-    /// A statement that took longer than it may: MariaDB's, MySQL's, and that of one that was told to end.
+    /// A statement that exceeded its time limit, on MariaDB and on MySQL, and one that was told to
+    /// end.
     const LATE: [u16; 3] = [1969, 3024, 1317];
     match error {
         Error::MySqlError(error) => {

@@ -1,4 +1,4 @@
-//! The row of one operation: a line of an opslog as the columns hold it.
+//! The row of one operation: a line of an opslog, as the columns hold it.
 
 use super::charset::{Charset, cut};
 use super::database::Row;
@@ -9,12 +9,13 @@ use crate::opslog::Record;
 const PATH: usize = 4096;
 const MESSAGE: usize = 4096;
 
-/// The values in the order of the table's columns, from the iteration's id on, which is not known yet.
+/// The values in the order of the table's columns, beginning with the iteration's id, which is not
+/// known yet.
 pub(super) fn row(record: &Record<'_>, dry_run: bool, charset: Charset) -> Row {
     let iteration = Value::Null;
     let fitting = charset.fit(&record.filepath);
     let shown = cut(&fitting, PATH);
-    // What the text does not tell exactly is kept as it is.
+    // A path that the text does not tell exactly is also kept as its bytes.
     let is_exact = record.filepath_b64.is_none() && shown == record.filepath;
     let raw = if is_exact { None } else { record.path_bytes() };
     let message = record.error_message.as_deref().map(|text| cut(&charset.fit(text), MESSAGE).to_owned());
@@ -39,12 +40,12 @@ pub(super) fn row(record: &Record<'_>, dry_run: bool, charset: Charset) -> Row {
     ]
 }
 
-/// Says whose operation it is.
+/// Sets the iteration that the operation belongs to.
 pub(super) fn set_iteration(row: &mut Row, iteration: i64) {
     row[0] = Value::Int(iteration);
 }
 
-/// About how many bytes a row takes, in memory and in a statement.
+/// Approximate bytes of a row, in memory and in a statement.
 pub(super) fn size(row: &Row) -> usize {
     row.iter()
         .map(|value| match value {

@@ -1,7 +1,9 @@
-//! All opslogs that wait in a log directory, into the database: those of every pair, the oldest first.
+//! All opslogs that wait in a log directory go into the database: those of every pair, the oldest
+//! first.
 //!
-//! Not those of runs that named another database, or none: in this one nobody would look for them. Each is given so much time and no more, and one that fails costs the others nothing. Where there is no
-//! way to the database they all stay.
+//! Opslogs of runs that named another database, or none, are left out: nobody would look for them
+//! in this one. Each opslog is given so much time and no more, and one that fails costs the others
+//! nothing. If the database cannot be reached, they all stay.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,19 +15,19 @@ use super::flush::Flushed;
 use crate::model::shown;
 use crate::opslog::{LogDir, OpslogReader, SEALED, is_in_hand};
 
-/// How much time is given.
+/// How much time a flush is given.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// To one opslog.
+    /// For one opslog.
     pub each: Duration,
-    /// To all of them.
+    /// For all of them.
     pub total: Duration,
 }
 
-/// Whose opslogs are flushed.
+/// Which opslogs are flushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whose {
-    /// Those for this database, and those that do not tell for which.
+pub enum Scope {
+    /// Those for this database, and those that do not say for which one they are.
     Ours,
     /// All of them.
     Everybodys,
@@ -33,7 +35,7 @@ pub enum Whose {
 
 /// What waited, and what became of it.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Passed {
+pub struct FlushReport {
     /// Opslogs that are in.
     pub flushed: u64,
     /// Their operations.
@@ -42,74 +44,84 @@ pub struct Passed {
     pub set_aside: u64,
     /// Opslogs that still wait.
     pub left: u64,
-    /// Opslogs that are for other databases, by the name of that.
+    /// Opslogs for other databases: how many, by the name of the database.
     pub foreign: BTreeMap<String, u64>,
-    /// There was no way to the database.
+    /// The database could not be reached, or a signal asked for the end.
     pub unreachable: bool,
 }
 
-/// A thread that is over its time learns of it by itself, before it is left alone.
+/// Added to the limit of an opslog: a thread notices by itself that its time is over, before it is
+/// left to itself.
 const SLACK: Duration = Duration::from_secs(2);
 
-/// Flushes what waits. What can't be done is told and stays.
+/// Flushes the opslogs that wait. What cannot be flushed is logged and stays. Fails if the
+/// directory cannot be read.
 pub fn flush_pending(
     access: &mut Access,
     dir: &LogDir,
     limits: Limits,
-    whose: Whose,
-) -> std::io::Result<Passed> {
-    Ok(flush_each(access, dir.opslogs(SEALED)?, limits, whose))
+    scope: Scope,
+) -> std::io::Result<FlushReport> {
+    Ok(flush_each(access, dir.opslogs(SEALED)?, limits, scope))
 }
 
-/// Flushes these opslogs. What can't be done is told and stays.
-pub fn flush_each(access: &mut Access, mut opslogs: Vec<PathBuf>, limits: Limits, whose: Whose) -> Passed {
+/// Flushes these opslogs. What cannot be flushed is logged and stays.
+pub fn flush_each(
+    access: &mut Access,
+    mut opslogs: Vec<PathBuf>,
+    limits: Limits,
+    scope: Scope,
+) -> FlushReport {
     let begun = Instant::now();
-    let mut passed = Passed::default();
-    // By name they are in the order of their pairs, and a slow first pair would use up the time of the others.
+    let mut report = FlushReport::default();
+    // By name they would be in the order of their pairs, and a slow first pair would use up the
+    // time of the others.
     opslogs.sort_by(|left, right| began(left).cmp(&began(right)));
     for path in opslogs {
-        // Its run prints it, compares it and flushes it by itself. One that can't be asked for tells so below.
+        // The run that holds it prints, compares and flushes it itself. If a file cannot be asked
+        // for that, the flush below says so.
         if is_in_hand(&path).unwrap_or(false) {
             continue;
         }
-        if whose == Whose::Ours
+        if scope == Scope::Ours
             && let Some(database) = other_database(&path, access.dsn())
         {
-            *passed.foreign.entry(database).or_default() += 1;
+            *report.foreign.entry(database).or_default() += 1;
             continue;
         }
         let limit = limits.each.min(limits.total.saturating_sub(begun.elapsed()));
-        if passed.unreachable || limit.is_zero() {
-            passed.left += 1;
+        if report.unreachable || limit.is_zero() {
+            report.left += 1;
             continue;
         }
         match flush_one(access, &path, limit) {
             Ok(Flushed::All { rows }) => {
-                passed.flushed += 1;
-                passed.rows += rows;
+                report.flushed += 1;
+                report.rows += rows;
             }
             Ok(Flushed::SetAside { path, reason }) => {
-                passed.set_aside += 1;
+                report.set_aside += 1;
                 tracing::warn!("an opslog is damaged ({reason}) and was set aside: {}", shown(&path));
             }
             Ok(Flushed::Gone) => {}
             Err(failure) => {
-                passed.left += 1;
-                passed.unreachable = matches!(failure, Failure::Unreachable(_) | Failure::Interrupted);
+                report.left += 1;
+                report.unreachable = matches!(failure, Failure::Unreachable(_) | Failure::Interrupted);
                 tell(access, &path, &failure);
             }
         }
     }
-    passed
+    report
 }
 
-/// The database that an opslog is for, where that is not this one. One that is damaged is everybody's.
+/// The database that an opslog is for. `None` if it is this one, or the opslog does not say. A
+/// damaged opslog is everybody's.
 fn other_database(opslog: &Path, dsn: &Dsn) -> Option<String> {
     let (header, _) = OpslogReader::open(opslog).ok()?;
     header.database.filter(|database| *database != dsn.to_string())
 }
 
-/// When its run began, as its name says. Pair and direction, which come first, may hold dashes too.
+/// When its run began, as its name says. Pair and direction come first and may hold dashes, too.
 fn began(opslog: &Path) -> Option<&str> {
     let stem = opslog.file_name()?.to_str()?.strip_suffix(SEALED)?;
     stem.strip_suffix("-again").unwrap_or(stem).rsplit('-').nth(1)

@@ -1,7 +1,8 @@
-//! What a dry run plans, as a digest: the set of path, operation and size before, in whatever order.
+//! What a dry run plans, as a digest: the set of path, operation and size before, in any order.
 //!
-//! Each line is hashed by itself and the hashes are added up, so that a plan of ten million lines takes
-//! no more memory than an empty one. It is computed the same way from an opslog and from rows.
+//! Each line is hashed by itself and the hashes are added up, so that a plan of ten million lines
+//! takes no more memory than an empty one. The digest is computed the same way from an opslog and
+//! from rows.
 
 use std::fmt;
 use std::io;
@@ -9,14 +10,9 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
-use super::Ledger;
-use super::database::Answer;
-use super::iteration::root_column;
-use super::schema::{ITERATIONS, OPERATIONS};
-use super::value::Value;
-use crate::opslog::{Damage, Header, OpslogReader, Record};
+use crate::opslog::{Damage, OpslogReader, Record};
 
-/// The sum over the lines.
+/// The number of lines, and the sum of their hashes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct PlanDigest {
     lines: u64,
@@ -32,7 +28,7 @@ impl PlanDigest {
         }
     }
 
-    fn add(&mut self, path: &[u8], operation: &str, size_before: Option<u64>) {
+    pub(super) fn add(&mut self, path: &[u8], operation: &str, size_before: Option<u64>) {
         let mut hash = Sha256::new();
         hash.update((path.len() as u64).to_le_bytes());
         hash.update(path);
@@ -47,27 +43,13 @@ impl PlanDigest {
         self.sum = (self.sum.0.wrapping_add(low), self.sum.1.wrapping_add(high));
     }
 
-    /// That of an opslog.
+    /// The digest of an opslog.
     pub(super) fn of_opslog(path: &Path) -> Result<Self, Damage> {
         let mut digest = Self::default();
         let (_, reader) = OpslogReader::open(path)?;
         reader.read(|record| -> io::Result<()> {
             digest.add_record(&record);
             Ok(())
-        })?;
-        Ok(digest)
-    }
-
-    /// That of an iteration's rows.
-    fn of_rows(ledger: &mut Ledger, iteration: i64) -> Answer<Self> {
-        let mut digest = Self::default();
-        let query = format!(
-            "SELECT filepath, filepath_raw, operation, size_before FROM {OPERATIONS} WHERE iteration_id = ?"
-        );
-        ledger.db.query(&query, &[Value::Int(iteration)], &mut |row| {
-            let path = if row[1] == Value::Null { &row[0] } else { &row[1] };
-            let size = row[3].as_int().and_then(|size| u64::try_from(size).ok());
-            digest.add(path.as_bytes(), &row[2].as_text().unwrap_or_default(), size);
         })?;
         Ok(digest)
     }
@@ -78,39 +60,11 @@ fn halves(hash: &[u8]) -> (u128, u128) {
     (half(&hash[..16]), half(&hash[16..]))
 }
 
-/// As it is kept on the iteration. The first part tells how it was computed.
+/// The text that is kept in the iteration's row. Its first part tells how it was computed.
 impl fmt::Display for PlanDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "1:{}:{:032x}{:032x}", self.lines, self.sum.0, self.sum.1)
     }
-}
-
-/// When the last successful dry run of the pair and direction was begun, if it was between the same roots and its
-/// plan was this one.
-pub(super) fn current_since(
-    ledger: &mut Ledger,
-    header: &Header,
-    digest: &PlanDigest,
-) -> Answer<Option<String>> {
-    // In tables of an older release `There` may equal `there`.
-    let query = format!(
-        "SELECT id, started_at, plan_digest, src, dest FROM {ITERATIONS} WHERE sync_pair = ? AND direction = ? \
-         AND HEX(direction) = HEX(?) AND dry_run = 1 AND status = 'success' ORDER BY started_at DESC, id DESC LIMIT 1"
-    );
-    let whose = [&header.pair, &header.direction, &header.direction].map(|text| Value::text(text));
-    let Some(row) = ledger.db.first(&query, &whose)? else {
-        return Ok(None);
-    };
-    if row[3..] != [&header.src, &header.dest].map(|root| root_column(root, ledger.charset)) {
-        return Ok(None);
-    }
-    let known = match (row[2].as_text(), row[0].as_int()) {
-        (Some(known), _) => known,
-        // An older release's.
-        (None, Some(id)) => PlanDigest::of_rows(ledger, id)?.to_string(),
-        (None, None) => return Ok(None),
-    };
-    Ok((known == digest.to_string()).then(|| row[1].as_time()).flatten())
 }
 
 #[cfg(test)]

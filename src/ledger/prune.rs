@@ -1,7 +1,7 @@
 //! Removing the operation rows of old runs. The runs' own rows stay, with their counts.
 //!
-//! What the last successful dry run of a pair and direction planned stays, since the next one is compared
-//! with it; so does what belongs to a run that is not over or not all in.
+//! The rows of the last successful dry run of a pair and direction stay, since the next one is
+//! compared with it. The rows of a run that is not over, or not all in, stay too.
 
 use std::time::{Instant, SystemTime};
 
@@ -10,10 +10,11 @@ use super::schema::{ITERATIONS, OPERATIONS};
 use super::value::Value;
 use crate::time::to_rfc3339;
 
-/// Rows that one statement removes: what it locks stays small.
+/// Rows that one statement removes, at most: what it locks stays small.
 const BATCH: u16 = 5000;
 
-/// Removes until it is done, or until then. Returns how many rows, and whether it is done.
+/// Removes rows until all are removed or `until` has come. Returns how many rows were removed, and
+/// whether all were.
 pub(super) fn prune(db: &mut dyn Database, before: SystemTime, until: Instant) -> Answer<(u64, bool)> {
     let mut removed = 0;
     for iteration in prunable(db, before)? {
@@ -21,8 +22,8 @@ pub(super) fn prune(db: &mut dyn Database, before: SystemTime, until: Instant) -
             if Instant::now() >= until {
                 return Ok((removed, false));
             }
-            // Both are in the index of the iterations. Given the rows as a subquery, MySQL reads and locks the
-            // whole table, with what others are inserting.
+            // Both conditions are in the index of the iterations. With a subquery for the rows,
+            // MySQL would read and lock the whole table, along with what others are inserting.
             let batch = format!("DELETE FROM {OPERATIONS} WHERE iteration_id = ? AND id <= ?");
             removed += db.execute(&batch, &[Value::Int(iteration), Value::Int(last)])?;
         }
@@ -30,7 +31,7 @@ pub(super) fn prune(db: &mut dyn Database, before: SystemTime, until: Instant) -
     Ok((removed, true))
 }
 
-/// The last row of the iteration's first so many.
+/// The last of the first [`BATCH`] rows of an iteration. `None` if it has none.
 fn end_of_batch(db: &mut dyn Database, iteration: i64) -> Answer<Option<i64>> {
     let query = format!(
         "SELECT MAX(id) FROM (SELECT id FROM {OPERATIONS} WHERE iteration_id = ? ORDER BY id LIMIT {BATCH}) AS batch"

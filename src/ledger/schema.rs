@@ -1,9 +1,9 @@
-//! The tables: made where they are missing, and brought up to date where an older release made them.
+//! The tables: made if they are missing, and brought up to date if an older release made them.
 //!
-//! What goes in is an open database, what comes out is what its text columns can hold. The columns of the
-//! first release stay as they are for ever; ours are added at the end, may be NULL or have a default, so
-//! that the server adds them without rewriting the table. Who finds everything in place changes nothing
-//! and needs no right to.
+//! An open database comes in, and what its text columns can hold goes out. The columns of the first
+//! release stay as they are for ever. Ours are added at the end and may be NULL or have a default,
+//! so that the server adds them without rewriting the table. If everything is in place, nothing is
+//! changed, and no right to change anything is needed.
 
 use std::sync::Once;
 
@@ -19,7 +19,7 @@ struct Table {
     sqlite: &'static str,
     /// Columns that the first release had.
     first: &'static [&'static str],
-    /// Columns of ours: name, type for MySQL, type for SQLite.
+    /// Columns that we added: name, type for MySQL, type for SQLite.
     ours: &'static [(&'static str, &'static str, &'static str)],
 }
 
@@ -105,17 +105,18 @@ const TABLES: [Table; 2] = [
     },
 ];
 
-/// What keeps a run from having two rows.
+/// The index that keeps a run from having two rows.
 const UNIQUE_RUN: &str = "uq_run_id";
 
-/// By which the latest runs of a kind are found among a million (`read/`).
+/// The index by which the latest runs of a kind are found among a million (`read/`).
 pub(super) const SERIES: &str = "idx_series";
 const SERIES_ON: &str = "sync_pair, direction, dry_run, status, started_at";
 
-/// How long one who wants to change the tables waits for another who does.
+/// How long a process that wants to change the tables waits for another one that does.
 const PATIENCE_SECONDS: u8 = 4;
 
-/// Makes sure of the tables. Returns what their text columns can hold, and whether the dashboard's index is there.
+/// Makes sure of the tables. Returns what their text columns can hold, and whether the dashboard's
+/// index is there.
 pub(super) fn ensure(db: &mut dyn Database) -> Answer<(Charset, bool)> {
     let mut found = Found::look(db)?;
     found.refuse_what_is_not_ours()?;
@@ -127,14 +128,14 @@ pub(super) fn ensure(db: &mut dyn Database) -> Answer<(Charset, bool)> {
     Ok((found.charset, found.has_series))
 }
 
-/// What stands in the database.
+/// The tables that were found in the database.
 #[derive(Debug)]
 pub(super) struct Found {
-    /// Table and column.
+    /// Names of tables and their columns.
     columns: Vec<(String, String)>,
     has_unique_run: bool,
     pub(super) has_series: bool,
-    /// A table that knows no transactions.
+    /// A table whose engine does not know transactions.
     unsafe_engine: Option<String>,
     pub(super) charset: Charset,
 }
@@ -170,7 +171,8 @@ impl Found {
             if !engine.eq_ignore_ascii_case("InnoDB") {
                 found.unsafe_engine = Some(table.clone());
             }
-            // The ENUMs of the first release hold ASCII in any set; the paths and messages are what counts.
+            // The paths and messages are what counts: the ENUMs of the first release hold ASCII in
+            // any set.
             found.charset = found.charset.min(Charset::named(&charset));
             found.columns.push((table, column));
         })?;
@@ -188,7 +190,7 @@ impl Found {
         self.columns.iter().any(|(name, _)| name == table)
     }
 
-    /// Nobody has recorded a run here yet.
+    /// Whether nobody has recorded a run here yet.
     pub(super) fn is_empty(&self) -> bool {
         TABLES.iter().any(|table| !self.has_table(table.name))
     }
@@ -200,7 +202,8 @@ impl Found {
         self.has_unique_run && TABLES.iter().all(has_all)
     }
 
-    /// Tables of these names that somebody else made are left alone.
+    /// Refuses tables of these names that somebody else made, and tables without transactions. They
+    /// are left alone.
     pub(super) fn refuse_what_is_not_ours(&self) -> Answer<()> {
         for table in TABLES.iter().filter(|table| self.has_table(table.name)) {
             if let Some(missing) = table.first.iter().find(|column| !self.has(table.name, column)) {
@@ -218,12 +221,12 @@ impl Found {
     }
 }
 
-/// Makes the index that only the dashboard needs. Who may or can not, records runs all the same: an error says only
-/// that the connection is of no use any more.
+/// Makes the index that only the dashboard needs. A user who may not make it, or cannot, records
+/// runs all the same. An error only says that the connection cannot be used any more.
 pub(super) fn quicken(db: &mut dyn Database) -> Answer<()> {
     static TELL: Once = Once::new();
     let Err(error) = change(db, add_series) else { return Ok(()) };
-    // A process may come here with every opslog that it flushes.
+    // Once, because a process may come here with every opslog that it flushes.
     TELL.call_once(|| {
         tracing::warn!("the index {SERIES} cannot be made, the dashboard is slower: {error}");
     });
@@ -237,7 +240,7 @@ fn add_series(db: &mut dyn Database) -> Answer<()> {
     db.execute(&format!("CREATE INDEX {SERIES} ON {ITERATIONS} ({SERIES_ON})"), &[]).map(drop)
 }
 
-/// One at a time: whoever comes second finds everything done.
+/// Changes the tables, one process at a time. The second one finds everything done.
 fn change(
     db: &mut dyn Database,
     mut add_what_is_missing: impl FnMut(&mut dyn Database) -> Answer<()>,
@@ -294,7 +297,8 @@ pub(super) fn iteration_columns() -> Vec<&'static str> {
     columns(&TABLES[0])
 }
 
-/// Every column of an operation but its own id, which the database gives, in the order of the table.
+/// Every column of an operation except its own id, which the database gives, in the order of the
+/// table.
 pub(super) fn operation_columns() -> Vec<&'static str> {
     columns(&TABLES[1]).split_off(1)
 }

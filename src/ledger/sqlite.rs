@@ -1,8 +1,8 @@
 //! SQLite: the home of the crate `rusqlite`.
 //!
-//! The file may lie on a network file system, where the write-ahead log of SQLite (which needs memory that
-//! all processes share) loses data; a rollback journal is right everywhere, and with few and large
-//! transactions no slower. A commit returns when it is on disk.
+//! The file may lie on a network file system. There the write-ahead log of SQLite loses data, since
+//! it needs memory that all processes share. A rollback journal is right everywhere, and with few
+//! and large transactions it is no slower. A commit returns when it is on disk.
 
 use std::ffi::c_int;
 use std::fs::OpenOptions;
@@ -22,33 +22,37 @@ use super::value::Value;
 /// How long a transaction waits for another one.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// For the owner and the group only, as opslogs are: it names every path of the trees.
+/// For the owner and the group only, as opslogs are: the file names every path of the trees.
 const FILE_MODE: u32 = 0o640;
 
 /// How long a question waits for a transaction that is being written to the file.
 const READER_PATIENCE: Duration = Duration::from_secs(2);
 
-/// So many steps of SQLite's machine lie between two looks at the clock: some hundred microseconds.
+/// Steps of SQLite's machine between two looks at the clock: some hundred microseconds.
 const STEPS: c_int = 10_000;
 
-/// A statement costs as much as the row that it inserts, most of it for the next id.
+/// Rows of one `INSERT`, at most. A statement itself costs as much as a row that it inserts, most
+/// of it for the next id.
 const ROWS_A_STATEMENT: usize = 64;
 
 /// An open file.
 pub(super) struct Sqlite {
     connection: Connection,
-    /// When the question that is being asked was put; for one that reads within a limit.
+    /// When the current question was asked. `None` if questions have no time limit.
     asked: Option<Arc<Mutex<Instant>>>,
 }
 
 impl Sqlite {
-    /// No file that is there is opened here but by SQLite: whoever closes any descriptor of a file gives up all
-    /// locks that the process has on it, also those of another connection, in the middle of a transaction.
+    /// Opens a file, and makes it if it is missing.
+    ///
+    /// Only SQLite itself opens a file that is there. A process that closes any descriptor of a
+    /// file gives up all locks that it has on it, also those of another connection in the middle of
+    /// a transaction.
     pub(super) fn open(path: &Path) -> Answer<Self> {
         let cannot = |error: io::Error| DbError::lost(format!("cannot open it: {error}"));
         make(path).map_err(cannot)?;
         access(path, Access::READ_OK | Access::WRITE_OK).map_err(|error| cannot(error.into()))?;
-        // Without names that mean something else than a file.
+        // Without the flag for URIs: a name means a file and nothing else.
         let connection = Connection::open_with_flags(
             path,
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
@@ -65,7 +69,7 @@ impl Sqlite {
         Ok(Self { connection, asked: None })
     }
 
-    /// Opens a file that is there, to change nothing; each question is given up after the limit.
+    /// Opens a file that is there, to change nothing. Each question is given up after `limit`.
     pub(super) fn open_to_read(path: &Path, limit: Duration) -> Answer<Self> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(path, flags)?;
@@ -79,7 +83,7 @@ impl Sqlite {
     }
 }
 
-/// Makes the file where it is missing: nobody else has it open then.
+/// Makes the file if it is missing. Then nobody else has it open.
 fn make(path: &Path) -> io::Result<()> {
     match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),

@@ -12,12 +12,12 @@ pub(super) enum Value {
 }
 
 impl Value {
-    /// A count; beyond 2^63 the greatest number that fits.
+    /// A count; beyond 2^63, the greatest number that fits.
     pub(super) fn count(count: u64) -> Self {
         Self::Int(i64::try_from(count).unwrap_or(i64::MAX))
     }
 
-    /// A count for an `INT` of the first release; the exact one is among the run's `counts`.
+    /// A count for an `INT` of the first release. The exact count is among the run's `counts`.
     pub(super) fn small_count(count: u64) -> Self {
         Self::Int(i32::try_from(count).unwrap_or(i32::MAX).into())
     }
@@ -26,7 +26,7 @@ impl Value {
         Self::Text(text.to_owned())
     }
 
-    /// A time as RFC 3339 (UTC, as all of ours are) has it.
+    /// A time, given as RFC 3339 in UTC, as all of ours are.
     pub(super) fn time(rfc3339: &str) -> Self {
         Self::Text(rfc3339.trim_end_matches('Z').replacen('T', " ", 1))
     }
@@ -39,7 +39,7 @@ impl Value {
         }
     }
 
-    /// A count; nothing where there is none.
+    /// A count; 0 if there is none.
     pub(super) fn as_count(&self) -> u64 {
         self.as_int().and_then(|number| u64::try_from(number).ok()).unwrap_or(0)
     }
@@ -61,7 +61,7 @@ impl Value {
         }
     }
 
-    /// A time as RFC 3339 with milliseconds.
+    /// A time as RFC 3339 with milliseconds. Text that is not a time is returned as it is.
     pub(super) fn as_time(&self) -> Option<String> {
         let text = self.as_text()?;
         let rfc3339 = format!("{}Z", text.replacen(' ', "T", 1));

@@ -1,6 +1,7 @@
-//! Where a server listens, in both forms. What comes back with it is the rest of the text.
+//! Where a server listens, in both forms of a DSN. What is returned with it is the rest of the
+//! text.
 
-use super::{Parsed, wrong};
+use super::error::{Parsed, wrong};
 
 const PORT: u16 = 3306;
 
@@ -9,7 +10,7 @@ const PORT: u16 = 3306;
 pub enum Address {
     /// Host name or address, and port.
     Tcp(String, u16),
-    /// A socket in the file system.
+    /// The path of a Unix socket.
     Unix(String),
 }
 

@@ -1,13 +1,13 @@
 //! Asking the ledger without a way to change it: what the dashboard knows of it.
 //!
-//! What goes in is a question with its filters, what comes out are rows by the names of their columns. The
-//! session is read-only, tables are neither made nor brought up to date, and each question has a limit. A
-//! table with a million runs or an iteration with ten million operations costs no more than a small one:
-//! every query goes along an index and stops after a number of rows (`runs.rs`, `operations.rs`), and sums
-//! over everything are kept and only added to (`totals.rs`).
+//! A question with its filters comes in, rows by the names of their columns go out. The session is
+//! read-only, tables are neither made nor brought up to date, and each question has a time limit. A
+//! table with a million runs, or an iteration with ten million operations, costs no more than a
+//! small one. Every query goes along an index and stops after a number of rows (`runs.rs`,
+//! `operations.rs`), and sums over everything are kept and only added to (`totals.rs`).
 //!
-//! Each file here is the home of its queries: `series.rs` which pairs there are, `runs.rs` iterations,
-//! `operations.rs` operations, `totals.rs` sums.
+//! Each file here is the home of its queries: `series.rs` for the pairs that there are, `runs.rs`
+//! for iterations, `operations.rs` for operations, `totals.rs` for sums.
 
 mod operations;
 mod runs;
@@ -28,32 +28,34 @@ use super::database::{Answer, Database, DbError};
 use super::schema::{self, Found};
 use super::{Dsn, mysql, sqlite};
 
-/// A run that is not over, in the word of its column.
+/// The `status` of a run that is not over.
 pub(super) const RUNNING: &str = "running";
-/// How a run stands, in the words of its column.
+/// Every `status` of a run.
 pub const STATUSES: [&str; 4] = [RUNNING, ENDINGS[0], ENDINGS[1], ENDINGS[2]];
-/// How one that is over stands.
+/// The `status` of a run that is over.
 pub const ENDINGS: [&str; 3] = ["success", "partial_failure", "failed"];
 
-/// How long a connection is used: what was found at its beginning (columns, an index) may change.
+/// How long a connection is used. What was found when it was opened (columns, an index) may change.
 const LIFE: Duration = Duration::from_secs(60);
 
-/// Which file it is, whatever its name: device and inode.
+/// The identity of a file, whatever its name: device and inode.
 type FileId = (u64, u64);
 
 /// An open database that is only read.
 pub struct Reader {
     db: Box<dyn Database>,
     found: Found,
-    /// Nothing: a server.
+    /// `None` for a server.
     file: Option<FileId>,
     opened: Instant,
 }
 
 impl Reader {
-    /// Opens a database. Nothing: nobody has recorded a run there yet.
+    /// Opens a database whose questions are given up after `limit`. `None` if nobody has recorded a
+    /// run there yet. Fails if the database cannot be reached, or its tables are not those of
+    /// ha-sync.
     pub fn open(dsn: &Dsn, limit: Duration) -> Answer<Option<Self>> {
-        // Before it is opened: where it is replaced in between, the next look tells.
+        // Looked up before the file is opened: if it is replaced in between, the next look tells.
         let file = file_id(dsn)?;
         let mut db: Box<dyn Database> = match dsn {
             Dsn::None => return Err(DbError::refused("there is none")),
@@ -66,13 +68,14 @@ impl Reader {
         Ok((!found.is_empty()).then_some(Self { db, found, file, opened: Instant::now() }))
     }
 
-    /// Whether the next question may be put here: it is young, and its file is the one that the name leads to. (One
-    /// that is open keeps its inode, so that no other file has the same.)
+    /// Whether the next question may be asked here: the connection is young, and its file is the
+    /// one that the path leads to. (An open file keeps its inode, so no other file can have the
+    /// same one.)
     pub fn is_current(&self, dsn: &Dsn) -> bool {
         self.opened.elapsed() < LIFE && file_id(dsn).is_ok_and(|file| file == self.file)
     }
 
-    /// The columns as they are asked for: one that an older release's table lacks is NULL.
+    /// The columns, for a `SELECT`. A column that the table of an older release lacks is NULL.
     fn selected(&self, table: &str, columns: &[&str]) -> String {
         let column = |name: &&str| {
             if self.found.has(table, name) { (*name).to_owned() } else { format!("NULL AS {name}") }
@@ -80,7 +83,7 @@ impl Reader {
         columns.iter().map(column).collect::<Vec<_>>().join(", ")
     }
 
-    /// The table of runs, to be read along `idx_series`, where an older release's has that.
+    /// The table of runs, to be read along `idx_series` if the table has that index.
     fn runs_by_series(&self) -> String {
         let hint =
             if self.found.has_series { self.db.dialect().by_index(schema::SERIES) } else { String::new() };
@@ -92,7 +95,8 @@ impl Reader {
     }
 }
 
-/// The file that the name leads to now. Nothing: none is there yet, though its folder is; or it is a server.
+/// The file that the path leads to now. `None` for a server, and for a file that is not there yet
+/// though its directory is.
 fn file_id(dsn: &Dsn) -> Answer<Option<FileId>> {
     let Dsn::Sqlite(path) = dsn else { return Ok(None) };
     match fs::metadata(path) {
@@ -102,7 +106,8 @@ fn file_id(dsn: &Dsn) -> Answer<Option<FileId>> {
     }
 }
 
-/// A folder that is missing is a mount that is missing, or a name that is wrong: nothing to begin with.
+/// Fails if the directory of the file is missing. Then a mount is missing or the path is wrong, and
+/// there is nothing to begin with.
 fn has_folder(path: &Path) -> Answer<()> {
     let folder =
         path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));

@@ -1,9 +1,9 @@
 //! The operations of one iteration, of which there may be ten million.
 //!
-//! Rows are read in the order of their ids, in stretches of the index `idx_iteration`; what does not match is left
-//! out on the way. There is no index for status, operation or parts of a path: each would cost every flush of
-//! every run. So a search that finds little looks at many rows; it stops after a time, says how far it came, and
-//! is gone on with from there.
+//! Rows are read in the order of their ids, in stretches of the index `idx_iteration`, and rows
+//! that do not match are left out on the way. There is no index for status, operation or parts of a
+//! path: each would cost every flush of every run. So a search that finds little looks at many
+//! rows. It stops after a time, says how far it came, and can be resumed from there.
 
 use std::time::{Duration, Instant};
 
@@ -20,19 +20,19 @@ use crate::ledger::value::Value;
 /// Which operations are asked for.
 #[derive(Clone, Debug, Default)]
 pub struct OperationsFilter {
-    /// Of which run.
+    /// Id of their run.
     pub iteration: i64,
     /// `success` or `fail`.
     pub status: Option<String>,
     /// `create`, `update` or `delete`.
     pub operation: Option<String>,
-    /// A part of the path, to the letter.
+    /// A part of the path, compared to the letter.
     pub path: Option<String>,
-    /// Those beyond this id.
+    /// Only those with a greater id.
     pub after: i64,
-    /// No more than this.
+    /// So many, at most.
     pub limit: usize,
-    /// A search looks at no further stretch after this.
+    /// A search begins no further stretch after this.
     pub patience: Duration,
 }
 
@@ -41,13 +41,13 @@ pub struct OperationsFilter {
 pub struct Operations {
     /// In the order of their ids: the columns by name, and `filepath_b64`.
     pub operations: Vec<Iteration>,
-    /// It goes on beyond this id.
+    /// `Some` if there may be more, with ids greater than this.
     pub next: Option<i64>,
     /// Rows that were looked at.
     pub looked_at: u64,
 }
 
-/// Rows of one stretch when not every row matches: some ten milliseconds.
+/// Rows of one stretch if not every row matches. One takes some ten milliseconds.
 const STRETCH: usize = 10_000;
 
 const COLUMNS: [&str; 17] = [
@@ -71,7 +71,7 @@ const COLUMNS: [&str; 17] = [
 ];
 
 impl Reader {
-    /// Operations of a run.
+    /// The operations of a run that match, and how far the search came.
     pub fn operations(&mut self, filter: &OperationsFilter) -> Answer<Operations> {
         let begun = Instant::now();
         let mut found = Operations { operations: Vec::new(), next: None, looked_at: 0 };
@@ -97,7 +97,8 @@ impl Reader {
         Ok(found)
     }
 
-    /// The end of the next stretch of an iteration's rows, and how many it has.
+    /// The last id of the next stretch of an iteration's rows, and how many rows it has. `None` if
+    /// there are no more rows.
     fn stretch(&mut self, iteration: i64, after: i64, rows: usize) -> Answer<Option<(i64, u64)>> {
         let query = format!(
             "SELECT MAX(id), COUNT(*) FROM (SELECT id FROM {OPERATIONS} WHERE iteration_id = ? AND id > ? \
@@ -107,7 +108,7 @@ impl Reader {
         Ok(row.and_then(|row| Some((row[0].as_int()?, row[1].as_count()))))
     }
 
-    /// What matches in a stretch.
+    /// The rows of a stretch that match.
     fn matching(
         &mut self,
         filter: &OperationsFilter,
@@ -117,7 +118,7 @@ impl Reader {
     ) -> Answer<Vec<Iteration>> {
         let mut values = vec![Value::Int(filter.iteration), Value::Int(after), Value::Int(end)];
         let mut which = String::new();
-        // What the column cannot hold stands there escaped.
+        // The column holds characters that do not fit in escaped form.
         let path = filter.path.as_deref().map(|part| self.found.charset.fit(part).into_owned());
         for (condition, text) in [
             (" AND status = ?", &filter.status),

@@ -1,11 +1,12 @@
-//! Iterations: how each series stands, the list of what was done lately, and points to plot.
+//! Iterations: how each series stands, the list of past runs, and points to plot.
 //!
-//! The order is that of the runs' beginnings, and of two that began together that of their ids: an opslog that
-//! waited while the database was down gets in late, with a greater id.
+//! Runs are ordered by when they began, and runs that began together by their ids. An order by id
+//! alone would be wrong: an opslog that waited while the database was down gets in late, with a
+//! greater id.
 //!
-//! The index `idx_series` has the runs of one series, dry or not, of one status, in that order. Whatever is
-//! asked for is put together from such sequences ([`Sequence`]), the first rows of each, so that the
-//! last success of a pair that has failed for a year is found as fast as any.
+//! The index `idx_series` has the runs of one series, dry or not, of one status, in that order.
+//! Every answer is put together from the first rows of such sequences ([`Sequence`]). So the last
+//! success of a pair that has failed for a year is found as fast as any.
 
 use super::series::Series;
 use super::{ENDINGS, RUNNING, Reader, STATUSES};
@@ -18,13 +19,13 @@ use crate::ledger::value::Value;
 /// Where one direction of a pair stands. A run that is not over is in `running` alone.
 #[derive(Clone, Debug)]
 pub struct Standing {
-    /// Whose.
+    /// The pair and direction.
     pub series: Series,
     /// The run that is at work.
     pub running: Option<Iteration>,
     /// The last run that is over.
     pub last_run: Option<Iteration>,
-    /// The last one that did everything.
+    /// The last run that did everything.
     pub last_success: Option<Iteration>,
     /// The last dry run that is over.
     pub last_dry_run: Option<Iteration>,
@@ -33,17 +34,17 @@ pub struct Standing {
 /// Which runs are asked for.
 #[derive(Clone, Debug, Default)]
 pub struct RunFilter {
-    /// Of one pair.
+    /// Only runs of this pair.
     pub pair: Option<String>,
-    /// Of one direction.
+    /// Only runs of this direction.
     pub direction: Option<String>,
-    /// Of one status.
+    /// Only runs with this status.
     pub status: Option<String>,
-    /// Dry runs only, or none.
+    /// `Some(true)` for dry runs only, `Some(false)` for none of them.
     pub dry_run: Option<bool>,
-    /// Those that come after this one in the list.
+    /// Only those that come after the run with this id in the list.
     pub before: Option<i64>,
-    /// No more than this.
+    /// So many, at most.
     pub limit: usize,
 }
 
@@ -52,22 +53,23 @@ pub struct RunFilter {
 pub struct Runs {
     /// The latest first.
     pub runs: Vec<Iteration>,
-    /// There are more, after the run of this id.
+    /// `Some` if there are more, after the run with this id.
     pub next: Option<i64>,
 }
 
 /// The points of one series, the oldest first.
 #[derive(Clone, Debug)]
 pub struct History {
-    /// Whose.
+    /// The pair and direction.
     pub series: Series,
-    /// One a run that is over.
+    /// One for each run that is over.
     pub points: Vec<Point>,
-    /// There were more in that time: these are the latest.
+    /// There were more in that time. The points are the latest ones.
     pub is_cut: bool,
 }
 
-/// A run, to be drawn: the columns `id`, `started_at`, `ended_at`, `status`, `total_bytes_transferred`, `files_…`.
+/// A run to be drawn: the columns `id`, `started_at`, `ended_at`, `status`,
+/// `total_bytes_transferred` and `files_…`.
 pub type Point = Iteration;
 
 const POINT: [&str; 9] = [
@@ -82,10 +84,11 @@ const POINT: [&str; 9] = [
     "files_failed",
 ];
 
-/// Points of one answer. Of a hundred series the last 60 runs of each are in it, of more series the fewer runs.
+/// Points of one answer, at most. With a hundred series that is the last 60 runs of each, with more
+/// series fewer runs.
 const POINTS: usize = 6000;
 
-/// Parts of one statement, fewer than SQLite's 500.
+/// Parts of one statement, at most. SQLite allows 500.
 const PARTS: usize = 64;
 
 /// The runs of one series, dry or not, of one status.
@@ -95,7 +98,7 @@ struct Sequence<'a> {
     status: &'a str,
 }
 
-/// Where in the order of the list.
+/// A position in the list.
 struct Place {
     started_at: Value,
     id: i64,
@@ -104,9 +107,9 @@ struct Place {
 impl Reader {
     /// Where every series stands.
     ///
-    /// The last run is the one that began last. One that says it began later than `latest` comes from a clock that
-    /// is wrong, and must not hide what comes after it: of that and of the others the one with the greater id is
-    /// the last.
+    /// The last run is the one that began last. A run that says it began after `latest` (RFC 3339)
+    /// has a clock that is wrong, and must not hide the runs after it. Between it and the others,
+    /// the one with the greater id is the last.
     pub fn standings(&mut self, latest: &str) -> Answer<Vec<Standing>> {
         let series = self.series(None, None)?;
         series.into_iter().map(|series| self.standing(series, latest)).collect()
@@ -136,7 +139,7 @@ impl Reader {
         };
         let real = first(&|run| run["dry_run"] == false);
         Ok(Standing {
-            // One that was left behind, dead, ends when a later run comes.
+            // A dead run that still says `running` stops counting when a later run comes.
             running: real.filter(|run| run["status"] == RUNNING),
             last_run: first(&|run| run["dry_run"] == false && run["status"] != RUNNING),
             last_success: first(&|run| run["dry_run"] == false && run["status"] == "success"),
@@ -145,7 +148,7 @@ impl Reader {
         })
     }
 
-    /// A part of the list. Nothing: there is no run of the id that it was to come after.
+    /// A part of the list. `None` if there is no run with the id that it was to come after.
     pub fn runs(&mut self, filter: &RunFilter) -> Answer<Option<Runs>> {
         let place = match filter.before.map(|id| self.place(id)).transpose()? {
             Some(None) => return Ok(None),
@@ -178,8 +181,9 @@ impl Reader {
         Ok(row.map(|row| named(&iteration_columns(), &row)))
     }
 
-    /// The runs of every series, or of one pair's, that are over and began since then; of each the latest so many, or
-    /// fewer where there are so many series that the answer would have no bound.
+    /// The runs that are over and began at `since` (RFC 3339) or later, of every series or of one
+    /// pair's. Each series has its latest `limit` runs, or fewer if there are so many series that
+    /// the answer would have no bound.
     pub fn history(&mut self, pair: Option<&str>, since: &str, limit: usize) -> Answer<Vec<History>> {
         let (columns, since) = (POINT.join(", "), [Value::time(since)]);
         let all = self.series(pair, None)?;
@@ -205,7 +209,7 @@ impl Reader {
         Ok(row.map(|mut row| Place { started_at: row.swap_remove(0), id }))
     }
 
-    /// The first rows of the list of all.
+    /// The first rows of the list of all runs.
     fn everything(&mut self, beyond: &str, from: &[Value], limit: usize) -> Answer<Vec<Row>> {
         let which = if beyond.is_empty() { String::new() } else { beyond.replacen(" AND ", " WHERE ", 1) };
         let query = format!(
@@ -273,23 +277,23 @@ fn sequences<'a>(series: &'a [Series], dry_run: Option<bool>, status: Option<&'a
     found
 }
 
-/// Times sort as their texts do.
+/// Whether a run began after `latest`. Times sort as their texts do.
 fn is_after(run: &Iteration, latest: &str) -> bool {
     run["started_at"].as_str().is_some_and(|begun| begun > latest)
 }
 
-/// By `started_at`, then by id, the latest first, for rows with all columns.
+/// Sorts rows with all columns by `started_at`, then by id, the latest first.
 fn in_order(rows: Vec<Row>) -> Vec<Row> {
     in_order_by(rows, STARTED_AT)
 }
 
-/// The same where `started_at` stands elsewhere. Times sort as their texts do.
+/// The same for rows that have `started_at` elsewhere. Times sort as their texts do.
 fn in_order_by(mut rows: Vec<Row>, started_at: usize) -> Vec<Row> {
     rows.sort_by_cached_key(|row| std::cmp::Reverse((row[started_at].as_text(), row[0].as_int())));
     rows
 }
 
-/// Among the columns of an iteration.
+/// The position of `started_at` among the columns of an iteration.
 const STARTED_AT: usize = 5;
 
 #[cfg(test)]

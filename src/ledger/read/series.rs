@@ -13,13 +13,14 @@ pub struct Series {
     pub direction: String,
 }
 
-/// No more directions than this are told of: whoever has more has names that are made anew for each run.
+/// Series that are reported, at most. Whoever has more has names that are made anew for each run.
 pub const MOST_SERIES: usize = 500;
 
 impl Reader {
-    /// Every series there is, in order.
+    /// Every series there is, in order, or those of one pair or one direction.
     ///
-    /// It hops along the index from one name to the next. `SELECT DISTINCT` would read all of it in SQLite.
+    /// The queries hop along the index from one name to the next. With SQLite, `SELECT DISTINCT`
+    /// would read all of it.
     pub(super) fn series(&mut self, pair: Option<&str>, direction: Option<&str>) -> Answer<Vec<Series>> {
         let mut found: Vec<Series> = Vec::new();
         let (mut compares, mut from) = start(pair);
@@ -65,12 +66,13 @@ impl Reader {
     }
 }
 
-/// Where hopping begins: at the name that is wanted, or at the very first one.
+/// Where hopping begins: at the wanted name, or at the very first one.
 fn start(wanted: Option<&str>) -> (&'static str, String) {
     wanted.map_or((">=", String::new()), |name| ("=", name.to_owned()))
 }
 
-/// MariaDB sorts what it is told to, be it all alike.
+/// The condition for the next name. One wanted name gets no `ORDER BY`: MariaDB sorts what it is
+/// told to, even if it is all alike.
 fn hop(column: &str, compares: &str) -> String {
     let order = if compares == "=" { String::new() } else { format!(" ORDER BY {column}") };
     format!("{column} {compares} ?{order} LIMIT 1")

@@ -1,13 +1,15 @@
-//! Sums over all runs that are over, dry runs left out: what grows and never shrinks.
+//! Sums over all runs that are over, dry runs left out. They grow and never shrink.
 //!
-//! They are added up once, in bounded pieces, and from then on only what is new is read. The rows of runs stay
-//! for ever, so that whoever begins anew comes to the same sums: a counter does not start from nothing because
-//! the dashboard did, and needs no table of its own that every flush would have to write to.
+//! The sums are added up once, in bounded pieces, and from then on only new rows are read. The rows
+//! of runs stay for ever, so a dashboard that begins anew comes to the same sums. So a counter does
+//! not start from nothing when the dashboard does. It needs no table of its own, which every flush
+//! would have to write to.
 //!
-//! A row may change after it was read: a run that was `running` ends, so that its id is kept until it does. A row may
-//! also appear below one that is there: its number was given, its transaction not yet committed. So the last
-//! [`TAIL`] rows are never taken for settled and are read each time. (One that changes below them, a run that was
-//! taken for dead and went on after hundreds of others had begun, is counted as what it was until the next start.)
+//! A row may change after it was read: a run that was `running` ends. So its id is kept until it
+//! does. A row may also appear below one that is there, because its number was given and its
+//! transaction was not yet committed. So the last [`TAIL`] rows are never taken for settled and are
+//! read each time. (One kind of row changes below them: that of a run that was taken for dead and
+//! went on after hundreds of others had begun. It counts as what it was until the next start.)
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -22,15 +24,15 @@ use crate::ledger::value::Value;
 pub struct Sums {
     /// Runs by status.
     pub runs: BTreeMap<String, u64>,
-    /// Paths.
+    /// Paths that were created.
     pub created: u64,
-    /// Paths.
+    /// Paths that were updated.
     pub updated: u64,
-    /// Paths.
+    /// Paths that were deleted.
     pub deleted: u64,
-    /// Paths.
+    /// Paths that failed.
     pub failed: u64,
-    /// Content.
+    /// Bytes of content that were transferred.
     pub bytes: u64,
 }
 
@@ -38,20 +40,22 @@ pub struct Sums {
 #[derive(Debug)]
 pub struct Totals {
     settled: BTreeMap<Series, Sums>,
-    /// Every row up to this id is settled or in `open`.
+    /// Every row up to this id is in `settled` or in `open`.
     settled_to: i64,
-    /// Which run that row was of, and in which file: it may be another database under the same name by now.
+    /// The run id of that row and the file that it is in. By now another database may be there
+    /// under the same name.
     settled_run: Value,
     file: Option<FileId>,
     /// Rows of runs that were not over.
     open: BTreeSet<i64>,
+    /// Sums over the last rows, which are not settled yet.
     tail: BTreeMap<Series, Sums>,
 }
 
 /// Rows that are read at once.
 const BATCH: usize = 5000;
 
-/// Rows that are never taken for settled: more than begin while one transaction lasts.
+/// Rows that are never taken for settled: more than begin during one transaction.
 const TAIL: usize = 256;
 
 const COLUMNS: [&str; 11] = [
@@ -76,7 +80,8 @@ impl Default for Totals {
 }
 
 impl Totals {
-    /// Reads what is new. `false`: the time was over before all was read; go on another time.
+    /// Reads the rows that are new. `false` if the time was over before all were read; go on
+    /// another time.
     pub fn catch_up(&mut self, reader: &mut Reader, until: Instant) -> Answer<bool> {
         if self.file != reader.file || !self.is_of(reader)? {
             *self = Self { file: reader.file, ..Self::default() };
@@ -98,7 +103,7 @@ impl Totals {
         }
     }
 
-    /// Whether the row that all was settled to is still the same run's.
+    /// Whether the row up to which all is settled is still of the same run.
     fn is_of(&self, reader: &mut Reader) -> Answer<bool> {
         if self.settled_to == 0 {
             return Ok(true);
@@ -109,7 +114,7 @@ impl Totals {
         Ok(row.is_some_and(|row| row[0] == self.settled_run))
     }
 
-    /// The sums as far as they were read.
+    /// The sums over all rows that were read.
     pub fn sums(&self) -> BTreeMap<Series, Sums> {
         let mut sums = self.settled.clone();
         for (series, tail) in &self.tail {
@@ -144,7 +149,7 @@ impl Totals {
                     add(settled, &row);
                 }
             })?;
-            // One whose row was removed ends never.
+            // A run whose row was removed never ends.
             open.retain(|id| there.contains(id) || some.binary_search(id).is_err());
         }
         Ok(())

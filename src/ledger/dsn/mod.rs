@@ -1,11 +1,12 @@
-//! Where the audit rows go, as it was typed: `none`, `sqlite:PATH`, or a MySQL server in the form of
-//! Go's driver or as a URL.
+//! Where the audit rows go, as it was typed: `none`, `sqlite:PATH`, or a MySQL server in the form
+//! of Go's driver or as a URL.
 //!
-//! A password may hold every character, `@`, `/`, `?` and `:` too. What goes before the last `@` that a
-//! sound rest follows is name and password. An error names the part that is wrong and never shows what
-//! stands there: of a misspelt DSN nobody can tell where the password ends.
+//! A password may hold every character, `@`, `/`, `?` and `:` too. Name and password end at the
+//! last `@` that a valid rest follows. An error names the part that is wrong and never shows its
+//! text: in a misspelt DSN, nobody can tell where the password ends.
 
 mod address;
+mod error;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,14 +15,16 @@ use percent_encoding::percent_decode_str;
 
 pub use self::address::Address;
 use self::address::{go_address, url_address};
+pub use self::error::DsnError;
+use self::error::{Parsed, wrong};
 use crate::model::Escaped;
 
-/// A database that was named.
+/// A database, as the user named it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Dsn {
     /// No database: opslogs stay in the log directory.
     None,
-    /// A file.
+    /// The path of an SQLite file.
     Sqlite(PathBuf),
     /// A MySQL or MariaDB server.
     MySql(Box<Server>),
@@ -32,7 +35,7 @@ pub enum Dsn {
 pub struct Server {
     /// Login name.
     pub user: String,
-    /// And its password.
+    /// Password of that login.
     pub password: Secret,
     /// Where it listens.
     pub address: Address,
@@ -40,7 +43,7 @@ pub struct Server {
     pub database: String,
     /// Whether the connection is encrypted.
     pub tls: Tls,
-    /// Certificates (PEM) to trust beside the well-known ones.
+    /// A file with certificates (PEM) to trust beside the well-known ones.
     pub ca: Option<PathBuf>,
 }
 
@@ -49,11 +52,11 @@ pub struct Server {
 pub enum Tls {
     /// Never.
     Off,
-    /// Where the server can; whose certificate it is, is not looked at.
+    /// If the server can. Nobody checks whose certificate it is.
     Preferred,
-    /// Always; whose certificate it is, is not looked at.
+    /// Always. Nobody checks whose certificate it is.
     Required,
-    /// Always, and the certificate is the server's, signed by someone who is trusted.
+    /// Always. The certificate has to be the server's, signed by an authority that is trusted.
     Verified,
 }
 
@@ -67,22 +70,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The part of a DSN that is wrong, and what should stand there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{part} is wrong: {instead}")]
-pub struct DsnError {
-    part: &'static str,
-    instead: &'static str,
-}
-
-type Parsed<T> = Result<T, DsnError>;
-
-fn wrong<T>(part: &'static str, instead: &'static str) -> Parsed<T> {
-    Err(DsnError { part, instead })
-}
-
 impl Dsn {
-    /// Under a name that holds wherever one stands.
+    /// With an absolute path, which means the same file from every directory.
     pub fn from_the_root(self) -> Self {
         match self {
             Self::Sqlite(path) => Self::Sqlite(std::path::absolute(&path).unwrap_or(path)),
@@ -145,7 +134,7 @@ impl fmt::Display for Server {
 /// The two ways to write a server.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
-    /// `user:pass@tcp(host:3306)/db?params`: name and password as they are.
+    /// `user:pass@tcp(host:3306)/db?params`: name and password are taken as they are.
     Go,
     /// `user:pass@host:3306/db?params` after `mysql://`: name and password may be percent-encoded.
     Url,
@@ -168,7 +157,7 @@ impl Server {
         }
     }
 
-    /// What follows the login.
+    /// Reads what follows the login.
     fn parse_rest(text: &str, form: Form) -> Parsed<Self> {
         let (address, path) = match form {
             Form::Go => go_address(text)?,
@@ -209,7 +198,7 @@ impl Server {
             }
             "tls-ca" | "ssl-ca" => self.ca = Some(value.into()),
             "socket" if form == Form::Url && value.starts_with('/') => self.address = Address::Unix(value),
-            // They tell Go's driver how to behave; a Secret that a Go program shares has them.
+            // Options of Go's driver. A Secret that a Go program shares has them.
             "parseTime"
             | "loc"
             | "charset"
@@ -257,7 +246,7 @@ fn tls(value: &str) -> Parsed<Tls> {
 fn decoded(part: &'static str, text: &str) -> Parsed<String> {
     let text = percent_decode_str(text).decode_utf8();
     text.map_or_else(
-        |_| wrong(part, "what is percent-encoded there is no UTF-8"),
+        |_| wrong(part, "what is percent-encoded there is not UTF-8"),
         |text| Ok(text.into_owned()),
     )
 }
