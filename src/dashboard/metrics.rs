@@ -1,7 +1,8 @@
 //! Metrics for Prometheus, in its text format 0.0.4. `docs/monitoring.md` says what each means.
 //!
-//! A scrape asks where each series stands and reads what is new since the last one. When the database is away
-//! it answers all the same, with `hasync_up 0` and nothing that it cannot know.
+//! A scrape asks where each series stands and reads the rows that are new since the last scrape. If
+//! the database is away, the scrape is answered all the same: with `hasync_up 0`, and without
+//! anything that it cannot know.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,16 +13,18 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
-use super::answers::{Refused, number, standings};
-use super::database::Away;
-use super::server::Shared;
+use super::api::{number, standings};
+use super::database::Unavailable;
+use super::refusal::Refused;
+use super::state::Shared;
 use crate::ledger::{DbError, ENDINGS, Iteration, Reader, Series, Standing, Sums, Totals};
 use crate::time::from_rfc3339;
 
 /// How long one scrape reads rows that are new to it.
 const CATCHING_UP: Duration = Duration::from_secs(2);
 
-/// What the last run that is over left undone beside what failed: a metric, the name of its count, and its help.
+/// What the last run that is over left undone, apart from failures: a metric, the name of its
+/// count, and its help text.
 const UNDONE: [(&str, &str, &str); 3] = [
     (
         "hasync_last_run_deferred",
@@ -40,7 +43,7 @@ const UNDONE: [(&str, &str, &str); 3] = [
 #[derive(Default)]
 struct Known {
     standings: Vec<Standing>,
-    /// Nothing until all that there is was read once: a sum that is too small is worse than none.
+    /// `None` until all rows were read once: a sum that is too small is worse than none.
     sums: Option<BTreeMap<Series, Sums>>,
 }
 
@@ -50,8 +53,8 @@ pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
     let known = shared.database.ask(move |reader| know(reader, &totals)).await;
     let text = match known {
         Ok(known) => text(true, &known.unwrap_or_default()),
-        // Nothing was asked, and `hasync_up` is about the database.
-        Err(Away::Busy) => return Refused::from(Away::Busy).into_response(),
+        // The database was not asked, and `hasync_up` is about the database.
+        Err(Unavailable::Busy) => return Refused::from(Unavailable::Busy).into_response(),
         Err(_) => text(false, &Known::default()),
     };
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
@@ -64,13 +67,13 @@ fn know(reader: &mut Reader, totals: &Mutex<Totals>) -> Result<Known, DbError> {
             let is_whole = totals.catch_up(reader, Instant::now() + CATCHING_UP)?;
             is_whole.then(|| totals.sums())
         }
-        // What another scrape reads just now, or left half-read by a bug, is told by neither.
+        // Another scrape is reading the sums, or a bug left them half-read. Neither is reported.
         Err(TryLockError::WouldBlock | TryLockError::Poisoned(_)) => None,
     };
     Ok(Known { standings, sums })
 }
 
-/// A family of metrics in the making.
+/// A family of metrics that is being written.
 struct Family<'a> {
     text: &'a mut String,
     name: &'static str,
@@ -94,11 +97,11 @@ impl<'a> Family<'a> {
         let labels: Vec<String> =
             labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
         let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _written = writeln!(self.text, "{}{labels} {value}", self.name);
     }
 
-    /// One value a series, where there is one.
+    /// One value for each series that has one.
     fn of_each<'s, V: std::fmt::Display>(
         mut self,
         standings: &'s [Standing],
@@ -189,7 +192,7 @@ fn with<'a>(series: &'a Series, name: &'static str, value: &'a str) -> [(&'stati
     [pair, direction, (name, value)]
 }
 
-/// As the format has it in a label's value.
+/// A label's value, escaped as the format demands.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
@@ -199,7 +202,7 @@ fn time(run: &Iteration, column: &str) -> Option<Duration> {
     time.duration_since(SystemTime::UNIX_EPOCH).ok()
 }
 
-/// One of the counts that only some runs have.
+/// One of the counts that only some runs have; 0 if it is missing.
 fn counted(run: &Iteration, name: &str) -> u64 {
     run["counts"][name].as_u64().unwrap_or(0)
 }

@@ -1,21 +1,25 @@
-//! The dashboard: one page, an API and metrics, made from the ledger and from nothing else.
+//! The dashboard: one page, an API and metrics, all made from the ledger alone.
 //!
-//! What comes in is HTTP, what goes out is what the ledger's rows say. It changes nothing, by construction: no
-//! route but `GET` and `HEAD`, a session that is read-only, no tables made (`database.rs`). Names of files are
-//! data from strangers: JSON on the way, text nodes on the page, never markup.
+//! HTTP comes in, and what the ledger's rows say goes out. The dashboard cannot change anything, by
+//! construction: the only methods are `GET` and `HEAD`, the database session is read-only, and no
+//! tables are made (`database.rs`). File names are data from strangers. They travel as JSON and
+//! become text nodes on the page, never markup.
 //!
-//! Who asks too much is told so: parameters are read strictly (`query.rs`), connections, headers and waiting
-//! have limits (`server.rs`), and a database that hangs holds up nobody longer than agreed.
+//! A client that asks for too much is told so. Parameters are read strictly (`query.rs`),
+//! connections, headers and waiting times have limits (`server.rs`), and a database that hangs
+//! holds nobody up longer than agreed.
 //!
-//! TLS is not its business: a proxy or an Ingress does that.
+//! TLS is left to a proxy or an Ingress.
 
-mod answers;
+mod api;
 mod database;
-mod gate;
 mod metrics;
+mod middleware;
 mod page;
 mod query;
+mod refusal;
 mod routes;
 mod server;
+mod state;
 
 pub use self::server::serve;

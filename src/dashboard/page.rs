@@ -1,4 +1,4 @@
-//! The page: files that were compiled in. Nothing else is ever asked for.
+//! The page: files that are compiled into the binary. It asks for no others.
 
 use axum::Router;
 use axum::http::{HeaderValue, header};

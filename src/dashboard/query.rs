@@ -1,7 +1,7 @@
 //! What stands after the `?` of an address: names and values, read strictly.
 //!
-//! A parameter that is misspelt would go unnoticed, and the answer look as if it had been heeded. So
-//! whatever is unknown, given twice or malformed is refused with the reason.
+//! A misspelt parameter would go unnoticed, and the answer would look as if it had been heeded. So
+//! a parameter that is unknown, given twice or malformed is refused, with the reason.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ pub(super) struct Wrong(pub(super) String);
 
 type Read<T> = Result<T, Wrong>;
 
-/// No text is longer: no path is.
+/// Characters of a text, at most. No path is longer.
 const LONGEST: usize = 4096;
 
 /// The parameters of one question.
@@ -41,12 +41,12 @@ impl Query {
         Ok(Self(found))
     }
 
-    /// A text; nothing where it was not given or is empty, as the field of a form is that nobody filled in.
+    /// A text. `None` if it was not given or is empty, like a form field that nobody filled in.
     pub(super) fn text(&self, name: &str) -> Option<String> {
         self.0.get(name).filter(|value| !value.is_empty()).cloned()
     }
 
-    /// One of some words.
+    /// One of the given words.
     pub(super) fn word(&self, name: &str, words: &[&str]) -> Read<Option<String>> {
         match self.text(name) {
             Some(word) if !words.contains(&&*word) => {
@@ -69,7 +69,7 @@ impl Query {
     {
         let Some(digits) = self.text(name) else { return Ok(None) };
         let number = digits.parse().ok().filter(|number| (least..=most).contains(number));
-        // `parse` takes a sign, too.
+        // `parse` accepts a sign, too.
         let number = number.filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()));
         number
             .map(Some)
@@ -86,7 +86,7 @@ fn alternatives(words: &[&str]) -> String {
     if words.is_empty() { "it takes none".into() } else { format!("give {}", words.join(", ")) }
 }
 
-/// `%41` and `+` as what they stand for.
+/// Decodes `%41` and `+`.
 fn decoded(text: &str, what: &str) -> Read<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();

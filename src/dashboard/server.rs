@@ -1,18 +1,22 @@
-//! Listening, connections and their limits, and the end. The home of tokio and hyper.
+//! Listening, connections with their limits, and shutdown. The home of tokio and hyper.
 //!
-//! A connection that does not come to the point is closed: its first request's head has to be there after [`FIRST`],
-//! the next one of a connection that is kept after [`HEAD`], and no connection lives longer than [`LIFE`], whatever it
-//! is waiting for (a reader that takes nothing, for one). There are no more than [`CONNECTIONS`]; who comes then waits
-//! for one to end. From one address there are no more than [`OF_ONE_PEER`], the next is closed at once. That address may
-//! be an Ingress, with all readers behind it: of one that has many connections those beyond [`KEPT_OF_ONE_PEER`] are not
-//! kept after an answer, so that it gets to the limit only with so many requests at once.
+//! A connection that makes no progress is closed. The head of its first request has to be there
+//! after [`FIRST`], and the head of the next request on a kept connection after [`HEAD`]. No
+//! connection lives longer than [`LIFE`], whatever it is waiting for (a reader that takes no data,
+//! for example).
+//!
+//! At most [`CONNECTIONS`] are open, and a further client waits until one of them ends. At most
+//! [`OF_ONE_PEER`] come from one address, and the next one from there is closed at once. That
+//! address may be an Ingress with all readers behind it. So connections of one address beyond
+//! [`KEPT_OF_ONE_PEER`] are not kept after an answer, and the address reaches its limit only with
+//! that many requests at the same time.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -29,47 +33,44 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
 use super::database::Database;
-use super::gate::Client;
 use super::routes::router;
+use super::state::{Client, Shared};
 use crate::config::DashboardConfig;
-use crate::ledger::Totals;
+use crate::locked::locked;
 
-/// What all requests share.
-pub(super) struct Shared {
-    pub(super) database: Database,
-    /// Names of this host under which it answers; none: all.
-    pub(super) hosts: Vec<String>,
-    pub(super) totals: Arc<Mutex<Totals>>,
-}
-
+/// Open connections, at most.
 const CONNECTIONS: usize = 256;
 
-/// A browser opens six, a proxy as many as there are requests.
+/// Connections from one address, at most. A browser opens six, a proxy as many as it has requests.
 const OF_ONE_PEER: usize = 128;
 
-/// So many of one address may wait for their next request.
+/// Connections from one address that may wait for their next request, at most.
 const KEPT_OF_ONE_PEER: usize = 64;
 
-/// Until the first request's head is there.
+/// Time limit for the head of the first request.
 const FIRST: Duration = Duration::from_secs(5);
 
-/// Until a request's head is there, and until the next request of a connection that is kept.
+/// Time limit for a request's head, and for the next request on a kept connection.
 const HEAD: Duration = Duration::from_secs(15);
 
-/// Of a head: bytes and lines.
+/// Limits of a head: bytes and lines.
 const HEAD_BYTES: usize = 16 << 10;
 const HEAD_LINES: usize = 64;
 
-/// Of a connection. It ends between two requests, if it can, within the grace.
+/// Lifetime of a connection. It then ends between two requests, if it can, within [`GRACE`].
 const LIFE: Duration = Duration::from_secs(300);
 
-/// What is under way when the end is asked for gets so long.
+/// Time limit for requests that are under way when the end is asked for.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// After a connection could not be taken (no more descriptors), so that there is no busy waiting.
+/// Pause after a connection could not be accepted (no more descriptors), so that the loop does not
+/// spin.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until SIGTERM or SIGINT asks for the end; a second one ends the process at once.
+/// Serves until SIGTERM or SIGINT asks for the end. A second signal ends the process at once.
+///
+/// Fails if the runtime or the signal handlers cannot be set up, or if the address cannot be
+/// listened on.
 pub fn serve(config: DashboardConfig) -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let served = runtime.block_on(listen(config));
@@ -77,7 +78,7 @@ pub fn serve(config: DashboardConfig) -> io::Result<()> {
     served
 }
 
-/// What is still under way is left to itself: a thread at a database that hangs cannot be ended.
+/// Does not wait for threads that still run: one that asks a database that hangs cannot be ended.
 fn end(runtime: Runtime) {
     runtime.shutdown_background();
 }
@@ -131,7 +132,7 @@ async fn accept(
         match listener.accept().await {
             Ok((stream, address)) => {
                 let Some(peer) = peers.admit(address.ip()) else { continue };
-                drop(tokio::spawn(converse(stream, router.clone(), ended.clone(), (place, peer))));
+                drop(tokio::spawn(serve_connection(stream, router.clone(), ended.clone(), (place, peer))));
             }
             Err(error) => {
                 tracing::warn!("a connection could not be taken: {error}");
@@ -141,8 +142,8 @@ async fn accept(
     }
 }
 
-/// One connection from its beginning to its end.
-async fn converse(
+/// Serves one connection, from its beginning to its end.
+async fn serve_connection(
     stream: TcpStream,
     router: Router,
     mut ended: watch::Receiver<()>,
@@ -163,18 +164,18 @@ async fn converse(
         .serve_connection(TokioIo::new(stream), answer);
     let mut connection = pin!(connection);
     tokio::select! {
-        // Whatever ends a conversation early is the other side's business.
+        // If a connection ends early, for whatever reason, that is the business of the client.
         _ended = connection.as_mut() => return,
         () = silence(&has_begun) => return,
         () = sleep(LIFE) => {}
-        // Only its end can change what is watched.
+        // The watched value never changes: this resolves when its sender is dropped.
         _ending = ended.changed() => {}
     }
     connection.as_mut().graceful_shutdown();
     let _in_time = timeout(GRACE, connection).await;
 }
 
-/// Ends when the first request should have come and has not.
+/// Resolves when the first request should have come and has not.
 async fn silence(has_begun: &AtomicBool) {
     sleep(FIRST).await;
     if has_begun.load(Ordering::Relaxed) {
@@ -182,22 +183,22 @@ async fn silence(has_begun: &AtomicBool) {
     }
 }
 
-/// Connections by the address that they come from.
+/// Open connections, counted by the address that they come from.
 #[derive(Clone, Default)]
 struct Peers(Arc<Mutex<BTreeMap<IpAddr, usize>>>);
 
-/// One connection among them.
+/// One counted connection. Dropping it takes it off the count.
 struct Peer {
     peers: Peers,
     address: IpAddr,
-    /// Its connection may wait for a next request.
+    /// Whether the connection may wait for a next request.
     is_kept: bool,
 }
 
 impl Peers {
-    /// Nothing: there are enough from there.
+    /// Counts a connection. `None` if its address has as many as it may have.
     fn admit(&self, address: IpAddr) -> Option<Peer> {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = locked(&self.0);
         let count = counts.entry(address).or_default();
         if *count == OF_ONE_PEER {
             return None;
@@ -209,7 +210,7 @@ impl Peers {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        let mut counts = self.peers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = locked(&self.peers.0);
         match counts.get_mut(&self.address) {
             Some(count) if *count > 1 => *count -= 1,
             _ => drop(counts.remove(&self.address)),

@@ -1,70 +1,35 @@
-//! The API: a question in, JSON out. `docs/api.md` is its contract.
+//! The API: a question comes in, JSON goes out. `docs/api.md` is its contract.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::database::{Away, Turn};
+use super::database::Lane;
 use super::query::{Query, Wrong};
-use super::server::Shared;
+use super::refusal::Refused;
+use super::state::Shared;
 use crate::ledger::{
     DbError, History, Iteration, MOST_SERIES, OperationsFilter, Reader, RunFilter, STATUSES, Series, Standing,
 };
 use crate::time::to_rfc3339;
 
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Refused {
-    #[error("{0}")]
-    Wrong(#[from] Wrong),
-    #[error("{0}")]
-    Missing(String),
-    #[error("{0}")]
-    Away(#[from] Away),
-}
-
 type Answer = Result<Json<Value>, Refused>;
 
-/// When to ask again.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
-
-/// As many as are asked for where no limit is given, and as many as may be.
+/// Rows, points or days of an answer: the number if no limit is given, and the greatest limit.
 const RUNS: (usize, usize) = (20, 200);
 const OPERATIONS: (usize, usize) = (50, 500);
 const POINTS: (usize, usize) = (60, 1000);
 const DAYS: (u64, u64) = (30, 3660);
 
-/// How long one answer looks for operations that match.
+/// How long one request looks for operations that match.
 const SEARCH: Duration = Duration::from_secs(2);
 
-/// The words of the columns.
+/// The words that the columns hold.
 const OPERATION_STATUSES: [&str; 2] = ["success", "fail"];
 const OPERATION_WORDS: [&str; 3] = ["create", "update", "delete"];
-
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        let status = match &self {
-            Self::Wrong(_) => StatusCode::BAD_REQUEST,
-            Self::Missing(_) => StatusCode::NOT_FOUND,
-            Self::Away(_) => StatusCode::SERVICE_UNAVAILABLE,
-        };
-        let mut response = refusal(status, &self.to_string());
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
-        }
-        response
-    }
-}
-
-/// An error as JSON.
-pub(super) fn refusal(status: StatusCode, reason: &str) -> Response {
-    (status, Json(json!({ "error": reason }))).into_response()
-}
 
 /// `GET /api/pairs`
 pub(super) async fn pairs(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery) -> Answer {
@@ -118,7 +83,7 @@ pub(super) async fn operations(State(shared): State<Arc<Shared>>, RawQuery(query
         limit: query.number("limit", 1, OPERATIONS.1)?.unwrap_or(OPERATIONS.0),
         patience: SEARCH,
     };
-    let asked = shared.database.ask_in(Turn::Search, move |reader| {
+    let asked = shared.database.ask_in(Lane::Search, move |reader| {
         let Some(run) = reader.run(filter.iteration)? else { return Ok(None) };
         reader.operations(&filter).map(|found| Some((run, found)))
     });
@@ -149,7 +114,8 @@ pub(super) async fn history(State(shared): State<Arc<Shared>>, RawQuery(query): 
     Ok(Json(json!({ "now": now(), "days": days, "pairs": by_pair(each) })))
 }
 
-/// No clock is right to the millisecond; one that is minutes ahead is wrong.
+/// How far a run's clock may be ahead. No clock is right to the millisecond; one that is minutes
+/// ahead is wrong.
 const AHEAD: Duration = Duration::from_secs(300);
 
 /// Where every series stands now.
@@ -171,7 +137,7 @@ fn standing_json(standing: &Standing) -> Value {
     })
 }
 
-/// What each series has to say, gathered by pair; the series of one pair come one after the other.
+/// Groups the values of the series by pair. The series of one pair come one after the other.
 fn by_pair(each: impl Iterator<Item = (Series, Value)>) -> Vec<Value> {
     let mut pairs: Vec<(String, Vec<Value>)> = Vec::new();
     for (series, said) in each {
@@ -183,12 +149,13 @@ fn by_pair(each: impl Iterator<Item = (Series, Value)>) -> Vec<Value> {
     pairs.into_iter().map(|(pair, directions)| json!({ "pair": pair, "directions": directions })).collect()
 }
 
-/// Everything that is relative on the page is relative to this clock, not to the reader's.
+/// The time of this server. All relative times on the page are relative to it, not to the reader's
+/// clock.
 fn now() -> String {
     to_rfc3339(SystemTime::now())
 }
 
-/// A number of a run's row.
+/// A number in a run's row; 0 if it is missing.
 pub(super) fn number(run: &Iteration, name: &str) -> u64 {
     run[name].as_u64().unwrap_or(0)
 }

@@ -1,4 +1,4 @@
-//! What every request passes on its way in and every answer on its way out.
+//! What every request passes on its way in, and every response on its way out.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,17 +10,17 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::answers::refusal;
-use super::server::Shared;
+use super::refusal::refusal;
+use super::state::{Client, Shared};
 use crate::model::Escaped;
 
-/// Nothing but what this server itself serves, no inline script or style, no markup from text (Chromium's Trusted
-/// Types), in nobody's frame.
+/// Only content that this server itself serves, no inline script or style, no markup made from text
+/// (Chromium's Trusted Types), and no frame of another page around this one.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
                       require-trusted-types-for 'script'; trusted-types 'none'";
 
-/// On every answer, errors too.
+/// Set on every response, errors too.
 pub(super) const HEADERS: [(HeaderName, HeaderValue); 7] = [
     (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
@@ -28,15 +28,16 @@ pub(super) const HEADERS: [(HeaderName, HeaderValue); 7] = [
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
     (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
-    // Names of files stay in no cache; and a new release's page comes with its own scripts.
+    // File names must not stay in a cache, and a new release's page has to come with its own
+    // scripts.
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
 
-/// Paths that probes and Prometheus ask, by the pod's address.
+/// Paths that probes and Prometheus request, by the pod's address.
 const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
-/// Reading only, and under a name that is allowed.
-pub(super) async fn gate(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+/// Lets in only requests that read, and only under an allowed host name.
+pub(super) async fn middleware(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let refused = refusal(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered here");
         return ([(header::ALLOW, "GET, HEAD")], refused).into_response();
@@ -49,7 +50,7 @@ pub(super) async fn gate(State(shared): State<Arc<Shared>>, request: Request, ne
     in_json(next.run(request).await)
 }
 
-/// What the limits around the routes say has no words.
+/// Gives a JSON body to the bare responses of the limits around the routes.
 fn in_json(response: Response) -> Response {
     match response.status() {
         StatusCode::PAYLOAD_TOO_LARGE => refusal(StatusCode::PAYLOAD_TOO_LARGE, "no request has a body here"),
@@ -60,17 +61,13 @@ fn in_json(response: Response) -> Response {
     }
 }
 
-/// Where a request comes from: the other end of its connection.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Client(pub(super) IpAddr);
-
-/// Headers in which a proxy says whom it asks for.
+/// Headers in which a proxy names the client that it asks for.
 const FORWARDED: [&str; 2] = ["x-forwarded-for", "forwarded"];
 
-/// So many bytes of them are told.
+/// Bytes of these headers that are logged, at most.
 const FORWARDED_BYTES: usize = 256;
 
-/// The access log. Probes that go well are left out: there are thousands a day.
+/// The access log. Probes that succeed are left out: there are thousands of them a day.
 pub(super) async fn log(Extension(client): Extension<Client>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let method = request.method().clone();
@@ -87,8 +84,8 @@ pub(super) async fn log(Extension(client): Extension<Client>, request: Request, 
     response
 }
 
-/// For whom a proxy says it asks. Anybody can say that, so it stands at the end of the line, where nothing that is
-/// true comes after it.
+/// The client that a proxy says it asks for. Anybody can say that, so it stands at the end of the
+/// line, where nothing that is true comes after it.
 fn forwarded(headers: &HeaderMap) -> String {
     let Some(name) = FORWARDED.into_iter().find(|name| headers.contains_key(*name)) else {
         return String::new();
@@ -99,7 +96,7 @@ fn forwarded(headers: &HeaderMap) -> String {
     format!(", says for {}", Escaped(&all))
 }
 
-/// The name without the port, in lower case.
+/// The host name without the port, in lower case.
 fn host(headers: &HeaderMap) -> Option<String> {
     let host = headers.get(header::HOST)?.to_str().ok()?;
     let name = match host.rsplit_once(':') {
@@ -110,8 +107,8 @@ fn host(headers: &HeaderMap) -> Option<String> {
     Some(name.trim_end_matches('.').to_ascii_lowercase())
 }
 
-/// No list: every name. A probe may name an address: a page that a stranger's name leads here (DNS rebinding)
-/// comes with that name.
+/// Whether a host name is allowed. An empty list allows every name. A probe may use an address: a
+/// page that a stranger's name leads here (DNS rebinding) sends that name, not an address.
 fn is_allowed(allowed: &[String], host: Option<&str>, path: &str) -> bool {
     let Some(host) = host else { return allowed.is_empty() };
     let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
