@@ -1,4 +1,4 @@
-//! What flags with a fixed set of values can say.
+//! The values of flags that have a fixed set of them.
 
 use clap::ValueEnum;
 

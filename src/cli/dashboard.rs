@@ -27,7 +27,8 @@ pub struct DashboardCli {
 }
 
 impl DashboardCli {
-    /// What this process was called with. Where that can't be parsed, or help was asked for, the process ends.
+    /// Parses the arguments of this process. Ends the process if they cannot be parsed, or if help
+    /// was asked for.
     pub fn of_this_process() -> Self {
         Self::try_parse().unwrap_or_else(|error| mistakes::without_login(error).exit())
     }

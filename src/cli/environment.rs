@@ -1,19 +1,22 @@
-//! Settings in the environment that are none: a misspelt variable does nothing, and nobody notices.
+//! Misspelt settings in the environment: a variable that no flag reads does nothing, and nobody
+//! would notice.
 
 use std::ffi::OsString;
 
 use clap::Command;
 
-/// What every variable of ours begins with.
+/// The prefix of all our variables.
 const PREFIX: &str = "HA_SYNC_";
 
-/// What a cluster puts into the environment of every pod beside the dashboard's Service.
+/// The prefixes of variables that a cluster sets in every pod of the namespace with the dashboard's
+/// Service.
 const OF_A_SERVICE: [&str; 2] = ["HA_SYNC_UI_SERVICE_", "HA_SYNC_UI_PORT"];
 
-/// Names this much alike may be meant for each other.
+/// The likeness from which on one name may have been meant for another.
 const ALIKE: f64 = 0.7;
 
-/// Variables that begin like ours and that no flag of these commands reads, each with the known one that it resembles.
+/// The variables that begin like ours and that no flag of these commands reads, in order. Each
+/// comes with the known variable that it resembles, if there is one.
 pub fn unknown_variables(
     names: impl IntoIterator<Item = OsString>,
     commands: &[Command],
@@ -34,7 +37,7 @@ fn variables(command: &Command) -> Vec<String> {
 }
 
 fn nearest(name: &str, known: &[String]) -> Option<String> {
-    // Without what all have in common, or all would be alike.
+    // Without the prefix that all have in common, or all would be alike.
     let likeness =
         |known: &str| strsim::normalized_damerau_levenshtein(&name[PREFIX.len()..], &known[PREFIX.len()..]);
     let rated = known.iter().map(|known| (likeness(known), known));

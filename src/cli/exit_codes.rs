@@ -1,4 +1,4 @@
-//! The exit codes in words, once, for `--help`, the manual page and the reference.
+//! The exit codes in words: the one list for `--help`, the manual page and the reference.
 
 /// Each code, or codes, and what it means.
 pub const EXIT_CODES: [(&str, &str); 8] = [
@@ -15,7 +15,7 @@ pub const EXIT_CODES: [(&str, &str); 8] = [
     ("129, 130, 143", "interrupted by SIGHUP (but under nohup), SIGINT, SIGTERM"),
 ];
 
-/// What stands below the flags in `--help`.
+/// The text below the flags in `--help`.
 pub(super) fn after_help() -> String {
     let mut text = "Exit codes:\n".to_owned();
     for (code, meaning) in EXIT_CODES {

@@ -1,4 +1,4 @@
-//! How a pair is locked, and the subcommand that removes a Lease.
+//! The flags of the lock, and the subcommand that removes a Lease.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! The manual page, made from the parser: what it lacks by itself is written here.
+//! The manual page, made from the parser. What the parser does not know is written here.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
 use super::EXIT_CODES;
 
-/// What is read from the environment beside the flags' own variables.
+/// The variables that are read beside those of the flags.
 const READ_BESIDE_THE_FLAGS: [(&str, &str); 4] = [
     ("KUBERNETES_SERVICE_HOST", "set in every pod of a cluster: there --lock=auto means a Lease"),
     ("POD_NAME, JOB_NAME", "who holds the Lease, for whoever wants to know"),
@@ -29,7 +29,7 @@ const EXAMPLES: [(&str, &str); 3] = [
     ("What was done lately:", "ha-sync history --pair media"),
 ];
 
-/// The page in roff.
+/// The manual page in roff.
 pub fn manual(mut command: Command) -> io::Result<Vec<u8>> {
     command.build();
     let man = Man::new(command.clone());
@@ -47,7 +47,7 @@ pub fn manual(mut command: Command) -> io::Result<Vec<u8>> {
     Ok(page)
 }
 
-/// The flags that are required and the commands; all others are options.
+/// The synopsis: the flags that are required, and the commands. All other flags are options.
 fn synopsis(command: &Command) -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", ["SYNOPSIS"]);
@@ -132,7 +132,7 @@ fn listed(roff: &mut Roff, terms: &[(&str, &str)]) {
     }
 }
 
-/// `--src DIR`
+/// A flag with the names of its values, such as `--src DIR`.
 fn flag(arg: &Arg) -> Vec<Inline> {
     let Some(long) = arg.get_long() else { return vec![italic(arg.get_id().as_str().to_uppercase())] };
     let mut words = vec![bold(format!("--{long}"))];

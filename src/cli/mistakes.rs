@@ -1,9 +1,9 @@
-//! The mistakes that people make who come from other tools: what was meant, in place of what was typed.
+//! Mistakes of people who know other tools: what they typed, and what they probably meant.
 
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 
-/// Flags of rsync, rclone and cp, and what they are here.
+/// Flags of rsync, rclone and cp, and what to use here instead.
 const ELSEWHERE: [(&[&str], &str); 9] = [
     (
         &["--delete", "--delete-after", "--delete-during", "--del"],
@@ -25,24 +25,24 @@ const ELSEWHERE: [(&[&str], &str); 9] = [
     (&["-z", "--compress", "-e", "--rsh"], "both folders have to be mounted on this machine: leave it out"),
 ];
 
-/// A first command, for whoever has typed nothing yet.
+/// A first command, for a user who has typed nothing yet.
 const EXAMPLE: &str =
     "to see what a run would do: ha-sync --src /mnt/a/media --dest /mnt/b/media --pair media --dry-run";
 
-/// Adds what was probably meant.
+/// Adds to the error what was probably meant. `words` is the number of words that were typed.
 pub(super) fn explain(mut error: Error, words: usize, commands: &Command) -> Error {
     let hint = hint(&error, words, commands);
     hide_login(&mut error);
     let Some(hint) = hint else { return error };
     for guessed in [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand] {
-        // A guess by spelling is no better than what is known.
+        // A guess by spelling is not better than what is known.
         let _guess = error.remove(guessed);
     }
     let _none_before = error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![hint.into()]));
     error
 }
 
-/// A DSN that lacks its flag has a password in it.
+/// Hides a word that looks like a DSN without its flag: it may have a password in it.
 fn hide_login(error: &mut Error) {
     for kind in [ContextKind::InvalidArg, ContextKind::InvalidSubcommand] {
         let is_login =
@@ -53,7 +53,7 @@ fn hide_login(error: &mut Error) {
     }
 }
 
-/// The error alone.
+/// The error without a login in it, and without a hint.
 pub(super) fn without_login(mut error: Error) -> Error {
     hide_login(&mut error);
     error

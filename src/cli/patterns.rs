@@ -18,8 +18,8 @@ pub enum PatternArg {
 
 /// The patterns in the order in which they were typed, after those from the environment.
 ///
-/// A typed flag adds to its variable and does not replace it, as other flags do: a name that a job's settings
-/// protect from deletion must not lose that by one more glob.
+/// A typed flag adds to its variable. Other flags replace it, but here one more glob must not take
+/// the protection from a name that a job's settings protect from deletion.
 pub(super) fn in_order(matches: &ArgMatches) -> Vec<PatternArg> {
     fn placed<T: Clone + Send + Sync + 'static>(
         matches: &ArgMatches,
@@ -44,7 +44,8 @@ pub(super) fn in_order(matches: &ArgMatches) -> Vec<PatternArg> {
     set.into_iter().flatten().chain(typed.into_iter().map(|(_, pattern)| pattern)).collect()
 }
 
-/// One pattern a line; empty lines, as at the end of a YAML block, are none. What is not UTF-8 has been refused.
+/// The patterns of a variable, one a line. Empty lines do not count: a YAML block ends in one. A
+/// value that is not UTF-8 has been refused before.
 fn lines_of(variable: &str, pattern: impl Fn(String) -> PatternArg) -> Vec<PatternArg> {
     let text = std::env::var(variable).unwrap_or_default();
     text.lines().filter(|line| !line.is_empty()).map(|line| pattern(line.to_owned())).collect()

@@ -185,7 +185,7 @@ pub struct OutputArgs {
     pub log_format: FormatArg,
 }
 
-/// A switch also takes `=true` and `=false`: one from the environment can be taken back.
+/// Makes a switch also take `=true` and `=false`, so that one from the environment can be undone.
 fn takes_a_bool(arg: Arg) -> Arg {
     if !matches!(arg.get_action(), ArgAction::SetTrue) {
         return arg;

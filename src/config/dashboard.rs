@@ -1,24 +1,26 @@
-//! What the dashboard's flags mean.
+//! The meaning of the dashboard's flags.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use super::{Checked, LogDirChoice, database, log_dir, wrong};
+use super::database::database;
+use super::error::{Checked, wrong};
+use super::log_dir::{LogDirChoice, log_dir};
 use crate::cli::DashboardCli;
 use crate::ledger::Dsn;
 
-/// A dashboard that makes sense.
+/// A dashboard whose flags make sense.
 #[derive(Clone, Debug)]
 pub struct DashboardConfig {
-    /// Where it listens.
+    /// The address that it listens on.
     pub listen: SocketAddr,
-    /// Names under which it answers, in lower case; none: all.
+    /// The host names under which it answers, in lower case. If empty, every name.
     pub allowed_hosts: Vec<String>,
-    /// What it shows.
+    /// The database that it shows.
     pub database: Dsn,
 }
 
-/// The database of a run that named none, in the log directory.
+/// The file name of the default database in the log directory.
 const DATABASE: &str = "ha-sync.sqlite";
 
 impl DashboardConfig {
@@ -38,7 +40,7 @@ impl DashboardConfig {
 
 fn address(text: &str) -> Checked<SocketAddr> {
     let text = text.trim();
-    // As people write it who mean every address.
+    // `:8080` is a common way to write a port on every address.
     let full = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
     full.parse().or_else(|_| {
         wrong(format!(
@@ -59,7 +61,8 @@ fn host_name(text: &str) -> Checked<String> {
     Ok(text.trim_end_matches('.').to_ascii_lowercase())
 }
 
-/// The file that a sync with these flags records in, made or not: what is there, else where the user's own would be.
+/// The file in which a sync with these flags records, whether it exists or not. If neither the
+/// system's nor the user's file exists, it is the one that a sync would make.
 fn default_file(choice: &LogDirChoice) -> PathBuf {
     let in_dir = |dir: &Path| dir.join(DATABASE);
     match choice {
@@ -72,7 +75,7 @@ fn default_file(choice: &LogDirChoice) -> PathBuf {
     }
 }
 
-/// Whether a sync could make its log directory there.
+/// Whether a sync could make its log directory here.
 fn is_writable(dir: &Path) -> bool {
     let there = dir.ancestors().find(|above| above.exists());
     there.is_some_and(|there| rustix::fs::access(there, rustix::fs::Access::WRITE_OK).is_ok())

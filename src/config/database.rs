@@ -1,21 +1,22 @@
-//! The database that was named, and how long rows are kept there.
+//! The database that was named, and the time for which rows are kept in it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Checked, LogDirChoice, wrong};
+use super::error::{Checked, wrong};
+use super::log_dir::LogDirChoice;
 use crate::ledger::Dsn;
 use crate::model::shown;
 use crate::time::parse_duration;
 
 const DAY: u64 = 24 * 3600;
 
-/// Older than what a date can say is older than everything.
+/// The largest age. A date cannot express an older time.
 const OLDEST: Duration = Duration::from_secs(1000 * 365 * DAY);
 
-/// `--db-dsn`; nothing where none was given.
+/// The value of `--db-dsn`. `None` if none was given.
 pub fn database(dsn: Option<&str>) -> Checked<Option<Dsn>> {
-    // What a Secret or a file holds ends in a newline, and a variable that is not wanted is empty.
+    // The value of a Secret or a file ends in a newline, and an unwanted variable is set but empty.
     let dsn = dsn.map(str::trim_end).filter(|dsn| !dsn.is_empty());
     match dsn.map(str::parse).transpose() {
         Ok(dsn) => Ok(dsn),
@@ -23,7 +24,8 @@ pub fn database(dsn: Option<&str>) -> Checked<Option<Dsn>> {
     }
 }
 
-/// A database in a tree would be carried over while it is written to, or be deleted as missing at the source.
+/// Refuses a database inside a tree: it would be carried over while it is written to, or be deleted
+/// as missing at the source.
 pub(super) fn check_database_apart(
     dsn: Option<&Dsn>,
     log_dir: &LogDirChoice,
@@ -31,7 +33,7 @@ pub(super) fn check_database_apart(
 ) -> Checked<()> {
     let Some(Dsn::Sqlite(file)) = dsn else { return Ok(()) };
     let Some(folder) = resolved_folder(file) else { return Ok(()) };
-    // A log directory is left out of every sync.
+    // A log directory takes part in no sync, so a database may lie in it.
     let mut logs: Vec<&PathBuf> = Vec::new();
     match log_dir {
         LogDirChoice::Given(path) => logs.push(path),
@@ -54,7 +56,7 @@ fn resolved_folder(file: &Path) -> Option<PathBuf> {
     folder.canonicalize().ok()
 }
 
-/// `--db-retain-days`
+/// The value of `--db-retain-days`.
 pub(super) fn retain_days(days: u32) -> Checked<Duration> {
     match days {
         0 => {
@@ -64,7 +66,8 @@ pub(super) fn retain_days(days: u32) -> Checked<Duration> {
     }
 }
 
-/// `--older-than`: `90s`, `30m`, `12h`, `30d` or `4w`; a bare number might be meant in days and is refused.
+/// The value of `--older-than`: `90s`, `30m`, `12h`, `30d` or `4w`. A bare number is refused: it
+/// might be meant in days.
 pub fn parse_age(text: &str) -> Checked<Duration> {
     let has_unit = text.contains(|c: char| c.is_ascii_alphabetic());
     let age = parse_duration(text).filter(|age| has_unit && *age < OLDEST);

@@ -1,23 +1,23 @@
-//! Which lock was meant, and whether it can be had where this runs.
+//! The lock that was meant, and whether this machine can have it.
 
 use std::path::Path;
 use std::time::Duration;
 
+use super::error::{Checked, wrong};
 use super::values::dns_label;
-use super::{Checked, wrong};
 use crate::cli::{LockArg, LockArgs};
-use crate::lock::{LeaseChoice, LockChoice, SHORTEST, Way};
+use crate::lock::{ApiAccess, LeaseChoice, LockChoice, SHORTEST};
 
-/// What a pod with a service account finds in its file system.
+/// The directory in which a pod finds its service account.
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-/// Where the pairs live, if nobody says otherwise.
+/// The namespace of the Leases, unless the flag or the pod names another.
 const NAMESPACE: &str = "infrastructure";
 
-/// A Lease counts in an `int32`.
+/// The longest duration in seconds: the field of a Lease is an `int32`.
 const LONGEST: u64 = i32::MAX as u64;
 
-/// `--lock`, `--lock-ttl` and `--namespace`
+/// The lock that `--lock`, `--lock-ttl` and `--namespace` mean.
 pub fn lock_choice(args: &LockArgs) -> Checked<LockChoice> {
     let in_cluster = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some_and(|host| !host.is_empty());
     choice(args, in_cluster, Path::new(SERVICE_ACCOUNT))
@@ -44,7 +44,7 @@ fn choice(args: &LockArgs, in_cluster: bool, account: &Path) -> Checked<LockChoi
     let own = || in_cluster.then(|| std::fs::read_to_string(account.join("namespace")).ok()).flatten();
     let own = || own().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
     Ok(LockChoice::Lease(LeaseChoice {
-        way: if in_cluster { Way::InCluster } else { Way::Kubeconfig },
+        access: if in_cluster { ApiAccess::InCluster } else { ApiAccess::Kubeconfig },
         namespace: given.or_else(own).unwrap_or_else(|| NAMESPACE.to_owned()),
         duration,
     }))
@@ -68,9 +68,9 @@ mod tests {
         LockArgs { lock, lock_ttl: "60".into(), namespace: namespace.map(str::to_owned) }
     }
 
-    fn lease(way: Way, namespace: &str) -> LockChoice {
+    fn lease(access: ApiAccess, namespace: &str) -> LockChoice {
         let duration = Duration::from_secs(60);
-        LockChoice::Lease(LeaseChoice { way, namespace: namespace.to_owned(), duration })
+        LockChoice::Lease(LeaseChoice { access, namespace: namespace.to_owned(), duration })
     }
 
     #[test]
@@ -81,11 +81,11 @@ mod tests {
         let refused = choice(&auto, true, pod.path()).unwrap_err().to_string();
         assert!(refused.contains("automountServiceAccountToken: true"), "{refused}");
         std::fs::write(pod.path().join("token"), "secret").unwrap();
-        assert_eq!(choice(&auto, true, pod.path()), Ok(lease(Way::InCluster, "infrastructure")));
+        assert_eq!(choice(&auto, true, pod.path()), Ok(lease(ApiAccess::InCluster, "infrastructure")));
         std::fs::write(pod.path().join("namespace"), "storage\n").unwrap();
-        assert_eq!(choice(&auto, true, pod.path()), Ok(lease(Way::InCluster, "storage")));
+        assert_eq!(choice(&auto, true, pod.path()), Ok(lease(ApiAccess::InCluster, "storage")));
         let named = args(LockArg::Auto, Some("other"));
-        assert_eq!(choice(&named, true, pod.path()), Ok(lease(Way::InCluster, "other")));
+        assert_eq!(choice(&named, true, pod.path()), Ok(lease(ApiAccess::InCluster, "other")));
         for (lock, chosen) in [(LockArg::File, LockChoice::File), (LockArg::None, LockChoice::None)] {
             assert_eq!(choice(&args(lock, None), true, pod.path()), Ok(chosen));
         }
@@ -95,7 +95,7 @@ mod tests {
     fn outside_a_cluster_a_lease_goes_by_the_kubeconfig() {
         let nowhere = Path::new("/nonexistent");
         let chosen = choice(&args(LockArg::Lease, None), false, nowhere);
-        assert_eq!(chosen, Ok(lease(Way::Kubeconfig, "infrastructure")));
+        assert_eq!(chosen, Ok(lease(ApiAccess::Kubeconfig, "infrastructure")));
         for bad in ["Infra", "a.b", "-", "a_b"] {
             assert!(choice(&args(LockArg::Lease, Some(bad)), false, nowhere).is_err(), "{bad}");
         }

@@ -1,8 +1,10 @@
-//! The folders that were named: whether they are there, apart from each other, and may be used.
+//! Checks of the folders that were named: whether they exist, lie apart from each other, and may be
+//! used.
 
 use std::path::{Path, PathBuf};
 
-use super::{Checked, LogDirChoice, wrong};
+use super::error::{Checked, wrong};
+use super::log_dir::LogDirChoice;
 use crate::model::shown;
 use crate::tree::{Dir, LOG_DIR_TAG};
 
@@ -28,7 +30,7 @@ pub(super) fn root(flag: &str, path: Option<&Path>) -> Checked<PathBuf> {
     Ok(resolved)
 }
 
-/// What to do about a folder that is not there.
+/// The advice for a folder that does not exist.
 fn missing_folder(path: &Path) -> &'static str {
     let text = path.to_string_lossy();
     let first = text.split('/').next().unwrap_or_default();
@@ -41,7 +43,7 @@ fn missing_folder(path: &Path) -> &'static str {
     }
 }
 
-/// Neither root may lie inside the other, by whatever path or mount they are seen.
+/// Refuses roots of which one lies inside the other, by whatever path or mount they are seen.
 pub(super) fn check_apart(source: &Path, dest: &Path) -> Checked<()> {
     let ask = |flag: &str, path: &Path| {
         Dir::open_root(path).and_then(|dir| identities(&dir)).or_else(|error| {
@@ -67,10 +69,11 @@ pub(super) fn check_apart(source: &Path, dest: &Path) -> Checked<()> {
     Ok(())
 }
 
-/// What tells a directory from every other one that is mounted.
+/// What distinguishes a directory from every other one that is mounted: see [`Dir::identity`].
 type Identity = (u32, u32, u64);
 
-/// The directory and all above it. One above that can't be asked ends the list: what is above is not compared then.
+/// The identities of the directory and of all above it. The list ends at a directory that cannot be
+/// opened: what lies above that one is not compared.
 fn identities(dir: &Dir) -> std::io::Result<Vec<Identity>> {
     let mut found = vec![dir.identity()?];
     let mut above = dir.open_parent();
@@ -95,8 +98,8 @@ pub(super) fn check_writable(dest: &Path) -> Checked<()> {
     })
 }
 
-/// A log directory may lie inside a tree, where it is left out from then on: so it can't be the tree
-/// itself, nor a folder with the user's own files.
+/// Checks the log directory. It may lie inside a tree, where no sync touches it from then on. So it
+/// must not be the tree itself, nor a folder with the user's own files.
 pub(super) fn check_log_dir(choice: &LogDirChoice, roots: &[(&str, &Path)]) -> Checked<()> {
     let LogDirChoice::Given(path) = choice else { return Ok(()) };
     if path.as_os_str().is_empty() {

@@ -1,13 +1,15 @@
-//! Values that were typed: names, times and sizes.
+//! The parsing of values that were typed: names, times and sizes.
 
 use std::time::Duration;
 
-use super::{Checked, IfLocked, wrong};
+use super::choices::IfLocked;
+use super::error::{Checked, wrong};
 use crate::model::{Escaped, Name};
 use crate::pipeline::MaxDelete;
 use crate::time::parse_duration;
 
-/// A DNS label, since it becomes part of a Kubernetes object's name.
+/// The name of a pair. It has to be a DNS label, since it becomes part of a Kubernetes object's
+/// name.
 pub fn pair_name(name: &str) -> Checked<String> {
     dns_label("--pair", name, "media")
 }
@@ -34,7 +36,7 @@ pub(super) fn direction_label(label: &str) -> Checked<String> {
         return Ok(label.to_owned());
     }
     wrong(format!(
-        "--direction {:?} is no label: use 1 to 64 of A-Z a-z 0-9 . _ -, such as dell-to-hp",
+        "--direction {:?} is not a label: use 1 to 64 of A-Z a-z 0-9 . _ -, such as dell-to-hp",
         Escaped(label.as_bytes()).to_string()
     ))
 }
@@ -93,7 +95,7 @@ pub(super) fn root_name(name: &str) -> Checked<Name> {
     Ok(Name::new(name.as_bytes()))
 }
 
-/// Bytes, with `K`, `M`, `G` or `T` for powers of 1024.
+/// Parses bytes per second, with `K`, `M`, `G` or `T` for powers of 1024.
 pub(super) fn parse_size(text: &str) -> Checked<u64> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(split);
