@@ -1,4 +1,4 @@
-//! The two output streams, so that what is printed never tears the bars apart.
+//! The two output streams. What is printed never tears the progress bars apart.
 
 use std::io::{self, Write};
 use std::sync::{Arc, OnceLock};
@@ -7,33 +7,33 @@ use console::Term;
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Standard output and standard error, with bars or without. Clones are the same console.
+/// Standard output and standard error, with bars or without. Clones share one console.
 #[derive(Clone, Debug)]
 pub struct Console {
     bars: Option<MultiProgress>,
-    /// Why standard output takes nothing any more.
+    /// The error after which nothing more is written to standard output.
     closed: Arc<OnceLock<io::Error>>,
 }
 
 impl Console {
-    /// `bars`: there will be some on standard error.
+    /// `bars`: whether there will be bars on standard error.
     pub fn new(bars: bool) -> Self {
-        // Ten times a second: quick enough to be alive, slow enough to read.
+        // Ten times a second: fast enough to look alive, slow enough to read.
         let bars = bars.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)));
         Self { bars, closed: Arc::default() }
     }
 
-    /// Where bars are added; nothing where there are none.
+    /// The place where bars are added. `None` if this console has no bars.
     pub fn bars(&self) -> Option<&MultiProgress> {
         self.bars.as_ref()
     }
 
-    /// Columns of the terminal that the bars are on, as wide as it is just now.
+    /// The number of columns that the bars' terminal has right now.
     pub(super) fn width() -> usize {
         Term::stderr().size().1.into()
     }
 
-    /// Prints text that ends its own lines to standard output.
+    /// Prints text to standard output. Its lines have their ends already.
     pub fn print(&self, text: &str) {
         if !self.is_open() {
             return;
@@ -48,23 +48,24 @@ impl Console {
         }
     }
 
-    /// Prints nothing more: whoever was to read standard output does not.
+    /// Closes standard output, because its reader does not read any more. Nothing more is printed.
     pub fn close(&self) {
-        // Whatever closed it before is as good a reason.
+        // An earlier reason is as good as this one.
         let _known = self.closed.set(io::ErrorKind::BrokenPipe.into());
     }
 
-    /// Whether standard output still takes anything.
+    /// Whether standard output is still written to.
     pub fn is_open(&self) -> bool {
         self.closed.get().is_none()
     }
 
-    /// What was lost on the way to standard output. That nobody reads on (`ha-sync … | head`) is no loss.
+    /// The error of a write to standard output. `None` if all was written, or if the reader has
+    /// gone (`ha-sync … | head`), which is not an error.
     pub fn failure(&self) -> Option<&io::Error> {
         self.closed.get().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
     }
 
-    /// Takes the bars off the terminal while something else is written there.
+    /// Removes the bars from the terminal while something else is written there.
     fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
         match &self.bars {
             Some(bars) => bars.suspend(write),
@@ -73,7 +74,7 @@ impl Console {
     }
 }
 
-/// Messages go to standard error, one event at a time.
+/// Log messages go to standard error, one event a write.
 impl<'a> MakeWriter<'a> for Console {
     type Writer = &'a Self;
 

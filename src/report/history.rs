@@ -1,4 +1,4 @@
-//! Past runs as a table.
+//! Past runs as a table of text.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::ledger::Iteration;
 use crate::model::Escaped;
 use crate::time::from_rfc3339;
 
-/// Columns, and whether they are aligned to the right.
+/// The columns: title, and whether it is aligned to the right.
 const COLUMNS: [(&str, bool); 11] = [
     ("started (UTC)", false),
     ("pair", false),
@@ -24,14 +24,15 @@ const COLUMNS: [(&str, bool); 11] = [
     ("bytes", true),
 ];
 
-/// Counts that make a run a `partial_failure` and have no column: name, and what one and many are called.
+/// Counts that make a run a `partial_failure` and have no column: the name of the count, and its
+/// noun in the singular and the plural.
 const UNDONE: [(&str, &str, &str); 3] = [
     ("conflicts", "conflict", "conflicts"),
     ("deferred", "deferred", "deferred"),
     ("withheld", "deletion withheld", "deletions withheld"),
 ];
 
-/// The runs, one a line, with what ended one early and what it left undone below it.
+/// The table: one run a line, and below it why it ended early and what it left undone.
 pub fn history_table(runs: &[Iteration]) -> String {
     if runs.is_empty() {
         return "no runs yet\n".into();
@@ -51,7 +52,7 @@ pub fn history_table(runs: &[Iteration]) -> String {
     text
 }
 
-/// What the cells do not tell: why it ended early, and what it left undone.
+/// What the cells do not tell: why the run ended early, and what it left undone.
 fn notes(run: &Iteration) -> impl Iterator<Item = String> {
     let reason = run["error_message"].as_str().map(|error| Escaped(error.as_bytes()).to_string());
     let undone: Vec<String> = UNDONE

@@ -1,12 +1,13 @@
-//! The numbers of a run while it lasts: written by its threads, read by whoever draws them.
+//! The numbers of a run while it lasts. Its threads write them, the thread that draws reads them.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use crate::locked::locked;
 use crate::model::{RelPath, Summary};
 
-/// What is known so far.
+/// The numbers so far.
 #[derive(Debug)]
 pub struct Live {
     started: Instant,
@@ -20,42 +21,42 @@ pub struct Live {
     in_hand: Vec<Mutex<Option<InHand>>>,
 }
 
-/// What one worker is at.
+/// The operation that one worker has in hand.
 #[derive(Clone, Debug)]
 pub struct InHand {
-    /// Where.
+    /// The path of the operation.
     pub path: RelPath,
-    /// Bytes that it has to move at most.
+    /// The largest number of bytes that it has to move.
     pub bytes: u64,
-    /// Bytes that it has moved.
+    /// Bytes that it has moved so far.
     pub moved: u64,
 }
 
 /// All numbers at one moment.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// Time since the beginning.
+    /// Time since the run began.
     pub elapsed: std::time::Duration,
     /// Counts of paths.
     pub counts: Summary,
     /// Operations that are known to be needed.
     pub planned: u64,
-    /// Bytes that they move at most.
+    /// The largest number of bytes that these move.
     pub planned_bytes: u64,
     /// Operations that are done.
     pub done: u64,
     /// Bytes of the plan that are done, what is in hand included.
     pub done_bytes: u64,
-    /// Bytes that were really moved.
+    /// Bytes that were actually moved.
     pub moved_bytes: u64,
     /// Whether the plan is complete.
     pub scanned: bool,
-    /// What is in hand, one a busy worker.
+    /// The operations in hand, one for each busy worker.
     pub in_hand: Vec<InHand>,
 }
 
 impl Live {
-    /// Nothing has happened yet.
+    /// The numbers of a run in which nothing has happened yet.
     pub fn new(workers: usize) -> Self {
         Self {
             started: Instant::now(),
@@ -71,7 +72,7 @@ impl Live {
     }
 
     pub(super) fn counted(&self, part: &Summary) {
-        *self.counts.lock().unwrap_or_else(PoisonError::into_inner) += part;
+        *locked(&self.counts) += part;
     }
 
     pub(super) fn planned(&self, operations: u64, bytes: u64) {
@@ -106,20 +107,19 @@ impl Live {
 
     fn slot(&self, worker: usize, change: impl FnOnce(&mut Option<InHand>)) {
         if let Some(slot) = self.in_hand.get(worker) {
-            change(&mut slot.lock().unwrap_or_else(PoisonError::into_inner));
+            change(&mut locked(slot));
         }
     }
 
     /// The numbers now.
     pub fn snapshot(&self) -> Snapshot {
-        let slots =
-            self.in_hand.iter().map(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        let slots = self.in_hand.iter().map(|slot| locked(slot).clone());
         let in_hand: Vec<InHand> = slots.flatten().collect();
-        // A comparison reads both sides: more than its share of the plan.
+        // A comparison reads both sides, so it may move more than its bytes in the plan.
         let moving: u64 = in_hand.iter().map(|one| one.moved.min(one.bytes)).sum();
         Snapshot {
             elapsed: self.started.elapsed(),
-            counts: self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            counts: locked(&self.counts).clone(),
             planned: self.planned.load(Ordering::Relaxed),
             planned_bytes: self.planned_bytes.load(Ordering::Relaxed),
             done: self.done.load(Ordering::Relaxed),

@@ -1,4 +1,4 @@
-//! Messages on standard error: who listens to `tracing`, in which form.
+//! Messages on standard error: the subscriber of `tracing`, and its format.
 
 use std::io::IsTerminal as _;
 
@@ -7,10 +7,9 @@ use tracing::subscriber::SetGlobalDefaultError;
 use tracing_subscriber::FmtSubscriber;
 
 use super::console::Console;
-use crate::cli::FormatArg;
-use crate::config::{Detail, Output};
+use crate::config::{Detail, Format, Output};
 
-/// Sends messages to the console from now on. A process can do that once.
+/// Sends messages to the console from now on. Fails if this process has a subscriber already.
 pub fn init(console: &Console, output: Output) -> Result<(), SetGlobalDefaultError> {
     let level = if output.detail == Detail::Quiet { Level::WARN } else { Level::INFO };
     let for_a_person = std::io::stderr().is_terminal();
@@ -20,12 +19,10 @@ pub fn init(console: &Console, output: Output) -> Result<(), SetGlobalDefaultErr
         .with_ansi(for_a_person)
         .with_writer(console.clone());
     match output.log_format {
-        FormatArg::Json => {
-            tracing::subscriber::set_global_default(builder.json().flatten_event(true).finish())
-        }
-        FormatArg::Text if for_a_person => {
+        Format::Json => tracing::subscriber::set_global_default(builder.json().flatten_event(true).finish()),
+        Format::Text if for_a_person => {
             tracing::subscriber::set_global_default(builder.without_time().finish())
         }
-        FormatArg::Text => tracing::subscriber::set_global_default(builder.finish()),
+        Format::Text => tracing::subscriber::set_global_default(builder.finish()),
     }
 }

@@ -1,8 +1,9 @@
 //! What a person sees: progress while a run lasts, messages, the plan, the summary.
 //!
-//! The pipeline knows a [`Monitor`] and nothing else of this; the opslog knows nothing of it at all.
+//! Of all this, the pipeline knows [`Monitor`] and nothing else. The opslog knows nothing of it.
 
 mod console;
+mod highlights;
 mod history;
 mod live;
 mod logging;
@@ -11,13 +12,14 @@ mod progress;
 mod summary;
 mod units;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crossbeam_channel::{SendTimeoutError, Sender, bounded};
 
 pub use console::Console;
+pub use highlights::Highlights;
 pub use history::history_table;
 pub use live::{InHand, Live, Snapshot};
 pub use logging::init as init_logging;
@@ -26,58 +28,51 @@ pub use progress::Progress;
 pub use summary::Ending;
 pub(crate) use units::counted;
 
-use crate::cli::FormatArg;
-use crate::config::{Detail, Output};
+use crate::config::{Detail, Format, Output};
+use crate::locked::{locked, unlocked};
 use crate::model::{Cause, Escaped, Outcome, RelPath, Summary, Verdict};
 use crate::opslog::Record;
 use crate::pipeline::Monitor;
 use crate::stop::Stop;
 
-/// So many of a kind the summary names.
+/// The number of paths of each kind that the summary names.
 const NAMED: usize = 10;
 
-/// Operations that wait to be printed.
+/// The largest number of lines that wait to be printed.
 const LINES_WAITING: usize = 1024;
 
-/// Watches one run.
+/// The monitor of one run.
 #[derive(Debug)]
 pub struct Reporter {
-    /// The numbers, for whoever draws them.
+    /// The numbers, for the thread that draws them.
     pub live: Arc<Live>,
     printer: Option<Printer>,
-    told: Mutex<Told>,
+    told: Mutex<Highlights>,
     stop: Stop,
 }
 
-/// The first of what a person should know by name, each as `what  path: reason`.
-#[derive(Clone, Debug, Default)]
-pub struct Told {
-    /// What failed.
-    pub failures: Vec<String>,
-    /// Candidates for deletion that were left alone.
-    pub spared: Vec<String>,
-}
-
-/// Prints operations as they end, on a thread of its own: a terminal that was stopped, or a pipe that
-/// nobody empties, holds the run up as it should, but never keeps it from ending when it is told to.
+/// Prints operations as they end, on a thread of its own. A terminal that was stopped, or a pipe
+/// that nobody empties, holds the run up as it should. But it never keeps the run from ending when
+/// it is told to.
 #[derive(Debug)]
 struct Printer {
     console: Console,
-    format: FormatArg,
+    format: Format,
     lines: Sender<String>,
     thread: JoinHandle<()>,
 }
 
 impl Reporter {
-    /// A dry run's operations are printed as a plan at its end, not one by one.
+    /// A reporter for a run with so many `workers`. The operations of a dry run are printed as a
+    /// plan at its end, not one by one.
     pub fn new(console: &Console, output: Output, dry_run: bool, workers: usize, stop: &Stop) -> Self {
         let prints = output.detail == Detail::Verbose && !dry_run;
         let printer = prints.then(|| Printer::start(console, output.format));
         Self { live: Arc::new(Live::new(workers)), printer, told: Mutex::default(), stop: stop.clone() }
     }
 
-    /// Ends printing, and returns what is told by name.
-    pub fn finish(self) -> Told {
+    /// Ends printing, and returns the highlights.
+    pub fn finish(self) -> Highlights {
         if let Some(Printer { console, lines, thread, .. }) = self.printer {
             drop(lines);
             let mut patience = PRINT_PATIENCE;
@@ -90,16 +85,16 @@ impl Reporter {
                 console.close();
             }
         }
-        self.told.into_inner().unwrap_or_else(PoisonError::into_inner)
+        unlocked(self.told)
     }
 
-    /// What is told by name until now, where the end can't be waited for.
-    pub fn told_so_far(&self) -> Told {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The highlights until now, for a run whose end cannot be waited for.
+    pub fn highlights_so_far(&self) -> Highlights {
+        locked(&self.told).clone()
     }
 
-    /// Waits for the printer as long as the run is to go on. What is done after that is printed too, unless nobody
-    /// takes it.
+    /// Queues a line, and waits for the printer as long as the run goes on. Once a stop is
+    /// requested, it waits for `PRINT_PATIENCE` in all; then standard output counts as closed.
     fn print(&self, printer: &Printer, mut line: String) {
         let mut patience = PRINT_PATIENCE;
         while printer.console.is_open() {
@@ -117,19 +112,19 @@ impl Reporter {
     }
 }
 
-/// How long a run that was told to end waits for its last lines to be printed.
+/// The time for which a run that was told to end waits for its last lines to be printed.
 const PRINT_PATIENCE: Duration = Duration::from_millis(500);
 
-/// How often one who waits for the printer asks whether to go on.
+/// The time between two looks at the stop flag while the printer is waited for.
 const PRINTED_POLL: Duration = Duration::from_millis(20);
 
 impl Printer {
-    fn start(console: &Console, format: FormatArg) -> Self {
+    fn start(console: &Console, format: Format) -> Self {
         let (lines, waiting) = bounded::<String>(LINES_WAITING);
         let to = console.clone();
         let thread = thread::spawn(move || {
             for first in &waiting {
-                // All that is there in one write.
+                // All lines that are there go out in one write.
                 to.print(&std::iter::once(first).chain(waiting.try_iter()).collect::<String>());
             }
         });
@@ -158,11 +153,14 @@ impl Monitor for Reporter {
         self.live.ended(worker);
     }
 
+    /// There are too many of them to be shown one by one.
+    fn equal(&self, _: &dyn Fn() -> RelPath) {}
+
     fn spared(&self, path: &RelPath, reason: &str) {
         if let Some(printer) = &self.printer {
             self.print(printer, spared_line(path, reason, printer.format));
         }
-        let spared = &mut self.told.lock().unwrap_or_else(PoisonError::into_inner).spared;
+        let spared = &mut locked(&self.told).spared;
         if spared.len() < NAMED {
             spared.push(format!("spared    {path}: {reason}"));
         }
@@ -175,7 +173,7 @@ impl Monitor for Reporter {
         let Verdict::Failed(failure) = &outcome.verdict else {
             return;
         };
-        let failures = &mut self.told.lock().unwrap_or_else(PoisonError::into_inner).failures;
+        let failures = &mut locked(&self.told).failures;
         if failures.len() < NAMED {
             let word = match failure.cause {
                 Cause::Error => "failed",

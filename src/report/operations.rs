@@ -1,4 +1,4 @@
-//! Operations, one a line: the plan of a dry run, and with `--verbose` what was just done.
+//! Operations, one a line: the plan of a dry run and, with `--verbose`, what was just done.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -7,20 +7,20 @@ use serde_json::json;
 
 use super::console::Console;
 use super::units::Bytes;
-use crate::cli::FormatArg;
+use crate::config::Format;
 use crate::model::{Escaped, RelPath};
 use crate::opslog::{Damage, FailCause, Kind, Line, Operation, OpslogReader, Record, Status};
 
-/// Up to this many operations are printed in the order of the trees, which needs them in memory
-/// (some 100 bytes each). A longer plan is printed in the order in which it was found.
+/// The longest plan that is printed in the order of the trees. This needs the whole plan in memory,
+/// some 100 bytes for each operation. A longer plan is printed in the order in which it was found.
 const SORTED: usize = 500_000;
 
 /// Prints the plan that a dry run wrote into its opslog.
-pub fn print_plan(console: &Console, opslog: &Path, format: FormatArg) -> Result<(), Damage> {
+pub fn print_plan(console: &Console, opslog: &Path, format: Format) -> Result<(), Damage> {
     let (_, reader) = OpslogReader::open(opslog)?;
     let mut lines: Option<Vec<(RelPath, String)>> = Some(Vec::new());
     reader.read(|record| {
-        let path = RelPath::from(&*record.path_bytes().unwrap_or_default());
+        let path = record.path_bytes().and_then(|bytes| RelPath::from_bytes(&bytes).ok()).unwrap_or_default();
         let text = one_line(&record, &path, format);
         match &mut lines {
             Some(sorted) if sorted.len() < SORTED => sorted.push((path, text)),
@@ -46,21 +46,21 @@ fn print_sorted(console: &Console, lines: Option<Vec<(RelPath, String)>>) {
     }
 }
 
-/// The line of one operation, with its end.
-pub fn one_line(record: &Record<'_>, path: &RelPath, format: FormatArg) -> String {
+/// The line of one operation, with a line feed.
+pub fn one_line(record: &Record<'_>, path: &RelPath, format: Format) -> String {
     let mut text = match format {
-        FormatArg::Json => serde_json::to_string(&Line::Operation(record.clone())).unwrap_or_default(),
-        FormatArg::Text => for_people(record, path),
+        Format::Json => serde_json::to_string(&Line::Operation(record.clone())).unwrap_or_default(),
+        Format::Text => for_people(record, path),
     };
     text.push('\n');
     text
 }
 
-/// The line of a candidate for deletion that was left alone, with its end.
-pub fn spared_line(path: &RelPath, reason: &str, format: FormatArg) -> String {
+/// The line of a candidate for deletion that was left alone, with a line feed.
+pub fn spared_line(path: &RelPath, reason: &str, format: Format) -> String {
     match format {
-        FormatArg::Text => format!("spared    {path}: {reason}\n"),
-        FormatArg::Json => {
+        Format::Text => format!("spared    {path}: {reason}\n"),
+        Format::Json => {
             let filepath = String::from_utf8_lossy(path.as_bytes());
             format!("{}\n", json!({ "type": "spared", "filepath": filepath, "reason": reason }))
         }

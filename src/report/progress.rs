@@ -1,6 +1,6 @@
-//! Progress while a run lasts: bars on a terminal, else a line every 30 seconds.
+//! Progress while a run lasts: bars on a terminal, otherwise a line every 30 seconds.
 //!
-//! One thread looks at the numbers and draws; the run's own threads never wait for a terminal.
+//! A thread of its own reads the numbers and draws. The run's threads never wait for a terminal.
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
@@ -16,19 +16,19 @@ use super::console::Console;
 use super::live::{InHand, Live, Snapshot};
 use super::units::{Bytes, Count, per_second};
 
-/// How often bars are drawn.
+/// The time between two drawings of the bars.
 const DRAW_EVERY: Duration = Duration::from_millis(100);
 
-/// How often a line is logged.
+/// The time between two log lines.
 const LOG_EVERY: Duration = Duration::from_secs(30);
 
-/// Files in hand that are shown, however many workers there are.
+/// The largest number of operations in hand that are shown, however many workers there are.
 const SHOWN_IN_HAND: usize = 4;
 
-/// Rates are those of the last seconds or, where that is longer, of the time since the last look.
+/// The time over which a rate is taken, or the time since the last look if that is longer.
 const RATE_OVER: Duration = Duration::from_secs(3);
 
-/// Columns of a line of something in hand before its path.
+/// The columns before the path in a line of an operation in hand.
 const BEFORE_PATH: usize = 38;
 
 /// The thread that shows progress.
@@ -39,10 +39,10 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Shows `live` as bars if the console has them, else as log lines. `expected`: entries of both trees that the
-    /// last run saw, if that is known.
+    /// Shows `live` as bars if the console has them, otherwise as log lines. `expected` is the
+    /// number of entries that the last run saw in both trees, if that is known.
     ///
-    /// Where no thread can be had for it, the run goes on unseen.
+    /// `None` if the thread cannot be started. Then the run goes on without progress.
     pub fn start(live: &Arc<Live>, console: &Console, workers: usize, expected: Option<u64>) -> Option<Self> {
         let (end, ended) = bounded(0);
         let live = Arc::clone(live);
@@ -65,22 +65,22 @@ impl Progress {
         thread.ok().map(|thread| Self { end, thread })
     }
 
-    /// Takes the bars off the terminal; when this returns, nothing more is drawn.
+    /// Removes the bars from the terminal. Nothing more is drawn once this returns.
     pub fn finish(self) {
         drop(self.end);
-        // A panic while drawing costs the bars and nothing else.
+        // A panic of the drawing thread costs the bars and nothing else.
         let _drawn = self.thread.join();
     }
 }
 
-/// Entries and bytes a second.
+/// Entries and bytes per second.
 #[derive(Clone, Copy, Debug, Default)]
 struct Rate {
     entries: u64,
     bytes: u64,
 }
 
-/// The last few seconds.
+/// Samples of the last few seconds: elapsed time, entries, bytes.
 #[derive(Debug, Default)]
 struct Rates(VecDeque<(Duration, u64, u64)>);
 
@@ -109,7 +109,7 @@ struct Bars {
 
 impl Bars {
     fn new(console: &Console, workers: usize) -> Self {
-        // A template that is fixed in the source; the plain style is as good as any if it did not parse.
+        // The template is fixed in the source. If it did not parse, the default style would do.
         let style =
             ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
         let line = || {
@@ -120,7 +120,8 @@ impl Bars {
         Self { scan, work, in_hand: (0..workers.min(SHOWN_IN_HAND)).map(|_| line()).collect() }
     }
 
-    /// What takes longest is shown: small files come and go faster than anybody reads.
+    /// Draws the bars. Of the operations in hand it shows the largest: small files come and go
+    /// faster than anybody reads.
     fn draw(&self, scan: String, work: String, now: &Snapshot) {
         let width = Console::width();
         self.scan.set_message(scan);
@@ -139,7 +140,7 @@ impl Bars {
     }
 }
 
-/// The state of the scan and of the work.
+/// The line of the scan and the line of the work.
 fn lines(now: &Snapshot, rate: Rate, expected: Option<u64>) -> (String, String) {
     (scan_line(now, rate.entries, expected), work_line(now, rate.bytes))
 }
@@ -157,7 +158,7 @@ fn scan_line(now: &Snapshot, rate: u64, expected: Option<u64>) -> String {
 }
 
 fn work_line(now: &Snapshot, rate: u64) -> String {
-    // Until the scan is complete the plan still grows.
+    // The plan grows until the scan is complete.
     let so_far = if now.scanned { "" } else { " so far" };
     let failed = match now.counts.failed + now.counts.conflicts {
         0 => String::new(),
@@ -173,7 +174,7 @@ fn work_line(now: &Snapshot, rate: u64) -> String {
     )
 }
 
-/// `      3.20 GiB of  8.00 GiB   40 %  …/the/end/of/its/path`
+/// The line of an operation in hand: `      3.20 GiB of  8.00 GiB   40 %  …/the/end/of/its/path`.
 fn in_hand_line(one: &InHand, width: usize) -> String {
     let moved = one.moved.min(one.bytes);
     let (done, all) = (Bytes(moved).to_string(), Bytes(one.bytes).to_string());
@@ -182,7 +183,7 @@ fn in_hand_line(one: &InHand, width: usize) -> String {
     format!("       {done:>9} of {all:>9}  {share:>5}  {path}")
 }
 
-/// The end of a text, which of a path is what tells most, on so many columns.
+/// The end of a text, in at most so many columns. Of a path, the end tells most.
 fn ending(text: &str, columns: usize) -> String {
     if measure_text_width(text) <= columns {
         return text.to_owned();
@@ -233,9 +234,10 @@ mod tests {
 
     #[test]
     fn a_line_fits_its_terminal_and_shows_the_end_of_a_path() {
-        let path = RelPath::from(
+        let path = RelPath::from_bytes(
             &b"photos/\x1b[2J\xe5\x86\x99\xe7\x9c\x9f/a-rather-long-name-of-a-picture-from-the-sea.jpg"[..],
-        );
+        )
+        .unwrap();
         for width in [20, 40, 60, 80, 81, 82, 120, 200] {
             let line = in_hand_line(&InHand { path: path.clone(), bytes: 3 << 30, moved: 1 << 30 }, width);
             assert!(measure_text_width(&line) <= width.max(BEFORE_PATH + 1), "{width}: {line}");

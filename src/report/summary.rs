@@ -1,57 +1,56 @@
-//! The end of a run, for people and for programs.
+//! The summary at the end of a run, for people and for programs.
 
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::highlights::Highlights;
 use super::units::{Bytes, Count, counted, elapsed, per_second};
-use crate::model::{Escaped, Summary};
+use crate::model::{Escaped, RunKey, Summary};
 use crate::opslog::RunStatus;
 use crate::pipeline::Withheld;
-use crate::report::Told;
 
-/// Everything that is told at the end.
+/// What is reported at the end of a run.
 #[derive(Debug)]
 pub struct Ending<'a> {
-    /// Pair and direction.
-    pub pair: &'a str,
-    /// The direction's label.
-    pub direction: &'a str,
+    /// The pair and the direction.
+    pub key: &'a RunKey,
     /// The run's id.
     pub run_id: &'a str,
     /// Whether nothing was changed.
     pub dry_run: bool,
-    /// How it ended.
+    /// The status that it ended with.
     pub status: RunStatus,
-    /// With what.
+    /// The process's exit code.
     pub exit_code: u8,
-    /// How long it took.
+    /// The time that it took.
     pub took: Duration,
     /// The counts.
     pub counts: &'a Summary,
-    /// What is told by name.
-    pub told: &'a Told,
-    /// What ended it early.
+    /// The highlights: what is reported by name.
+    pub told: &'a Highlights,
+    /// The error that ended it early.
     pub error: Option<&'a str>,
-    /// Why nothing was deleted, where something would have been.
+    /// The reason why nothing was deleted although there were candidates. `None` if nothing was
+    /// withheld.
     pub withheld: Option<&'a Withheld>,
-    /// Where the opslog lies; nothing where it could not be sealed, or is in the database.
+    /// The path of the opslog. `None` if it could not be sealed, or is in the database by now.
     pub opslog: Option<&'a std::path::Path>,
-    /// The database that the run is in.
+    /// The database in which the run is recorded. `None` if it is not.
     pub recorded: Option<&'a str>,
-    /// A dry run's plan is that of an earlier one, which began then: nothing was recorded.
+    /// The time when an earlier dry run with the same plan began. Then this one was not recorded.
     pub current_since: Option<&'a str>,
 }
 
 impl Ending<'_> {
-    /// One JSON object and the end of the line.
+    /// The summary as one line with a JSON object.
     pub fn to_json(&self) -> String {
         let counts: Map<String, Value> =
             self.counts.fields().map(|(name, value)| (name.to_owned(), value.into())).collect();
         let summary = json!({
             "type": "summary",
-            "pair": self.pair,
-            "direction": self.direction,
+            "pair": self.key.pair,
+            "direction": self.key.direction,
             "run_id": self.run_id,
             "dry_run": self.dry_run,
             "status": self.status.name(),
@@ -74,9 +73,9 @@ impl Ending<'_> {
         format!("{summary}\n")
     }
 
-    /// A few lines.
+    /// The summary as a few lines of text.
     pub fn to_text(&self) -> String {
-        let mut text = format!("{} {}: {}\n", self.pair, self.direction, self.headline());
+        let mut text = format!("{}: {}\n", self.key, self.headline());
         for (label, value) in self.rows() {
             text.push_str(&format!("  {label:<12} {value}\n"));
         }
@@ -109,7 +108,7 @@ impl Ending<'_> {
         }
     }
 
-    /// Why nothing was deleted, and what would have been.
+    /// Lines that tell why nothing was deleted, and examples of what would have been.
     fn withheld(&self) -> String {
         let Some(Withheld { candidates, reason, examples }) = self.withheld else { return String::new() };
         let what = counted(*candidates, "candidate", "candidates");
@@ -119,7 +118,7 @@ impl Ending<'_> {
         text
     }
 
-    /// What is always told, and what is worth telling only where there is some.
+    /// The rows: label and text. Some are always there, others only if their count is not 0.
     fn rows(&self) -> Vec<(&'static str, String)> {
         let counts = self.counts;
         let transferred =
@@ -205,7 +204,7 @@ impl Ending<'_> {
     }
 }
 
-/// The first of so many, a line each, and how many more there are.
+/// The first of so many, one a line, and the number of those beyond. `place` tells where these are.
 fn named(first: &[String], of: u64, place: &str) -> String {
     let mut text: String = first.iter().map(|line| format!("  {line}\n")).collect();
     if let more @ 1.. = of.saturating_sub(first.len() as u64) {

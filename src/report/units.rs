@@ -1,9 +1,9 @@
-//! Numbers as people read them.
+//! Numbers in a form that people read.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Bytes in powers of 1024, three digits: `1.25 GiB`.
+/// Bytes in powers of 1024, with three digits: `1.25 GiB`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bytes(pub(super) u64);
 
@@ -45,7 +45,7 @@ pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{} {}", Count(count), if count == 1 { one } else { many })
 }
 
-/// How long something took: `0.04 s`, `12.3 s`, `4 min 05 s`, `2 h 03 min`.
+/// A duration: `0.04 s`, `12.3 s`, `4 min 05 s`, `2 h 03 min`.
 pub(super) fn elapsed(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
@@ -56,7 +56,7 @@ pub(super) fn elapsed(duration: Duration) -> String {
     }
 }
 
-/// So many in that time, for a second; nothing where the time is too short to tell.
+/// The rate per second of an amount in a time. 0 if the time is too short to tell.
 pub(super) fn per_second(amount: u64, duration: Duration) -> u64 {
     let seconds = duration.as_secs_f64();
     if seconds < 0.001 { 0 } else { (amount as f64 / seconds) as u64 }
