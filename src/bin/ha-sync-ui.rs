@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use ha_sync::cli::DashboardCli;
-use ha_sync::entry;
+use ha_sync::commands;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    entry::dashboard(&DashboardCli::of_this_process())
+    commands::dashboard(&DashboardCli::of_this_process())
 }
