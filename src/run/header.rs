@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::Run;
+use super::active::Run;
 use crate::lock;
 use crate::opslog::{FORMAT, Header};
 use crate::pipeline::{Checksum, Fsync, MaxDelete};
@@ -14,8 +14,8 @@ impl Run<'_> {
         Header {
             format: FORMAT,
             run_id: self.id.to_string(),
-            pair: self.config.pair.clone(),
-            direction: self.config.direction.clone(),
+            pair: self.config.key.pair.clone(),
+            direction: self.config.key.direction.clone(),
             src: text(&self.config.source),
             dest: text(&self.config.dest),
             started_at: to_rfc3339(self.started),
@@ -29,18 +29,18 @@ impl Run<'_> {
     }
 
     fn options_for_the_header(&self) -> serde_json::Map<String, serde_json::Value> {
-        let options = &self.options;
-        let checksum = match options.rules.checksum {
+        let (config, io) = (self.config, &self.io);
+        let checksum = match config.policy.checksum {
             Checksum::Mismatch => "mismatch",
             Checksum::Always => "always",
             Checksum::Never => "never",
         };
-        let fsync = match options.fsync {
+        let fsync = match io.fsync {
             Fsync::EachFile => "each file",
             Fsync::AtEnd => "at the end",
             Fsync::Never => "never",
         };
-        let max_delete = options.delete_missing.map(|max| match max {
+        let max_delete = config.deletion.as_ref().map(|deletion| match deletion.max {
             MaxDelete::Count(count) => count.to_string(),
             MaxDelete::Percent(percent) => format!("{percent}%"),
             MaxDelete::Unlimited => "none".to_owned(),
@@ -48,19 +48,19 @@ impl Run<'_> {
         let all = serde_json::json!({
             "delete_missing": max_delete.is_some(),
             "max_delete": max_delete,
-            "filter": options.filter.lines(),
-            "min_age": self.config.min_age.map(|age| age.as_secs_f64()),
-            "require_file": options.require_file.as_ref().map(|name| String::from_utf8_lossy(name)),
-            "require_mount": self.config.require_mount,
-            "workers": options.workers,
-            "scan_threads": options.scan_threads,
-            "mtime_threshold": options.rules.mtime_threshold.as_secs_f64(),
+            "filter": config.selection.lines(),
+            "min_age": config.policy.min_age.map(|age| age.as_secs_f64()),
+            "require_file": config.require_file.as_ref().map(|name| String::from_utf8_lossy(name)),
+            "require_mount": config.require_mount,
+            "workers": io.workers,
+            "scan_threads": io.scan_threads,
+            "mtime_threshold": config.policy.mtime_threshold.as_secs_f64(),
             "checksum": checksum,
-            "hash_copies": options.hash_copies,
-            "bwlimit": options.bwlimit,
-            "owner": options.carry_owner,
-            "mode": options.carry_mode,
-            "xattrs": options.carry_xattrs,
+            "hash_copies": io.hash_copies,
+            "bwlimit": io.bwlimit,
+            "owner": config.metadata.owner,
+            "mode": config.metadata.mode,
+            "xattrs": config.metadata.xattrs,
             "fsync": fsync,
         });
         all.as_object().cloned().unwrap_or_default()

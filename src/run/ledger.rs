@@ -6,7 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::config::Config;
 use crate::ledger::{
-    Access, Background, Dsn, Failure, Flushed, Limits, Passed, Whose, flush_each, flush_one, flush_pending,
+    Access, Background, Dsn, Failure, FlushReport, Flushed, Limits, Scope, flush_each, flush_one,
+    flush_pending,
 };
 use crate::model::{Escaped, shown};
 use crate::opslog::{Header, LogDir, SealedOpslog};
@@ -32,7 +33,7 @@ const ANNOUNCE_AFTER: Duration = Duration::from_millis(100);
 const PRUNING: Duration = Duration::from_secs(60);
 
 /// The run's way to the ledger.
-pub(super) struct Books {
+pub(super) struct LedgerSession {
     /// Nothing where no database is wanted.
     access: Option<Access>,
     header: Option<Header>,
@@ -59,7 +60,7 @@ pub(crate) fn default_dsn(dir: &LogDir) -> Dsn {
     Dsn::Sqlite(dir.path().join("ha-sync.sqlite")).from_the_root()
 }
 
-impl Books {
+impl LedgerSession {
     pub(super) fn open(config: &Config, dir: &LogDir, stop: &Stop) -> Self {
         let dsn = config.database.clone().map_or_else(|| default_dsn(dir), Dsn::from_the_root);
         // Until the run has done something a signal has nothing to wait for.
@@ -83,10 +84,10 @@ impl Books {
     /// Flushes the sealed opslogs of every pair.
     pub(super) fn flush_pending(&mut self, dir: &LogDir) {
         let Some(access) = &mut self.access else { return };
-        match flush_pending(access, dir, BEFORE, Whose::Ours) {
-            Ok(passed) => {
-                self.unreachable = passed.unreachable;
-                tell_foreign(&passed);
+        match flush_pending(access, dir, BEFORE, Scope::Ours) {
+            Ok(report) => {
+                self.unreachable = report.unreachable;
+                tell_foreign(&report);
             }
             Err(error) => {
                 tracing::warn!("the log directory {} cannot be read: {error}", shown(dir.path()));
@@ -136,7 +137,7 @@ impl Books {
             return settled;
         }
         access.set_after_signal(Duration::ZERO);
-        flush_each(&mut access, self.recovered, Limits { total: left(until), ..BEFORE }, Whose::Ours);
+        flush_each(&mut access, self.recovered, Limits { total: left(until), ..BEFORE }, Scope::Ours);
         if let Some(keep) = self.retention {
             prune(&mut access, keep, PRUNING.min(left(until)));
         }
@@ -149,8 +150,8 @@ fn left(until: Instant) -> Duration {
 }
 
 /// Opslogs that nobody flushes as long as no run names their database any more.
-fn tell_foreign(passed: &Passed) {
-    let wanted = passed.foreign.iter().filter(|(database, _)| **database != Dsn::None.to_string());
+fn tell_foreign(report: &FlushReport) {
+    let wanted = report.foreign.iter().filter(|(database, _)| **database != Dsn::None.to_string());
     for (database, count) in wanted {
         tracing::warn!(
             "{count} opslogs of other runs wait for the database {}, which is not this run's: ha-sync flush with \

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::StartError;
+use super::exit::StartError;
 use crate::config::{Config, IfLocked, LogDirChoice};
 use crate::lock::{Applicant, Asked, Holder, LockChoice, PairLock, acquire_file, acquire_lease};
 use crate::model::shown;
@@ -84,15 +84,14 @@ pub(super) fn take_lock(
         IfLocked::Wait(patience) => patience,
         IfLocked::Skip | IfLocked::Fail => Duration::ZERO,
     };
-    let Config { pair, direction, .. } = config;
+    let key = &config.key;
     let asked = match &config.lock {
         LockChoice::None => return Ok(Lock::Ours(None)),
         LockChoice::File => {
-            acquire_file(&dir.lock_file(pair), &Holder::this_process(direction), patience, stop)?
+            let path = dir.path().join(key.lock_file());
+            acquire_file(&path, &Holder::this_process(&key.direction), patience, stop)?
         }
-        LockChoice::Lease(choice) => {
-            acquire_lease(choice, Applicant { pair, direction, run_id }, patience, stop)?
-        }
+        LockChoice::Lease(choice) => acquire_lease(choice, Applicant { key, run_id }, patience, stop)?,
     };
     Ok(match asked {
         Asked::Held(lock) => Lock::Ours(Some(lock)),
@@ -114,7 +113,7 @@ pub(super) struct Found {
 pub(super) fn tidy(config: &Config, dir: &LogDir) -> Found {
     // Without a lock a `.part` may be a living run's whose lock does not show (another NFS client).
     let min_age = if config.lock == LockChoice::None { Duration::from_secs(3600) } else { Duration::ZERO };
-    let recovered = recover(dir, &config.pair, &config.direction, min_age);
+    let recovered = recover(dir, &config.key, min_age);
     let recovered: Vec<PathBuf> =
         told(recovered, "recovered").into_iter().filter_map(tell_recovered).collect();
     let Some(keep) = config.log_retention else { return Found { recovered, retired: 0 } };

@@ -1,17 +1,17 @@
 //! Sharing out the process's limit on open files.
 
-use super::StartError;
+use super::exit::StartError;
 
 /// How the process's limit on open files is shared out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Share {
+pub(super) struct FdBudget {
     pub(super) workers: usize,
     pub(super) scan_threads: usize,
     /// Directories that each tree may keep open.
     pub(super) handles: usize,
 }
 
-impl Share {
+impl FdBudget {
     /// Standard streams, lock, opslog, the roots, and what libraries open.
     const FIXED: usize = 16;
     /// Both directories and both files, and a step on the way to a deep directory on each side.
@@ -54,12 +54,21 @@ mod tests {
     fn threads_fit_the_limit_on_open_files() {
         for limit in 34..3000 {
             for (workers, scan) in [(1, 1), (4, 8), (64, 32), (1024, 1024)] {
-                let share = Share::of(limit, workers, scan).unwrap();
-                let used = Share::FIXED + share.workers * 6 + share.scan_threads * 4 + 2 * share.handles;
-                assert!(used <= limit && share.workers >= 1 && share.scan_threads >= 1, "{limit}: {share:?}");
+                let fd_budget = FdBudget::of(limit, workers, scan).unwrap();
+                let used = FdBudget::FIXED
+                    + fd_budget.workers * 6
+                    + fd_budget.scan_threads * 4
+                    + 2 * fd_budget.handles;
+                assert!(
+                    used <= limit && fd_budget.workers >= 1 && fd_budget.scan_threads >= 1,
+                    "{limit}: {fd_budget:?}"
+                );
             }
         }
-        assert_eq!(Share::of(4096, 4, 8).unwrap(), Share { workers: 4, scan_threads: 8, handles: 2012 });
-        assert!(Share::of(33, 1, 1).is_err());
+        assert_eq!(
+            FdBudget::of(4096, 4, 8).unwrap(),
+            FdBudget { workers: 4, scan_threads: 8, handles: 2012 }
+        );
+        assert!(FdBudget::of(33, 1, 1).is_err());
     }
 }
