@@ -3,7 +3,7 @@
 //!
 //! # The story of one run
 //!
-//! [`entry`] turns what was typed ([`cli`]) into what is meant ([`config`]) and calls
+//! [`commands`] turns what was typed ([`cli`]) into what is meant ([`config`]) and calls
 //! [`run::run`]. That flushes what earlier runs left to the database ([`ledger`]), takes the pair's
 //! lock ([`lock`]), recovers what a killed run left, writes the header of the opslog ([`opslog`]) and
 //! lets the [`pipeline`] go over both trees ([`tree`]):
@@ -30,11 +30,12 @@
 //! a trait to report to, a trait to record with and a flag to stop ([`stop`]).
 
 pub mod cli;
+pub mod commands;
 pub mod config;
 pub mod dashboard;
-pub mod entry;
 pub mod ledger;
 pub mod lock;
+mod locked;
 pub mod model;
 pub mod opslog;
 pub mod pipeline;

@@ -11,7 +11,8 @@
 use std::io;
 use std::time::Duration;
 
-use super::{Options, Trees};
+use super::options::Options;
+use super::trees::Trees;
 use crate::model::Timestamp;
 use crate::stop::Stop;
 use crate::tree::{Access, Freshness, Temporary, TemporaryNames, Tree, set_mtime};
@@ -36,13 +37,13 @@ const PROBE: Timestamp = Timestamp { seconds: 1_000_000_001, nanoseconds: 999_99
 
 /// The coarser side's granularity. Where the threshold covers even the coarsest, nobody is asked.
 pub(super) fn of_both(trees: &Trees, options: &Options, stop: &Stop) -> io::Result<Duration> {
-    if options.rules.mtime_threshold >= KNOWN[0] {
+    if options.policy.mtime_threshold >= KNOWN[0] {
         return Ok(FINEST);
     }
     let (source, mut dest) = (seen(&trees.source)?, seen(&trees.dest)?);
     if dest > FINEST && !options.dry_run && !stop.forbids_changes() {
         // Where nothing may be made, what was seen is all there is to know.
-        dest = probe(&trees.dest, options.run, stop).unwrap_or(dest);
+        dest = probe(&trees.dest, options.process.run, stop).unwrap_or(dest);
     }
     Ok(source.max(dest))
 }
@@ -67,7 +68,7 @@ fn probe(dest: &Tree, run: u64, stop: &Stop) -> io::Result<Duration> {
     let set = if stop.forbids_changes() { Err(ended()) } else { set_mtime(&file, PROBE) };
     let kept = set.and_then(|()| file.look(Freshness::Server));
     if stop.forbids_changes() {
-        temporary.leave();
+        temporary.abandon();
         return Err(ended());
     }
     let removed = temporary.discard();

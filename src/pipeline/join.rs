@@ -17,6 +17,33 @@ pub trait Sorted {
 }
 
 /// Merges two sorted sides.
+///
+/// ```
+/// use ha_sync::model::{Entry, Joined};
+/// use ha_sync::pipeline::{Sorted, join};
+///
+/// struct Side(Vec<(&'static str, Entry)>);
+///
+/// impl Sorted for Side {
+///     fn count(&self) -> usize {
+///         self.0.len()
+///     }
+///     fn get(&self, index: usize) -> (&[u8], &Entry) {
+///         (self.0[index].0.as_bytes(), &self.0[index].1)
+///     }
+/// }
+///
+/// let side = |names: &[&'static str]| Side(names.iter().map(|name| (*name, Entry::unreadable(0))).collect());
+/// let (source, dest) = (side(&["a", "b"]), side(&["b", "c"]));
+/// let names: Vec<_> = join(&source, &dest)
+///     .map(|(name, joined)| match joined {
+///         Joined::SourceOnly(_) => (name, "source"),
+///         Joined::DestOnly(_) => (name, "dest"),
+///         Joined::Both(..) => (name, "both"),
+///     })
+///     .collect();
+/// assert_eq!(names, [(&b"a"[..], "source"), (b"b", "both"), (b"c", "dest")]);
+/// ```
 pub fn join<'a, L: Sorted + ?Sized>(source: &'a L, dest: &'a L) -> Join<'a, L> {
     Join { source, dest, next_source: 0, next_dest: 0 }
 }
@@ -30,7 +57,7 @@ pub struct Join<'a, L: ?Sized> {
 }
 
 impl<'a, L: Sorted + ?Sized> Iterator for Join<'a, L> {
-    type Item = (&'a [u8], Joined<'a>);
+    type Item = (&'a [u8], Joined<&'a Entry>);
 
     fn next(&mut self) -> Option<Self::Item> {
         let source = (self.next_source < self.source.count()).then(|| self.source.get(self.next_source));

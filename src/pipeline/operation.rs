@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::pair::Pair;
-use crate::model::{Action, Entry, Name, RelPath};
+use super::node::DirNode;
+use crate::model::{Carry, Change, Effect, Entry, Name, RelPath, Subject};
 
 /// Operations of one directory that one worker carries out one after the other.
 pub(super) type Bundle = Vec<Operation>;
@@ -12,7 +12,7 @@ pub(super) type Bundle = Vec<Operation>;
 #[derive(Debug)]
 pub(super) struct Operation {
     /// The directory.
-    pub(super) pair: Arc<Pair>,
+    pub(super) node: Arc<DirNode>,
     /// What to do there.
     pub(super) task: Task,
 }
@@ -23,22 +23,18 @@ pub(super) enum Task {
     /// Make the directory itself at the destination, or finish making it.
     MakeDirectory,
     /// Carry one entry over.
-    Carry(Carry),
+    Carry(CarryEntry),
     /// Remove a temporary that an interrupted run left.
     Sweep(Name),
 }
 
 /// One entry to carry over, with what the decision rests on.
-#[derive(Clone, Debug)]
-pub(super) struct Carry {
+#[derive(Debug)]
+pub(super) struct CarryEntry {
     /// Its name in the directory.
     pub(super) name: Name,
-    /// What stands at the source.
-    pub(super) source: Entry,
-    /// What stands at the destination.
-    pub(super) dest: Option<Entry>,
-    /// What was decided.
-    pub(super) action: Action,
+    /// What was decided, on which entries.
+    pub(super) carry: Carry<Entry>,
     /// A temporary at the destination that may be the beginning of it.
     pub(super) leftover: Option<Name>,
 }
@@ -47,25 +43,32 @@ impl Operation {
     /// The path it is about.
     pub(super) fn path(&self) -> RelPath {
         match &self.task {
-            Task::MakeDirectory => self.pair.path(),
-            Task::Carry(Carry { name, .. }) | Task::Sweep(name) => self.pair.path().join(name),
+            Task::MakeDirectory => self.node.path(),
+            Task::Carry(CarryEntry { name, .. }) | Task::Sweep(name) => self.node.path().join(name),
         }
     }
 
-    /// Bytes that are to be copied at most.
+    /// Bytes that are to be copied at most. A comparison may end in a copy; what it reads is of the same order.
     pub(super) fn len(&self) -> u64 {
         match &self.task {
-            // A comparison may end in a copy; what it reads is of the same order.
-            Task::Carry(Carry {
-                action:
-                    Action::CopyFile { len }
-                    | Action::CompareThenCarry { len }
-                    | Action::CompareThenBreakTie { len },
-                ..
-            }) => *len,
-            Task::Carry(Carry { action: Action::CopySymlink { .. }, .. })
-            | Task::MakeDirectory
-            | Task::Sweep(_) => 0,
+            Task::Carry(CarryEntry { carry, .. }) => carry.source().file_len().unwrap_or(0),
+            Task::MakeDirectory | Task::Sweep(_) => 0,
         }
+    }
+
+    /// What the operation is meant to do, for logging it if it does not come to that.
+    pub(super) fn intent(&self) -> Effect {
+        match &self.task {
+            Task::MakeDirectory => Effect::new(Change::Create, Subject::Directory),
+            Task::Sweep(_) => Effect::new(Change::Update, Subject::File),
+            Task::Carry(CarryEntry { carry, .. }) => {
+                Effect::new(Change::of(carry.dest()), Subject::of(carry.source()))
+            }
+        }
+    }
+
+    /// Whether contents have to be compared before it is known what to carry.
+    pub(super) fn compares(&self) -> bool {
+        matches!(&self.task, Task::Carry(CarryEntry { carry, .. }) if carry.compares())
     }
 }

@@ -1,91 +1,149 @@
-//! What the stages need to know of the user's wishes and of the process.
+//! What the stages need to know of the user's wishes and of the process, in groups by who needs it.
 
-use super::classify::Rules;
-use super::filter::Filter;
-use super::guard::MaxDelete;
-use crate::model::Name;
+use std::time::Duration;
+
+use super::classify::{Checksum, Policy};
+use super::selection::Selection;
+use crate::model::{Entry, Name, Owner, Timestamp};
+use crate::tree::owner_of_new_files;
 
 /// What the stages need to know of the user's wishes and of the process.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Tells this run's temporaries from others'; random.
-    pub run: u64,
     /// Plan only: neither tree is touched.
     pub dry_run: bool,
-    /// What decides.
-    pub rules: Rules,
-    /// What is left out.
-    pub filter: Filter,
-    /// Under which conditions what only the destination has is deleted; nothing: it is kept.
-    pub delete_missing: Option<MaxDelete>,
+    /// What is to be decided how.
+    pub policy: Policy,
+    /// What takes part.
+    pub selection: Selection,
+    /// Under which conditions what only the destination has is deleted; `None`: it is kept.
+    pub deletion: Option<Deletion>,
+    /// What is carried beside the content.
+    pub metadata: MetadataOptions,
+    /// Threads, bytes and disks.
+    pub io: IoOptions,
+    /// What the run is, to others.
+    pub process: Process,
+}
+
+/// Under which conditions, and how, what only the destination has is deleted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deletion {
+    /// More candidates than this, and none is deleted.
+    pub max: MaxDelete,
+    /// What becomes of a candidate.
+    pub method: DeletionMethod,
     /// A file that must be in both roots.
     pub require_file: Option<Name>,
+}
+
+/// More candidates than this, and none is deleted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum MaxDelete {
+    /// So many.
+    Count(u64),
+    /// So many in a hundred of the destination's entries, but never fewer than a hundred.
+    Percent(f64),
+    /// Any number is allowed.
+    Unlimited,
+}
+
+/// What becomes of a candidate for deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeletionMethod {
+    /// It is removed for good: `unlink` and `rmdir`.
+    Remove,
+}
+
+/// What is carried beside the content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MetadataOptions {
+    /// Carry owner and group.
+    pub owner: bool,
+    /// Carry the permission bits.
+    pub mode: bool,
+    /// Carry extended attributes and, with the permission bits, ACLs.
+    pub xattrs: bool,
+}
+
+/// Threads, bytes and disks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IoOptions {
     /// Threads that copy, hash, make directories and delete.
     pub workers: usize,
     /// Threads that list directories.
     pub scan_threads: usize,
-    /// Bytes that are read in a second at most, by all workers together; nothing: no limit.
+    /// Bytes that all workers together read in a second at most; `None`: no limit.
     pub bwlimit: Option<u64>,
     /// Compute the MD5 of everything that is copied.
     pub hash_copies: bool,
-    /// Carry owner and group.
-    pub carry_owner: bool,
-    /// Carry the permission bits.
-    pub carry_mode: bool,
-    /// Carry extended attributes and, with the permission bits, ACLs.
-    pub carry_xattrs: bool,
     /// When files are written through to disk.
     pub fsync: Fsync,
     /// Another machine keeps the destination.
     pub dest_on_network: bool,
-    /// Remove temporaries of earlier runs: only for who holds the lock, everybody else's may be in use.
-    pub sweep: bool,
-    /// An interrupted copy of more bytes than this is gone on with, under the same conditions as sweeping.
-    pub continue_above: u64,
+    /// The interrupted copy of a file of more bytes than this is resumed, by who holds the lock.
+    pub resume_above: u64,
+}
+
+/// What the run is, to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Tells this run's temporaries from others'; random.
+    pub run: u64,
+    /// The run holds the pair's lock: temporaries of other runs are leftovers. Without it they may be in use.
+    pub holds_lock: bool,
+    /// When the run began.
+    pub began: Timestamp,
     /// User and group that new files get by themselves.
-    pub process_owner: (u32, u32),
-    /// Permission bits that new files lack where the mode is not carried.
+    pub owner: Owner,
+    /// Permission bits that new files lack if the mode is not carried.
     pub umask: u32,
 }
 
-impl Options {
-    /// Whether the copy of a file of that size is gone on with after an interruption. It has to be known then
-    /// what is on disk.
-    pub(super) fn continues(&self, len: Option<u64>) -> bool {
-        self.sweep && self.fsync != Fsync::Never && len.is_some_and(|len| len > self.continue_above)
+impl Process {
+    /// A run of this process, as it began; `run` has to be random.
+    pub fn new(run: u64, holds_lock: bool, began: Timestamp) -> Self {
+        Self { run, holds_lock, began, owner: owner_of_new_files(), umask: 0 }
     }
 }
 
-#[cfg(test)]
 impl Options {
-    /// One worker of root, everything carried, nothing else asked.
-    pub(super) fn for_tests() -> Self {
+    /// What the command line's defaults mean for two local trees: four workers, everything is carried,
+    /// nothing is deleted.
+    pub fn plain(process: Process) -> Self {
         Self {
-            run: 0,
             dry_run: false,
-            rules: Rules {
-                mtime_threshold: std::time::Duration::ZERO,
-                granularity: std::time::Duration::ZERO,
-                checksum: super::Checksum::Mismatch,
+            policy: Policy {
+                mtime_threshold: Duration::from_secs(2),
+                checksum: Checksum::Mismatch,
                 min_age: None,
             },
-            filter: Filter::builder().build().expect("no patterns are good patterns"),
-            delete_missing: None,
-            require_file: None,
-            workers: 1,
-            scan_threads: 1,
-            bwlimit: None,
-            hash_copies: true,
-            carry_owner: true,
-            carry_mode: true,
-            carry_xattrs: true,
-            fsync: Fsync::Never,
-            dest_on_network: false,
-            sweep: false,
-            continue_above: u64::MAX,
-            process_owner: (0, 0),
-            umask: 0,
+            selection: Selection::default(),
+            deletion: None,
+            metadata: MetadataOptions { owner: true, mode: true, xattrs: true },
+            io: IoOptions {
+                workers: 4,
+                scan_threads: 8,
+                bwlimit: None,
+                hash_copies: true,
+                fsync: Fsync::AtEnd,
+                dest_on_network: false,
+                resume_above: 1024 * 1024 * 1024,
+            },
+            process,
         }
+    }
+
+    /// Whether the copy of a file of that size is resumed after an interruption. What is on disk has to be
+    /// known then.
+    pub(super) fn resumes(&self, len: Option<u64>) -> bool {
+        let IoOptions { fsync, resume_above, .. } = self.io;
+        self.process.holds_lock && fsync != Fsync::Never && len.is_some_and(|len| len > resume_above)
+    }
+
+    /// The permission bits that a new file or directory gets in the end.
+    pub(super) fn mode_of_new(&self, source: &Entry) -> u32 {
+        if self.metadata.mode { source.mode } else { source.mode & 0o777 & !self.process.umask }
     }
 }
 

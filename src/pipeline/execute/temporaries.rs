@@ -1,0 +1,41 @@
+//! What becomes of temporaries: made under a free name, and removed again if they will not be needed.
+
+use std::io;
+
+use super::tools::Tools;
+use crate::pipeline::halt::{Doing, Halt, OpResult};
+use crate::tree::{File, Temporary};
+
+/// A temporary that was made, unless its name was taken: the next attempt has another one.
+pub(super) fn made<T>(created: io::Result<T>, doing: &str) -> OpResult<T> {
+    match created {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Halt::Overtaken),
+        created => created.at_dest(doing),
+    }
+}
+
+impl Tools<'_> {
+    /// Ends an operation whose temporary will not be needed.
+    pub(super) fn give_up<T>(&self, temporary: Temporary<'_>, halt: Halt) -> OpResult<T> {
+        self.sweep_away(temporary);
+        Err(halt)
+    }
+
+    /// Closes a file that will not be needed, emptied: what the kernel has not been able to send yet would keep an NFS
+    /// client from removing it. It would stand there as `.nfs…` for half a minute, and for ever if this machine went down.
+    pub(super) fn abandon(&self, file: File) {
+        if self.context.options.io.dest_on_network && !self.context.stop.forbids_changes() {
+            let _removed_all_the_same = file.set_len(0);
+        }
+        let _not_needed = file.close();
+    }
+
+    /// Removes a temporary. What can't be removed now, or may not be any more, is swept by the next run.
+    pub(super) fn sweep_away(&self, temporary: Temporary<'_>) {
+        if self.context.stop.forbids_changes() {
+            temporary.abandon();
+        } else {
+            let _swept_later = temporary.discard();
+        }
+    }
+}
