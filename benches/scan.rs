@@ -3,44 +3,19 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use ha_sync::model::{Outcome, RelPath, Summary};
-use ha_sync::pipeline::{Checksum, Filter, Fsync, Monitor, Options, Recorder, Rules, Trees, sync};
+use ha_sync::model::Timestamp;
+use ha_sync::pipeline::{IoOptions, Options, Process, Silent, Trees, sync};
 use ha_sync::stop::Stop;
 use ha_sync::tree::Tree;
 
 const DIRECTORIES: usize = 200;
 const FILES: usize = 50;
 const THREADS: usize = 8;
-
-struct Nobody;
-
-impl Monitor for Nobody {
-    fn counted(&self, _: &Summary) {}
-    fn planned(&self, _: u64, _: u64) {}
-    fn started(&self, _: usize, _: &RelPath, _: u64) {}
-    fn copied(&self, _: usize, _: u64) {}
-    fn ended(&self, _: usize) {}
-    fn recorded(&self, _: &Outcome) {}
-    fn spared(&self, _: &RelPath, _: &str) {}
-    fn scanned(&self) {}
-    fn warn(&self, _: &str) {}
-}
-
-impl Recorder for Nobody {
-    fn record(&mut self, _: &Outcome) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn idle(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 fn make_tree(root: &Path) {
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_600_000_000);
@@ -56,38 +31,15 @@ fn make_tree(root: &Path) {
 }
 
 fn options() -> Options {
-    Options {
-        run: 1,
-        dry_run: true,
-        rules: Rules {
-            mtime_threshold: Duration::from_secs(2),
-            granularity: Duration::ZERO,
-            checksum: Checksum::Mismatch,
-            min_age: None,
-        },
-        filter: Filter::builder().build().expect("no patterns are good patterns"),
-        delete_missing: None,
-        require_file: None,
-        workers: 4,
-        scan_threads: THREADS,
-        bwlimit: None,
-        hash_copies: true,
-        carry_owner: true,
-        carry_mode: true,
-        carry_xattrs: true,
-        fsync: Fsync::AtEnd,
-        dest_on_network: false,
-        sweep: false,
-        continue_above: u64::MAX,
-        process_owner: (0, 0),
-        umask: 0,
-    }
+    let options = Options::plain(Process::new(1, false, Timestamp::default()));
+    let io = IoOptions { scan_threads: THREADS, resume_above: u64::MAX, ..options.io };
+    Options { dry_run: true, io, ..options }
 }
 
 fn in_sync(source: &Path, dest: &Path) -> u64 {
     let open = |path| Arc::new(Tree::open(path).expect("the trees are there").keeping_open(1000));
     let trees = Trees { source: open(source), dest: open(dest) };
-    let synced = sync(&trees, &options(), &Nobody, &Stop::new(), &mut Nobody);
+    let synced = sync(&trees, &options(), &Silent, &Stop::new(), &mut Silent);
     synced.result.expect("nothing disturbs the scan");
     synced.counts.in_sync
 }

@@ -13,7 +13,7 @@ fn tool(program: &str, words: &[&str], path: &Path) -> String {
     ran.stdout
 }
 
-fn set_attribute(path: &Path, name: &str, value: &str) {
+fn set_xattr(path: &Path, name: &str, value: &str) {
     tool("setfattr", &["-n", name, "-v", value], path);
 }
 
@@ -32,12 +32,12 @@ fn files_and_directories_carry_attributes_and_acls() {
     let pair = Fixture::new();
     let file = write(&pair.a, "dir/file", "content", T0);
     write(&pair.a, "dir/plain", "content", T0);
-    set_attribute(&file, "user.comment", "from the camera");
-    set_attribute(&file, "user.empty", "");
-    set_attribute(&file, "trusted.mine", "stays here");
+    set_xattr(&file, "user.comment", "from the camera");
+    set_xattr(&file, "user.empty", "");
+    set_xattr(&file, "trusted.mine", "stays here");
     set_acl(&file, "u:1234:rw,g:2345:r");
     let dir = pair.a.join("dir");
-    set_attribute(&dir, "user.colour", "green");
+    set_xattr(&dir, "user.colour", "green");
     set_acl(&dir, "u:1234:rwx");
     set_acl(&dir, "d:u:1234:rwx");
     symlink(&pair.a, "dir/link", "file", T0);
@@ -80,11 +80,11 @@ fn what_is_made_in_a_directory_with_a_default_acl_is_as_the_source_has_it() {
 fn setting_only_metadata_makes_the_attributes_the_sources_too() {
     let pair = Fixture::new();
     let source = write(&pair.a, "same", "content", T0 + 100);
-    set_attribute(&source, "user.kept", "1");
-    set_attribute(&source, "user.changed", "new");
+    set_xattr(&source, "user.kept", "1");
+    set_xattr(&source, "user.changed", "new");
     let dest = write(&pair.b, "same", "content", T0);
     for (name, value) in [("user.kept", "1"), ("user.changed", "old"), ("user.gone", "x")] {
-        set_attribute(&dest, name, value);
+        set_xattr(&dest, name, value);
     }
     set_acl(&dest, "u:1234:rw,g::-,o::-");
     chmod(&source, 0o440);
@@ -105,7 +105,7 @@ fn a_replaced_file_keeps_none_of_its_attributes() {
     let pair = Fixture::new();
     write(&pair.a, "file", "the new version", T0 + 100);
     let dest = write(&pair.b, "file", "old", T0);
-    set_attribute(&dest, "user.old", "x");
+    set_xattr(&dest, "user.old", "x");
     set_acl(&dest, "u:1234:rw");
     pair.counts(&[]);
     assert_eq!(attributes(&dest), "");
@@ -115,10 +115,10 @@ fn a_replaced_file_keeps_none_of_its_attributes() {
 fn attributes_are_left_behind_where_that_is_asked() {
     let pair = Fixture::new();
     let file = write(&pair.a, "file", "x", T0);
-    set_attribute(&file, "user.comment", "x");
+    set_xattr(&file, "user.comment", "x");
     set_acl(&file, "u:1234:rw");
     let other = write(&pair.a, "other", "x", T0);
-    set_attribute(&other, "user.comment", "x");
+    set_xattr(&other, "user.comment", "x");
     set_acl(&other, "u:1234:rw");
     pair.counts(&["--xattrs=false", "--exclude=other"]);
     assert_eq!(attributes(&pair.b.join("file")), "");
@@ -130,7 +130,7 @@ fn attributes_are_left_behind_where_that_is_asked() {
 fn an_unprivileged_user_carries_attributes_of_a_read_only_file() {
     let pair = Fixture::new();
     let file = write(&pair.a, "closed", "x", T0);
-    set_attribute(&file, "user.comment", "x");
+    set_xattr(&file, "user.comment", "x");
     chmod(&file, 0o444);
     let ran = as_nobody(&pair, &[]);
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
@@ -171,7 +171,7 @@ fn a_destination_that_holds_no_attributes_is_told_once_and_closes_what_an_acl_cl
     let pair = Fixture::new();
     for name in ["one", "two"] {
         let file = write(&pair.a, name, "x", T0);
-        set_attribute(&file, "user.comment", "x");
+        set_xattr(&file, "user.comment", "x");
         set_acl(&file, "u:1234:rw,g::-,o::-");
     }
     let command = pair.command();
@@ -191,7 +191,7 @@ fn an_attribute_that_does_not_fit_fails_its_path_and_no_other() {
     for (errno, count) in [("ENOSPC", 1), ("E2BIG", 1), ("ERANGE", 1)] {
         let pair = Fixture::new();
         let file = write(&pair.a, "large-attribute", "x", T0);
-        set_attribute(&file, "user.thumbnail", "x");
+        set_xattr(&file, "user.thumbnail", "x");
         write(&pair.a, "plain", "x", T0);
         write(&pair.b, "extra", "goes", T0);
         let command = pair.command();

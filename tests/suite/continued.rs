@@ -9,10 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use ha_sync::model::{Outcome, RelPath, Summary};
-use ha_sync::pipeline::{Checksum, Filter, Fsync, Monitor, Options, Recorder, Rules, Trees, sync};
+use ha_sync::model::{Outcome, RelPath, Summary, Timestamp};
+use ha_sync::pipeline::{Fsync, IoOptions, Monitor, Options, Process, Recorder, Trees, sync};
 use ha_sync::stop::Stop;
 
 use crate::fixture::*;
@@ -37,6 +36,7 @@ impl Monitor for Watch {
     }
     fn ended(&self, _: usize) {}
     fn recorded(&self, _: &Outcome) {}
+    fn equal(&self, _: &dyn Fn() -> RelPath) {}
     fn spared(&self, _: &RelPath, _: &str) {}
     fn scanned(&self) {}
     fn warn(&self, message: &str) {
@@ -60,32 +60,9 @@ impl Recorder for Outcomes {
 
 /// Windows of 4 MiB, and a note after each.
 fn options(run: u64, hash_copies: bool) -> Options {
-    Options {
-        run,
-        dry_run: false,
-        rules: Rules {
-            mtime_threshold: Duration::from_secs(2),
-            granularity: Duration::ZERO,
-            checksum: Checksum::Mismatch,
-            min_age: None,
-        },
-        filter: Filter::builder().build().unwrap(),
-        delete_missing: None,
-        require_file: None,
-        workers: 16,
-        scan_threads: 1,
-        bwlimit: None,
-        hash_copies,
-        carry_owner: true,
-        carry_mode: true,
-        carry_xattrs: true,
-        fsync: Fsync::AtEnd,
-        dest_on_network: false,
-        sweep: true,
-        continue_above: 16 << 20,
-        process_owner: (0, 0),
-        umask: 0,
-    }
+    let options = Options::plain(Process::new(run, true, Timestamp::default()));
+    let io = IoOptions { workers: 16, scan_threads: 1, hash_copies, resume_above: 16 << 20, ..options.io };
+    Options { io, ..options }
 }
 
 /// One run, which ends when it has read `enough` bytes.
@@ -122,7 +99,7 @@ fn finish(pair: &Fixture, options: &Options) -> Summary {
     assert_same(&look(&pair.a), &look(&pair.b));
     let attributes = run(Command::new("getfattr").args(["-d", "-m", "-"]).arg(pair.b.join("dir/large")));
     assert_eq!(attributes.stdout, "", "no bookmark stays");
-    if options.hash_copies {
+    if options.io.hash_copies {
         let digest = outcomes.iter().find_map(|outcome| outcome.effect.md5_after).unwrap();
         let expected = run(Command::new("md5sum").arg(pair.a.join("dir/large"))).stdout;
         assert_eq!(digest.to_string(), expected[..32]);
@@ -234,14 +211,18 @@ fn what_another_writer_has_in_hand_is_left_to_it() {
 
 #[test]
 fn without_the_lock_or_without_knowing_what_is_on_disk_nothing_is_gone_on_with() {
+    let plain = options(2, false);
     for options in [
-        Options { sweep: false, ..options(2, false) },
-        Options { fsync: Fsync::Never, ..options(2, false) },
-        Options { continue_above: LEN, ..options(2, false) },
+        Options { process: Process { holds_lock: false, ..plain.process }, ..plain.clone() },
+        Options { io: IoOptions { fsync: Fsync::Never, ..plain.io }, ..plain.clone() },
+        Options { io: IoOptions { resume_above: LEN, ..plain.io }, ..plain },
     ] {
         let (pair, _) = interrupted(false);
         let (counts, _) = run_once(&pair, &options, u64::MAX);
-        assert_eq!((counts.created, counts.continued, counts.swept), (1, 0, options.sweep.into()));
+        assert_eq!(
+            (counts.created, counts.continued, counts.swept),
+            (1, 0, options.process.holds_lock.into())
+        );
         assert!(fs::read(pair.a.join("dir/large")).unwrap() == fs::read(pair.b.join("dir/large")).unwrap());
     }
 }

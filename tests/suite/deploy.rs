@@ -164,7 +164,7 @@ fn the_jobs_arguments_are_ones_that_the_sync_takes() {
         args.log.db_dsn =
             Some("user:pass@tcp(general-purpose-db.infrastructure.svc.cluster.local:3306)/general_db".into());
         let config = Config::from_args(&args).unwrap_or_else(|error| panic!("{}: {error}", job.name()));
-        assert_eq!(job.name(), format!("ha-sync-{}-{}", config.pair, config.direction));
+        assert_eq!(job.name(), format!("ha-sync-{}-{}", config.key.pair, config.key.direction));
     }
 }
 

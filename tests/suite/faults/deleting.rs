@@ -133,7 +133,7 @@ fn what_changes_between_two_deletions_of_one_directory_is_spared() {
         let held = Held::behind(&pair, pair.command().args(DELETE), Reach::Below, "unlinkat", 1);
         change(&a, &b, &pair.scratch.path().join("outside"));
         // Until what was walked is not trusted any more.
-        std::thread::sleep(2 * ha_sync::tree::TRUSTED);
+        std::thread::sleep(2 * ha_sync::tree::MAX_HANDLE_AGE);
         let ran = held.go_on();
         assert_eq!(ran.code, Some(0), "{what}: {}{}", ran.stdout, ran.stderr);
         let counts = Counts(ran.summary());

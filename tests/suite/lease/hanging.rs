@@ -73,7 +73,7 @@ fn a_worker_that_hangs_at_a_signal_is_not_waited_for_and_the_lease_is_left_to_ex
     let footer = job.footer();
     let said = footer["error_message"].as_str().unwrap();
     assert!(
-        said.contains("interrupted by signal 15") && said.contains("the Lease is left to expire"),
+        said.contains("interrupted by SIGTERM") && said.contains("the Lease is left to expire"),
         "{said}"
     );
     assert!(said.contains("first") || said.contains("second"), "{said}");
@@ -151,7 +151,7 @@ fn a_root_that_hangs_before_the_run_begins_does_not_keep_a_signal_from_ending_it
     drop(dest);
     let ran = finish(child);
     assert_not_begun(&job, &ran, 143);
-    assert!(ran.stderr.contains("interrupted by signal 15"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("interrupted by SIGTERM"), "{}", ran.stderr);
     assert_eq!(job.lease(), Some(left), "nobody releases it later");
 }
 
@@ -196,7 +196,7 @@ fn what_ended_the_run_is_told_also_where_a_worker_hangs_then() {
     assert_eq!(ran.code, Some(143), "{}{}", ran.stdout, ran.stderr);
     let summary = ran.summary();
     let said = summary["error_message"].as_str().unwrap();
-    assert!(said.contains("interrupted by signal 15"), "{said}");
+    assert!(said.contains("interrupted by SIGTERM"), "{said}");
     assert!(said.contains("cannot write down what was done, in the opslog: File too large"), "{said}");
 }
 

@@ -67,7 +67,7 @@ on_both! {
         base.make_tables();
         let pair = &base.pair;
         write(&pair.a, "large", vec![1; 32 << 20], T0);
-        for (signal, words) in [(Signal::TERM, "interrupted by signal 15"), (Signal::KILL, "killed")] {
+        for (signal, words) in [(Signal::TERM, "interrupted by SIGTERM"), (Signal::KILL, "killed")] {
             let mut child = slowed(&pair.command(), 30, &[]).stdout(Stdio::null()).spawn().unwrap();
             wait_until("a temporary appears", || !temporaries(&pair.b).is_empty());
             let newest = "SELECT status FROM sync_iterations WHERE id = (SELECT MAX(id) FROM sync_iterations)";
