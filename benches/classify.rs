@@ -20,7 +20,8 @@ fn benches(criterion: &mut Criterion) {
         checksum: Checksum::Mismatch,
         min_age: None,
     };
-    let coarse = Rules { mtime_threshold: Duration::ZERO, granularity: Duration::from_secs(1), ..rules };
+    let coarse =
+        Rules { mtime_threshold: Duration::ZERO, granularity: Duration::from_secs(1), ..rules };
     let (old, new) = (file(5, 1_600_000_000), file(7, 1_600_000_100));
     let cases = [
         ("in sync", Joined::Both(&old, &old), rules),
@@ -30,7 +31,9 @@ fn benches(criterion: &mut Criterion) {
     ];
     let mut group = criterion.benchmark_group("classify");
     for (case, joined, rules) in cases {
-        group.bench_function(case, |bencher| bencher.iter(|| classify(black_box(joined), black_box(&rules))));
+        group.bench_function(case, |bencher| {
+            bencher.iter(|| classify(black_box(joined), black_box(&rules)))
+        });
     }
     group.finish();
 }

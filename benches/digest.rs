@@ -9,9 +9,13 @@ fn benches(criterion: &mut Criterion) {
     for kibibytes in [4, 64, 256, 1024] {
         let bytes = vec![0x5a; kibibytes << 10];
         group.throughput(Throughput::Bytes(bytes.len() as u64));
-        group.bench_with_input(BenchmarkId::new("MD5, KiB", kibibytes), &bytes, |bencher, bytes| {
-            bencher.iter(|| Md5::digest(bytes));
-        });
+        group.bench_with_input(
+            BenchmarkId::new("MD5, KiB", kibibytes),
+            &bytes,
+            |bencher, bytes| {
+                bencher.iter(|| Md5::digest(bytes));
+            },
+        );
     }
     group.finish();
 }

@@ -26,9 +26,15 @@ impl Sorted for Names {
 fn names(is_there: impl Fn(usize) -> bool) -> Names {
     let time = Timestamp { seconds: 1_600_000_000, nanoseconds: 0 };
     let kind = EntryKind::File { len: 1 };
-    let entry = Entry { kind, mtime: time, ctime: time, inode: 1, mode: 0o644, uid: 0, gid: 0, links: 1 };
+    let entry =
+        Entry { kind, mtime: time, ctime: time, inode: 1, mode: 0o644, uid: 0, gid: 0, links: 1 };
     let name = |number: usize| format!("IMG_20260721_{number:06}.jpg").into_bytes();
-    Names((0..NAMES).filter(|number| is_there(*number)).map(|number| (name(number), entry.clone())).collect())
+    Names(
+        (0..NAMES)
+            .filter(|number| is_there(*number))
+            .map(|number| (name(number), entry.clone()))
+            .collect(),
+    )
 }
 
 fn benches(criterion: &mut Criterion) {

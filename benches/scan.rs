@@ -23,8 +23,8 @@ fn make_tree(root: &Path) {
         let path = root.join(format!("dir-{directory}"));
         fs::create_dir_all(&path).expect("a scratch folder can be filled");
         for file in 0..FILES {
-            let file =
-                File::create(path.join(format!("file-{file}"))).expect("a scratch folder can be filled");
+            let file = File::create(path.join(format!("file-{file}")))
+                .expect("a scratch folder can be filled");
             file.set_modified(time).expect("an own file can be dated");
         }
     }
@@ -46,8 +46,9 @@ fn in_sync(source: &Path, dest: &Path) -> u64 {
 
 /// Length and mtime of every file by its path.
 fn walked(root: &Path) -> BTreeMap<std::path::PathBuf, (u64, SystemTime)> {
-    let walk =
-        jwalk::WalkDir::new(root).skip_hidden(false).parallelism(jwalk::Parallelism::RayonNewPool(THREADS));
+    let walk = jwalk::WalkDir::new(root)
+        .skip_hidden(false)
+        .parallelism(jwalk::Parallelism::RayonNewPool(THREADS));
     let files = walk.into_iter().filter_map(|entry| {
         let entry = entry.expect("nothing disturbs the walk");
         let meta = entry.metadata().expect("nothing disturbs the walk");
@@ -71,9 +72,12 @@ fn benches(criterion: &mut Criterion) {
     assert_eq!((in_sync(&source, &dest), in_sync_by_jwalk(&source, &dest)), (files, files));
     let mut group = criterion.benchmark_group("scan");
     group.throughput(Throughput::Elements(2 * files)).sample_size(20);
-    group.bench_function("ours, with the decisions", |bencher| bencher.iter(|| in_sync(&source, &dest)));
-    group
-        .bench_function("jwalk, joined by path", |bencher| bencher.iter(|| in_sync_by_jwalk(&source, &dest)));
+    group.bench_function("ours, with the decisions", |bencher| {
+        bencher.iter(|| in_sync(&source, &dest))
+    });
+    group.bench_function("jwalk, joined by path", |bencher| {
+        bencher.iter(|| in_sync_by_jwalk(&source, &dest))
+    });
     group.finish();
 }
 

@@ -49,7 +49,9 @@ impl Stop {
 
     /// Whether work has to end: finish or drop what is in hand, and begin nothing new.
     pub fn is_requested(&self) -> bool {
-        self.signal.load(Ordering::Relaxed) != 0 || self.halted.get().is_some() || self.forbids_changes()
+        self.signal.load(Ordering::Relaxed) != 0
+            || self.halted.get().is_some()
+            || self.forbids_changes()
     }
 
     /// Whether no change may be begun any more, not even to finish or clean up what is in hand.
@@ -63,8 +65,8 @@ impl Stop {
         }
         // The permit may have been extended between reading it and reading the clock: read it
         // again.
-        let is_over =
-            nanoseconds(since_boot()) >= until && self.permit.until.load(Ordering::Acquire) == until;
+        let is_over = nanoseconds(since_boot()) >= until
+            && self.permit.until.load(Ordering::Acquire) == until;
         if is_over {
             self.permit.over.store(true, Ordering::Release);
         }
@@ -126,7 +128,10 @@ mod tests {
         assert!(stop.allow_until(since_boot() + HOUR) && !stop.is_requested());
         assert!(!stop.allow_until(since_boot()), "it ends at once");
         assert!(stop.forbids_changes() && stop.is_requested());
-        assert!(!stop.allow_until(since_boot() + HOUR) && stop.forbids_changes(), "nobody gets it back");
+        assert!(
+            !stop.allow_until(since_boot() + HOUR) && stop.forbids_changes(),
+            "nobody gets it back"
+        );
     }
 
     #[test]

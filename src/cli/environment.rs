@@ -27,7 +27,11 @@ pub fn unknown_variables(
     });
     let mut unknown: Vec<_> = ours.filter(|name| !known.contains(name)).collect();
     unknown.sort();
-    unknown.into_iter().map(|name| (nearest(&name, &known), name)).map(|(near, name)| (name, near)).collect()
+    unknown
+        .into_iter()
+        .map(|name| (nearest(&name, &known), name))
+        .map(|(near, name)| (name, near))
+        .collect()
 }
 
 /// The variables that a command and its subcommands read.
@@ -38,8 +42,9 @@ fn variables(command: &Command) -> Vec<String> {
 
 fn nearest(name: &str, known: &[String]) -> Option<String> {
     // Without the prefix that all have in common, or all would be alike.
-    let likeness =
-        |known: &str| strsim::normalized_damerau_levenshtein(&name[PREFIX.len()..], &known[PREFIX.len()..]);
+    let likeness = |known: &str| {
+        strsim::normalized_damerau_levenshtein(&name[PREFIX.len()..], &known[PREFIX.len()..])
+    };
     let rated = known.iter().map(|known| (likeness(known), known));
     let best = rated.max_by(|one, other| one.0.total_cmp(&other.0));
     best.filter(|(likeness, _)| *likeness >= ALIKE).map(|(_, known)| known.clone())
@@ -54,8 +59,14 @@ mod tests {
 
     #[test]
     fn a_misspelt_variable_is_found_with_the_one_that_was_meant() {
-        let environment =
-            ["HA_SYNC_DRYRUN", "HA_SYNC_DRY_RUN", "HA_SYNC_WORKER", "HA_SYNC_COLOUR", "HOME", "HA_SYNCER"];
+        let environment = [
+            "HA_SYNC_DRYRUN",
+            "HA_SYNC_DRY_RUN",
+            "HA_SYNC_WORKER",
+            "HA_SYNC_COLOUR",
+            "HOME",
+            "HA_SYNCER",
+        ];
         let unknown = unknown_variables(environment.map(OsString::from), &[Cli::command()]);
         let expected = [
             ("HA_SYNC_COLOUR", None),
@@ -68,7 +79,8 @@ mod tests {
 
     #[test]
     fn what_a_cluster_sets_for_the_dashboards_service_is_no_misspelt_setting() {
-        let environment = ["HA_SYNC_UI_SERVICE_HOST", "HA_SYNC_UI_PORT", "HA_SYNC_UI_PORT_8080_TCP_ADDR"];
+        let environment =
+            ["HA_SYNC_UI_SERVICE_HOST", "HA_SYNC_UI_PORT", "HA_SYNC_UI_PORT_8080_TCP_ADDR"];
         assert_eq!(unknown_variables(environment.map(OsString::from), &[Cli::command()]), []);
     }
 }

@@ -60,7 +60,8 @@ fn synopsis(command: &Command) -> Roff {
     roff.text(line);
     for sub in visible(command) {
         roff.control("br", []);
-        let mut line = vec![bold(format!("{} {}", command.get_name(), sub.get_name())), roman(" [options]")];
+        let mut line =
+            vec![bold(format!("{} {}", command.get_name(), sub.get_name())), roman(" [options]")];
         for arg in sub.get_positionals() {
             line.push(roman(" "));
             line.push(italic(arg.get_id().as_str().to_uppercase()));
@@ -134,7 +135,9 @@ fn listed(roff: &mut Roff, terms: &[(&str, &str)]) {
 
 /// A flag with the names of its values, such as `--src DIR`.
 fn flag(arg: &Arg) -> Vec<Inline> {
-    let Some(long) = arg.get_long() else { return vec![italic(arg.get_id().as_str().to_uppercase())] };
+    let Some(long) = arg.get_long() else {
+        return vec![italic(arg.get_id().as_str().to_uppercase())];
+    };
     let mut words = vec![bold(format!("--{long}"))];
     let names = arg.get_value_names().filter(|_| arg.get_action().takes_values());
     if let Some(names) = names {

@@ -22,12 +22,14 @@ const ELSEWHERE: [(&[&str], &str); 9] = [
     (&["-c"], "use --checksum=always to compare contents"),
     (&["-j", "--threads", "--transfers", "--jobs"], "use --workers and --scan-threads"),
     (&["-P", "--partial", "--inplace", "--append"], "a name never shows half a file: leave it out"),
-    (&["-z", "--compress", "-e", "--rsh"], "both folders have to be mounted on this machine: leave it out"),
+    (
+        &["-z", "--compress", "-e", "--rsh"],
+        "both folders have to be mounted on this machine: leave it out",
+    ),
 ];
 
 /// A first command, for a user who has typed nothing yet.
-const EXAMPLE: &str =
-    "to see what a run would do: ha-sync --src /mnt/a/media --dest /mnt/b/media --pair media --dry-run";
+const EXAMPLE: &str = "to see what a run would do: ha-sync --src /mnt/a/media --dest /mnt/b/media --pair media --dry-run";
 
 /// Adds to the error what was probably meant. `words` is the number of words that were typed.
 pub(super) fn explain(mut error: Error, words: usize, commands: &Command) -> Error {
@@ -38,15 +40,15 @@ pub(super) fn explain(mut error: Error, words: usize, commands: &Command) -> Err
         // A guess by spelling is not better than what is known.
         let _guess = error.remove(guessed);
     }
-    let _none_before = error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![hint.into()]));
+    let _none_before =
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![hint.into()]));
     error
 }
 
 /// Hides a word that looks like a DSN without its flag: it may have a password in it.
 fn hide_login(error: &mut Error) {
     for kind in [ContextKind::InvalidArg, ContextKind::InvalidSubcommand] {
-        let is_login =
-            matches!(error.get(kind), Some(ContextValue::String(typed)) if typed.contains([':', '@']));
+        let is_login = matches!(error.get(kind), Some(ContextValue::String(typed)) if typed.contains([':', '@']));
         if is_login {
             let _typed = error.insert(kind, ContextValue::String("…".into()));
         }
@@ -68,14 +70,20 @@ fn hint(error: &Error, words: usize, commands: &Command) -> Option<String> {
         ErrorKind::MissingRequiredArgument if words == 0 => Some(EXAMPLE.to_owned()),
         ErrorKind::UnknownArgument => {
             let flag = typed(ContextKind::InvalidArg)?;
-            ELSEWHERE.iter().find(|(flags, _)| flags.contains(&flag)).map(|(_, hint)| (*hint).to_owned())
+            ELSEWHERE
+                .iter()
+                .find(|(flags, _)| flags.contains(&flag))
+                .map(|(_, hint)| (*hint).to_owned())
         }
         ErrorKind::InvalidSubcommand | ErrorKind::ArgumentConflict => {
             Some(match typed(ContextKind::InvalidSubcommand)? {
                 known if commands.find_subcommand(known).is_some() => return None,
-                "true" | "false" => "a switch and its value are one word, as in --dry-run=true".to_owned(),
+                "true" | "false" => {
+                    "a switch and its value are one word, as in --dry-run=true".to_owned()
+                }
                 "sync" | "run" | "copy" => format!("there is no such word: {EXAMPLE}"),
-                _ => "folders are given with --src and --dest, and a name for both with --pair".to_owned(),
+                _ => "folders are given with --src and --dest, and a name for both with --pair"
+                    .to_owned(),
             })
         }
         _ => None,

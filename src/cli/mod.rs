@@ -23,7 +23,9 @@ pub use self::ledger::{DatabaseArgs, FlushArgs, HistoryArgs, PruneArgs};
 pub use self::lock::{LockArgs, UnlockArgs};
 pub use self::manual::manual;
 pub use self::patterns::PatternArg;
-pub use self::sync::{CarriedArgs, DeletionArgs, LogArgs, OutputArgs, SafetyArgs, SpeedArgs, SyncArgs};
+pub use self::sync::{
+    CarriedArgs, DeletionArgs, LogArgs, OutputArgs, SafetyArgs, SpeedArgs, SyncArgs,
+};
 
 /// Carries everything that is newer below one folder over to another, so that two runs in opposite
 /// directions keep a pair of huge trees in step: newest mtime wins, mtimes are preserved, nothing is deleted unasked.

@@ -9,8 +9,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::{fail, listen_to_signals, warn_of_unknown_variables};
 use crate::cli::{DatabaseArgs, FlushArgs, HistoryArgs, PruneArgs};
-use crate::config::{ConfigError, Detail, Format, Output, ProgressStyle, database, log_dir, parse_age};
-use crate::ledger::{Access, DbError, Dsn, Failure, Filter, FlushReport, Limits, Scope, flush_pending};
+use crate::config::{
+    ConfigError, Detail, Format, Output, ProgressStyle, database, log_dir, parse_age,
+};
+use crate::ledger::{
+    Access, DbError, Dsn, Failure, Filter, FlushReport, Limits, Scope, flush_pending,
+};
 use crate::model::Escaped;
 use crate::opslog::LogDir;
 use crate::report::{Console, counted, history_table, init_logging};
@@ -56,7 +60,10 @@ struct Session {
 impl Session {
     /// Opens the database. Also returns the log directory, which has to exist if no database was
     /// named or if the caller needs the opslogs.
-    fn open(args: &DatabaseArgs, format: Format) -> Result<(Self, Result<LogDir, StartError>), Ended> {
+    fn open(
+        args: &DatabaseArgs,
+        format: Format,
+    ) -> Result<(Self, Result<LogDir, StartError>), Ended> {
         let dsn = database(args.db_dsn.as_deref())?;
         let (console, stop) = (Console::new(false), Stop::new());
         let output = Output {
@@ -74,7 +81,10 @@ impl Session {
             (None, dir) => dir.map(|dir| (default_dsn(&dir), Ok(dir)))?,
         };
         if dsn == Dsn::None {
-            return Err(Ended(Exit::Usage, "--db-dsn none is no database: give another one".into()));
+            return Err(Ended(
+                Exit::Usage,
+                "--db-dsn none is no database: give another one".into(),
+            ));
         }
         let access = Access::new(dsn, &stop, ANSWER, Duration::ZERO);
         Ok((Self { access, stop, console }, dir))
@@ -83,13 +93,17 @@ impl Session {
     fn ended(&self, failure: Failure) -> Ended {
         match self.stop.signal() {
             Some(signal) => Ended(Exit::Interrupted(signal), failure.into()),
-            None => Ended(Exit::Fatal, format!("the database {}: {failure}", self.access.dsn()).into()),
+            None => {
+                Ended(Exit::Fatal, format!("the database {}: {failure}", self.access.dsn()).into())
+            }
         }
     }
 
     fn print(self, text: &str) -> Result<Exit, Ended> {
         self.console.print(text);
-        self.console.failure().map_or(Ok(Exit::Done), |error| Err(std::io::Error::from(error.kind()).into()))
+        self.console
+            .failure()
+            .map_or(Ok(Exit::Done), |error| Err(std::io::Error::from(error.kind()).into()))
     }
 }
 
@@ -110,13 +124,17 @@ fn flush_all(args: &FlushArgs) -> Result<Exit, Ended> {
     let (mut session, dir) = Session::open(&args.database, Format::Text)?;
     let dir = dir?;
     let scope = if args.all { Scope::Everybodys } else { Scope::Ours };
-    let report = flush_pending(&mut session.access, &dir, Limits { each: LONG, total: LONG }, scope)?;
+    let report =
+        flush_pending(&mut session.access, &dir, Limits { each: LONG, total: LONG }, scope)?;
     if let Some(signal) = session.stop.signal() {
         return Ok(Exit::Interrupted(signal));
     }
     if report.flushed + report.left + report.set_aside == 0 {
         // Nothing was to be done, but the user wants to know whether the database can be reached.
-        session.access.call(ANSWER, |_| Ok::<_, DbError>(())).map_err(|error| session.ended(error))?;
+        session
+            .access
+            .call(ANSWER, |_| Ok::<_, DbError>(()))
+            .map_err(|error| session.ended(error))?;
     }
     let exit = match (report.unreachable, report.left + report.set_aside) {
         (true, _) => Exit::Fatal,
@@ -141,7 +159,9 @@ fn what_was_flushed(report: &FlushReport, dsn: &str) -> String {
     }
     for (database, count) in &report.foreign {
         let database = Escaped(database.as_bytes());
-        text.push_str(&format!("; left {count} for the database {database} (--all takes them, too)"));
+        text.push_str(&format!(
+            "; left {count} for the database {database} (--all takes them, too)"
+        ));
     }
     text.push('\n');
     text
@@ -162,7 +182,9 @@ fn show_history(args: &HistoryArgs) -> Result<Exit, Ended> {
         .map_err(|error| session.ended(error))?;
     let text = match args.format.into() {
         Format::Text => history_table(&runs),
-        Format::Json => runs.into_iter().map(|run| format!("{}\n", serde_json::Value::Object(run))).collect(),
+        Format::Json => {
+            runs.into_iter().map(|run| format!("{}\n", serde_json::Value::Object(run))).collect()
+        }
     };
     session.print(&text)
 }
@@ -176,8 +198,12 @@ fn remove_old_rows(args: &PruneArgs) -> Result<Exit, Ended> {
     let age = parse_age(&args.older_than)?;
     let (mut session, _) = Session::open(&args.database, Format::Text)?;
     let before = SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
-    let pruned = session.access.call(LONG, move |ledger| ledger.prune(before, Instant::now() + LONG));
+    let pruned =
+        session.access.call(LONG, move |ledger| ledger.prune(before, Instant::now() + LONG));
     let (rows, _) = pruned.map_err(|error| session.ended(error))?;
     let dsn = session.access.dsn().to_string();
-    session.print(&format!("removed {} from {dsn}\n", counted(rows, "operation row", "operation rows")))
+    session.print(&format!(
+        "removed {} from {dsn}\n",
+        counted(rows, "operation row", "operation rows")
+    ))
 }

@@ -64,7 +64,10 @@ fn warn_of_unknown_variables() {
     let names = std::env::vars_os().map(|(name, _)| name);
     for (name, near) in cli::unknown_variables(names, &[Cli::command(), DashboardCli::command()]) {
         let meant = near.map(|near| format!(": did you mean {near}?")).unwrap_or_default();
-        tracing::warn!("no flag reads the environment variable {}{meant}", Escaped(name.as_bytes()));
+        tracing::warn!(
+            "no flag reads the environment variable {}{meant}",
+            Escaped(name.as_bytes())
+        );
     }
 }
 
@@ -114,7 +117,9 @@ fn listen_to_signals(stop: &Stop) -> io::Result<()> {
 fn ignores_hangup() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 != 0)
+    ignored
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & 1 != 0)
 }
 
 fn print(bytes: &[u8]) -> ExitCode {

@@ -42,7 +42,10 @@ fn unlock_pair(args: &UnlockArgs) -> Ended {
     init_logging(&console, output).map_err(|error| (Exit::Fatal, error.into()))?;
     let said = match choice {
         LockChoice::None => {
-            return Err((Exit::Usage, "--lock=none is not a lock: there is nothing to remove".into()));
+            return Err((
+                Exit::Usage,
+                "--lock=none is not a lock: there is nothing to remove".into(),
+            ));
         }
         LockChoice::File => tell_of_file(args, &pair),
         LockChoice::Lease(choice) => remove_lease(args, &pair, &choice),
@@ -58,19 +61,23 @@ fn unlock_pair(args: &UnlockArgs) -> Ended {
 type Said = Result<(Exit, String), (Exit, Box<dyn Error>)>;
 
 fn tell_of_file(args: &UnlockArgs, pair: &str) -> Said {
-    let dir =
-        open_log_dir(&log_dir(args.log_dir.as_deref())).map_err(|error| (error.exit(), Box::from(error)))?;
+    let dir = open_log_dir(&log_dir(args.log_dir.as_deref()))
+        .map_err(|error| (error.exit(), Box::from(error)))?;
     let path = dir.path().join(lock_file(pair));
-    let held =
-        holder_of(&path).map_err(|error| (Exit::Fatal, format!("{}: {error}", shown(&path)).into()))?;
+    let held = holder_of(&path)
+        .map_err(|error| (Exit::Fatal, format!("{}: {error}", shown(&path)).into()))?;
     Ok(match held {
         None => (
             Exit::Done,
-            format!("{pair}: not locked. (A lock file is released by the kernel when its holder ends)"),
+            format!(
+                "{pair}: not locked. (A lock file is released by the kernel when its holder ends)"
+            ),
         ),
         Some(holder) => {
-            let who = holder
-                .map_or_else(|| "a process that it does not name".to_owned(), |holder| holder.to_string());
+            let who = holder.map_or_else(
+                || "a process that it does not name".to_owned(),
+                |holder| holder.to_string(),
+            );
             (
                 Exit::Locked,
                 format!(
@@ -94,7 +101,12 @@ fn failed(error: LeaseError) -> (Exit, Box<dyn Error>) {
     (exit, Box::from(error))
 }
 
-fn look_and_remove(args: &UnlockArgs, pair: &str, choice: &LeaseChoice, unlock: &mut Unlock) -> Said {
+fn look_and_remove(
+    args: &UnlockArgs,
+    pair: &str,
+    choice: &LeaseChoice,
+    unlock: &mut Unlock,
+) -> Said {
     let Some(found) = unlock.look().map_err(failed)? else {
         let (name, namespace) = (lease_name(pair), &choice.namespace);
         return Ok((
@@ -116,11 +128,14 @@ fn look_and_remove(args: &UnlockArgs, pair: &str, choice: &LeaseChoice, unlock: 
         return Ok((Exit::Locked, format!("{pair}: left as it is")));
     }
     Ok(match unlock.remove(&found).map_err(failed)? {
-        Removed::Gone if args.yes => (Exit::Done, format!("{shown}\n{pair}: the Lease was removed")),
-        Removed::Gone => (Exit::Done, format!("{pair}: the Lease was removed")),
-        Removed::Changed => {
-            (Exit::Locked, format!("{pair}: the Lease was renewed or taken in this moment, and stays"))
+        Removed::Gone if args.yes => {
+            (Exit::Done, format!("{shown}\n{pair}: the Lease was removed"))
         }
+        Removed::Gone => (Exit::Done, format!("{pair}: the Lease was removed")),
+        Removed::Changed => (
+            Exit::Locked,
+            format!("{pair}: the Lease was renewed or taken in this moment, and stays"),
+        ),
     })
 }
 
@@ -136,8 +151,11 @@ fn describe(pair: &str, found: &Found) -> String {
         (Some(renewed), None) => to_rfc3339(renewed),
         (None, _) => "at a time that it does not tell".to_owned(),
     };
-    let state =
-        if found.is_fresh { "its holder seems to be alive" } else { "stale, the next run takes it over" };
+    let state = if found.is_fresh {
+        "its holder seems to be alive"
+    } else {
+        "stale, the next run takes it over"
+    };
     let holds = match found.duration {
         Some(duration) => format!("it holds for {} s after that", duration.as_secs()),
         None => "it does not tell for how long it holds".to_owned(),
@@ -151,7 +169,8 @@ fn agrees(shown: &str) -> Result<bool, String> {
         return Err(format!("{shown}\nsay --yes to remove it: there is no terminal to ask on"));
     }
     let mut answer = String::new();
-    let asked = write!(io::stderr(), "{shown}\nRemove it? [y/N] ").and_then(|()| io::stderr().flush());
+    let asked =
+        write!(io::stderr(), "{shown}\nRemove it? [y/N] ").and_then(|()| io::stderr().flush());
     let read = asked.and_then(|()| io::stdin().lock().read_line(&mut answer));
     read.map_err(|error| error.to_string())?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))

@@ -56,7 +56,9 @@ fn host_name(text: &str) -> Checked<String> {
         return Ok(format!("[{}]", text.trim_matches(['[', ']']).to_ascii_lowercase()));
     }
     if !is_name {
-        return wrong(format!("--allowed-host {text:?}: give a name alone, without scheme, port and path"));
+        return wrong(format!(
+            "--allowed-host {text:?}: give a name alone, without scheme, port and path"
+        ));
     }
     Ok(text.trim_end_matches('.').to_ascii_lowercase())
 }
@@ -66,7 +68,9 @@ fn host_name(text: &str) -> Checked<String> {
 fn default_file(choice: &LogDirChoice) -> PathBuf {
     let in_dir = |dir: &Path| dir.join(DATABASE);
     match choice {
-        LogDirChoice::Given(dir) => std::path::absolute(in_dir(dir)).unwrap_or_else(|_| in_dir(dir)),
+        LogDirChoice::Given(dir) => {
+            std::path::absolute(in_dir(dir)).unwrap_or_else(|_| in_dir(dir))
+        }
         LogDirChoice::Default { system, user } => {
             let user = user.as_deref().filter(|_| !in_dir(system).exists());
             let user = user.filter(|user| in_dir(user).exists() || !is_writable(system));

@@ -39,7 +39,11 @@ pub(super) fn check_database_apart(
         LogDirChoice::Given(path) => logs.push(path),
         LogDirChoice::Default { system, user } => logs.extend(Some(system).into_iter().chain(user)),
     }
-    if logs.into_iter().filter_map(|logs| logs.canonicalize().ok()).any(|logs| folder.starts_with(logs)) {
+    if logs
+        .into_iter()
+        .filter_map(|logs| logs.canonicalize().ok())
+        .any(|logs| folder.starts_with(logs))
+    {
         return Ok(());
     }
     match roots.iter().find(|(_, root)| folder.starts_with(root)) {
@@ -52,16 +56,17 @@ pub(super) fn check_database_apart(
 }
 
 fn resolved_folder(file: &Path) -> Option<PathBuf> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder =
+        file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     folder.canonicalize().ok()
 }
 
 /// The value of `--db-retain-days`.
 pub(super) fn retain_days(days: u32) -> Checked<Duration> {
     match days {
-        0 => {
-            wrong("--db-retain-days 0 would keep nothing: give 1 or more, or leave it out to keep everything")
-        }
+        0 => wrong(
+            "--db-retain-days 0 would keep nothing: give 1 or more, or leave it out to keep everything",
+        ),
         days => Ok(Duration::from_secs(u64::from(days) * DAY).min(OLDEST)),
     }
 }
@@ -71,8 +76,9 @@ pub(super) fn retain_days(days: u32) -> Checked<Duration> {
 pub fn parse_age(text: &str) -> Checked<Duration> {
     let has_unit = text.contains(|c: char| c.is_ascii_alphabetic());
     let age = parse_duration(text).filter(|age| has_unit && *age < OLDEST);
-    age.ok_or(())
-        .or_else(|()| wrong(format!("--older-than {text:?}: give a number and s, m, h, d or w, such as 30d")))
+    age.ok_or(()).or_else(|()| {
+        wrong(format!("--older-than {text:?}: give a number and s, m, h, d or w, such as 30d"))
+    })
 }
 
 #[cfg(test)]
@@ -92,7 +98,8 @@ mod tests {
             LogDirChoice::Default { system: elsewhere.clone(), user: Some(logs.clone()) },
         ];
         for choice in choices {
-            let check = |file| check_database_apart(Some(&Dsn::Sqlite(file)), &choice, &[("--src", &tree)]);
+            let check =
+                |file| check_database_apart(Some(&Dsn::Sqlite(file)), &choice, &[("--src", &tree)]);
             assert!(check(logs.join("rows")).is_ok(), "{choice:?}");
             assert!(check(tree.join("rows")).is_err(), "{choice:?}");
             assert!(check(elsewhere.join("rows")).is_ok(), "{choice:?}");
@@ -112,7 +119,8 @@ mod tests {
         ] {
             assert_eq!(parse_age(text).unwrap().as_secs(), seconds, "{text}");
         }
-        for bad in ["", "30", "d", "-1d", "1.5d", "1month", "99999999999999999999d", "9999999999w"] {
+        for bad in ["", "30", "d", "-1d", "1.5d", "1month", "99999999999999999999d", "9999999999w"]
+        {
             assert!(parse_age(bad).is_err(), "{bad:?}");
         }
     }

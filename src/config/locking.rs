@@ -19,7 +19,8 @@ const LONGEST: u64 = i32::MAX as u64;
 
 /// The lock that `--lock`, `--lock-ttl` and `--namespace` mean.
 pub fn lock_choice(args: &LockArgs) -> Checked<LockChoice> {
-    let in_cluster = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some_and(|host| !host.is_empty());
+    let in_cluster =
+        std::env::var_os("KUBERNETES_SERVICE_HOST").is_some_and(|host| !host.is_empty());
     choice(args, in_cluster, Path::new(SERVICE_ACCOUNT))
 }
 
@@ -41,7 +42,8 @@ fn choice(args: &LockArgs, in_cluster: bool, account: &Path) -> Checked<LockChoi
             account.join("token").display()
         ));
     }
-    let own = || in_cluster.then(|| std::fs::read_to_string(account.join("namespace")).ok()).flatten();
+    let own =
+        || in_cluster.then(|| std::fs::read_to_string(account.join("namespace")).ok()).flatten();
     let own = || own().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
     Ok(LockChoice::Lease(LeaseChoice {
         access: if in_cluster { ApiAccess::InCluster } else { ApiAccess::Kubeconfig },
@@ -51,7 +53,8 @@ fn choice(args: &LockArgs, in_cluster: bool, account: &Path) -> Checked<LockChoi
 }
 
 fn lock_ttl(text: &str) -> Checked<Duration> {
-    let seconds = text.parse().ok().filter(|seconds| (SHORTEST.as_secs()..=LONGEST).contains(seconds));
+    let seconds =
+        text.parse().ok().filter(|seconds| (SHORTEST.as_secs()..=LONGEST).contains(seconds));
     seconds.map(Duration::from_secs).ok_or(()).or_else(|()| {
         wrong(format!(
             "--lock-ttl {text:?}: give whole seconds, from {} to {LONGEST}, such as 3600",
@@ -81,12 +84,16 @@ mod tests {
         let refused = choice(&auto, true, pod.path()).unwrap_err().to_string();
         assert!(refused.contains("automountServiceAccountToken: true"), "{refused}");
         std::fs::write(pod.path().join("token"), "secret").unwrap();
-        assert_eq!(choice(&auto, true, pod.path()), Ok(lease(ApiAccess::InCluster, "infrastructure")));
+        assert_eq!(
+            choice(&auto, true, pod.path()),
+            Ok(lease(ApiAccess::InCluster, "infrastructure"))
+        );
         std::fs::write(pod.path().join("namespace"), "storage\n").unwrap();
         assert_eq!(choice(&auto, true, pod.path()), Ok(lease(ApiAccess::InCluster, "storage")));
         let named = args(LockArg::Auto, Some("other"));
         assert_eq!(choice(&named, true, pod.path()), Ok(lease(ApiAccess::InCluster, "other")));
-        for (lock, chosen) in [(LockArg::File, LockChoice::File), (LockArg::None, LockChoice::None)] {
+        for (lock, chosen) in [(LockArg::File, LockChoice::File), (LockArg::None, LockChoice::None)]
+        {
             assert_eq!(choice(&args(lock, None), true, pod.path()), Ok(chosen));
         }
     }

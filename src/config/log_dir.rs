@@ -30,8 +30,13 @@ pub fn log_dir(given: Option<&Path>) -> LogDirChoice {
     if let Some(path) = given {
         return LogDirChoice::Given(path.to_owned());
     }
-    let absolute =
-        |variable: &str| std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
-    let user = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
-    LogDirChoice::Default { system: "/var/log/ha-sync".into(), user: user.map(|state| state.join("ha-sync")) }
+    let absolute = |variable: &str| {
+        std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute())
+    };
+    let user = absolute("XDG_STATE_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
+    LogDirChoice::Default {
+        system: "/var/log/ha-sync".into(),
+        user: user.map(|state| state.join("ha-sync")),
+    }
 }

@@ -26,7 +26,9 @@ pub use self::log_dir::{LogDirChoice, log_dir};
 use self::patterns::selection;
 use self::roots::{check_apart, check_log_dir, check_writable, root};
 pub use self::values::pair_name;
-use self::values::{direction_label, if_locked, max_delete, min_age, parse_size, root_name, threshold};
+use self::values::{
+    direction_label, if_locked, max_delete, min_age, parse_size, root_name, threshold,
+};
 use crate::cli::{OutputArgs, SyncArgs};
 use crate::ledger::Dsn;
 use crate::lock::LockChoice;
@@ -125,7 +127,11 @@ impl Config {
         let log_dir = log_dir(log.log_dir.as_deref());
         check_log_dir(&log_dir, &[("--src", &source), ("--dest", &dest)])?;
         let database = database(log.db_dsn.as_deref())?;
-        check_database_apart(database.as_ref(), &log_dir, &[("--src", &source), ("--dest", &dest)])?;
+        check_database_apart(
+            database.as_ref(),
+            &log_dir,
+            &[("--src", &source), ("--dest", &dest)],
+        )?;
         Ok(Self {
             source,
             dest,
@@ -148,7 +154,11 @@ impl Config {
             scan_threads: speed.scan_threads.map(usize::from),
             bwlimit: speed.bwlimit.as_deref().map(parse_size).transpose()?,
             hash_copies: speed.hash_copies,
-            metadata: MetadataOptions { owner: carried.owner, mode: carried.mode, xattrs: carried.xattrs },
+            metadata: MetadataOptions {
+                owner: carried.owner,
+                mode: carried.mode,
+                xattrs: carried.xattrs,
+            },
             fsync: speed.fsync.into(),
             lock: lock_choice(&safety.lock)?,
             if_locked: if_locked(&safety.if_locked)?,

@@ -38,11 +38,15 @@ fn add_file(builder: &mut SelectionBuilder, file: &Path) -> Checked<()> {
     // The byte order mark that some editors put before the first line.
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
     for (line, number) in text.split(|byte| *byte == b'\n').zip(1..) {
-        let told = |problem: &str| wrong(format!("--exclude-from {}, line {number}: {problem}", shown(file)));
+        let told = |problem: &str| {
+            wrong(format!("--exclude-from {}, line {number}: {problem}", shown(file)))
+        };
         match std::str::from_utf8(line).map(|line| builder.add_line(line)) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return told(&error.to_string()),
-            Err(_) => return told("it is not UTF-8; write a `?` for each byte that is not a character"),
+            Err(_) => {
+                return told("it is not UTF-8; write a `?` for each byte that is not a character");
+            }
         }
     }
     Ok(())

@@ -19,7 +19,10 @@ pub(super) fn root(flag: &str, path: Option<&Path>) -> Checked<PathBuf> {
         _ => wrong(format!("{flag} {}: {error}", shown(path))),
     })?;
     if !resolved.is_dir() {
-        return wrong(format!("{flag} {} is no folder: give the folder that holds it", shown(path)));
+        return wrong(format!(
+            "{flag} {} is no folder: give the folder that holds it",
+            shown(path)
+        ));
     }
     if resolved.join(LOG_DIR_TAG).symlink_metadata().is_ok() {
         return wrong(format!(
@@ -47,7 +50,10 @@ fn missing_folder(path: &Path) -> &'static str {
 pub(super) fn check_apart(source: &Path, dest: &Path) -> Checked<()> {
     let ask = |flag: &str, path: &Path| {
         Dir::open_root(path).and_then(|dir| identities(&dir)).or_else(|error| {
-            wrong(format!("{flag} {} cannot be opened: {error}. Check its permissions", shown(path)))
+            wrong(format!(
+                "{flag} {} cannot be opened: {error}. Check its permissions",
+                shown(path)
+            ))
         })
     };
     let (sources, dests) = (ask("--src", source)?, ask("--dest", dest)?);
@@ -58,7 +64,9 @@ pub(super) fn check_apart(source: &Path, dest: &Path) -> Checked<()> {
         inner.starts_with(outer) || outers.first().is_some_and(|outer| inners.contains(outer))
     };
     let nested = |inner: &str, outer: &str| {
-        wrong(format!("{inner} lies inside {outer}: a tree cannot be synced into itself. Move one of them"))
+        wrong(format!(
+            "{inner} lies inside {outer}: a tree cannot be synced into itself. Move one of them"
+        ))
     };
     if inside(source, &sources, dest, &dests) {
         return nested("--src", "--dest");
@@ -77,7 +85,9 @@ type Identity = (u32, u32, u64);
 fn identities(dir: &Dir) -> std::io::Result<Vec<Identity>> {
     let mut found = vec![dir.identity()?];
     let mut above = dir.open_parent();
-    while let Ok((dir, identity)) = above.and_then(|dir| dir.identity().map(|identity| (dir, identity))) {
+    while let Ok((dir, identity)) =
+        above.and_then(|dir| dir.identity().map(|identity| (dir, identity)))
+    {
         if found.last() == Some(&identity) {
             break;
         }

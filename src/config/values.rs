@@ -54,7 +54,8 @@ pub(super) fn if_locked(text: &str) -> Checked<IfLocked> {
 }
 
 pub(super) fn threshold(text: &str) -> Checked<Duration> {
-    let seconds = text.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let seconds =
+        text.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds.ok_or(()).or_else(|()| {
         wrong(format!(
             "--mtime-threshold {text:?}: give seconds, 0 or more, fractions allowed, such as 2 or 0.5"
@@ -71,7 +72,8 @@ pub(super) fn min_age(text: &str) -> Checked<Duration> {
 }
 
 pub(super) fn max_delete(text: &str) -> Checked<MaxDelete> {
-    let percent = |text: &str| text.parse::<f64>().ok().filter(|percent| (0.0..=100.0).contains(percent));
+    let percent =
+        |text: &str| text.parse::<f64>().ok().filter(|percent| (0.0..=100.0).contains(percent));
     let max = match text.strip_suffix('%') {
         _ if text == "none" => Some(MaxDelete::Unlimited),
         Some(text) => percent(text).map(MaxDelete::Percent),
@@ -107,8 +109,11 @@ pub(super) fn parse_size(text: &str) -> Checked<u64> {
         "T" | "t" | "TiB" => Some(40),
         _ => None,
     };
-    let size =
-        digits.parse::<u64>().ok().zip(shift).and_then(|(number, shift)| number.checked_mul(1 << shift));
+    let size = digits
+        .parse::<u64>()
+        .ok()
+        .zip(shift)
+        .and_then(|(number, shift)| number.checked_mul(1 << shift));
     size.filter(|size| *size > 0).ok_or(()).or_else(|()| {
         wrong(format!(
             "--bwlimit {text:?}: give bytes per second, such as 50M (K, M, G, T are powers of 1024)"

@@ -12,7 +12,8 @@ use super::query::{Query, Wrong};
 use super::refusal::Refused;
 use super::state::Shared;
 use crate::ledger::{
-    DbError, History, Iteration, MOST_SERIES, OperationsFilter, Reader, RunFilter, STATUSES, Series, Standing,
+    DbError, History, Iteration, MOST_SERIES, OperationsFilter, Reader, RunFilter, STATUSES,
+    Series, Standing,
 };
 use crate::time::to_rfc3339;
 
@@ -39,7 +40,8 @@ pub(super) async fn pairs(State(shared): State<Arc<Shared>>, RawQuery(query): Ra
     let missing = is_empty.then(|| shared.database.missing()).flatten();
     let standings = standings.unwrap_or_default();
     let is_cut = standings.len() >= MOST_SERIES;
-    let each = standings.into_iter().map(|standing| (standing.series.clone(), standing_json(&standing)));
+    let each =
+        standings.into_iter().map(|standing| (standing.series.clone(), standing_json(&standing)));
     let pairs = by_pair(each);
     Ok(Json(json!({
         "now": now(), "has_tables": !is_empty, "missing": missing, "is_cut": is_cut, "pairs": pairs,
@@ -47,7 +49,10 @@ pub(super) async fn pairs(State(shared): State<Arc<Shared>>, RawQuery(query): Ra
 }
 
 /// `GET /api/iterations`
-pub(super) async fn iterations(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery) -> Answer {
+pub(super) async fn iterations(
+    State(shared): State<Arc<Shared>>,
+    RawQuery(query): RawQuery,
+) -> Answer {
     let names = ["pair", "direction", "status", "dry_run", "limit", "before"];
     let query = Query::parse(query.as_deref().unwrap_or_default(), &names)?;
     let filter = RunFilter {
@@ -68,7 +73,10 @@ pub(super) async fn iterations(State(shared): State<Arc<Shared>>, RawQuery(query
 }
 
 /// `GET /api/operations`
-pub(super) async fn operations(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery) -> Answer {
+pub(super) async fn operations(
+    State(shared): State<Arc<Shared>>,
+    RawQuery(query): RawQuery,
+) -> Answer {
     let names = ["iteration_id", "status", "operation", "q", "limit", "after"];
     let query = Query::parse(query.as_deref().unwrap_or_default(), &names)?;
     let Some(id) = query.id("iteration_id")? else {
@@ -98,7 +106,10 @@ pub(super) async fn operations(State(shared): State<Arc<Shared>>, RawQuery(query
 }
 
 /// `GET /api/history`
-pub(super) async fn history(State(shared): State<Arc<Shared>>, RawQuery(query): RawQuery) -> Answer {
+pub(super) async fn history(
+    State(shared): State<Arc<Shared>>,
+    RawQuery(query): RawQuery,
+) -> Answer {
     let query = Query::parse(query.as_deref().unwrap_or_default(), &["pair", "days", "limit"])?;
     let pair = query.text("pair");
     let days = query.number("days", 1, DAYS.1)?.unwrap_or(DAYS.0);
@@ -146,7 +157,10 @@ fn by_pair(each: impl Iterator<Item = (Series, Value)>) -> Vec<Value> {
             None => pairs.push((series.pair, vec![said])),
         }
     }
-    pairs.into_iter().map(|(pair, directions)| json!({ "pair": pair, "directions": directions })).collect()
+    pairs
+        .into_iter()
+        .map(|(pair, directions)| json!({ "pair": pair, "directions": directions }))
+        .collect()
 }
 
 /// The time of this server. All relative times on the page are relative to it, not to the reader's

@@ -142,10 +142,14 @@ impl Database {
             // Fails if nobody waits any more.
             let _heard = tell.send(answer);
         });
-        thread.map_err(|error| (Unavailable::Refused, format!("no thread can be started: {error}")))?;
+        thread.map_err(|error| {
+            (Unavailable::Refused, format!("no thread can be started: {error}"))
+        })?;
         match timeout(ANSWER, told).await.map_err(late)? {
             Ok(answer) => answer.map_err(|(unavailable, error)| (unavailable, error.to_string())),
-            Err(_) => Err((Unavailable::Refused, "internal error: the ledger's thread panicked".into())),
+            Err(_) => {
+                Err((Unavailable::Refused, "internal error: the ledger's thread panicked".into()))
+            }
         }
     }
 
@@ -154,7 +158,11 @@ impl Database {
         let was_away = self.is_away.swap(unavailable.is_some(), Ordering::Relaxed);
         match (was_away, unavailable) {
             (false, Some(_)) => {
-                tracing::warn!("no answer from the database {}: {}", self.dsn, Escaped(reason.as_bytes()));
+                tracing::warn!(
+                    "no answer from the database {}: {}",
+                    self.dsn,
+                    Escaped(reason.as_bytes())
+                );
             }
             (true, None) => tracing::info!("the database {} answers again", self.dsn),
             _ => {}
@@ -220,8 +228,10 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let database = Database::new(Dsn::None);
-            let _searching =
-                [database.place(Lane::Search).await.unwrap(), database.place(Lane::Search).await.unwrap()];
+            let _searching = [
+                database.place(Lane::Search).await.unwrap(),
+                database.place(Lane::Search).await.unwrap(),
+            ];
             assert_eq!(database.place(Lane::Search).await.err(), Some(Unavailable::Busy));
             assert!(database.place(Lane::Other).await.is_ok());
             assert!(!database.is_away.load(Ordering::Relaxed));

@@ -96,7 +96,8 @@ impl<'a> Family<'a> {
     fn add(&mut self, labels: &[(&str, &str)], value: impl std::fmt::Display) {
         let labels: Vec<String> =
             labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
-        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        let labels =
+            if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
         // Writing to a string cannot fail.
         let _written = writeln!(self.text, "{}{labels} {value}", self.name);
     }
@@ -137,26 +138,51 @@ fn gauges(text: &mut String, standings: &[Standing]) {
         "When the last run that did everything ended.",
     )
     .of_each(standings, |standing| standing.last_success.as_ref().and_then(ended));
-    Family::gauge(text, "hasync_last_run_timestamp_seconds", "When the last run that is over ended.")
-        .of_each(standings, |standing| standing.last_run.as_ref().and_then(ended));
-    Family::gauge(text, "hasync_last_run_duration_seconds", "How long the last run that is over took.")
-        .of_each(standings, |standing| standing.last_run.as_ref().and_then(duration));
-    Family::gauge(text, "hasync_last_run_failed", "Paths that failed in the last run that is over.")
-        .of_each(standings, |standing| standing.last_run.as_ref().map(|run| number(run, "files_failed")));
+    Family::gauge(
+        text,
+        "hasync_last_run_timestamp_seconds",
+        "When the last run that is over ended.",
+    )
+    .of_each(standings, |standing| standing.last_run.as_ref().and_then(ended));
+    Family::gauge(
+        text,
+        "hasync_last_run_duration_seconds",
+        "How long the last run that is over took.",
+    )
+    .of_each(standings, |standing| standing.last_run.as_ref().and_then(duration));
+    Family::gauge(
+        text,
+        "hasync_last_run_failed",
+        "Paths that failed in the last run that is over.",
+    )
+    .of_each(standings, |standing| {
+        standing.last_run.as_ref().map(|run| number(run, "files_failed"))
+    });
     for (name, count, help) in UNDONE {
-        Family::gauge(text, name, help)
-            .of_each(standings, |standing| standing.last_run.as_ref().map(|run| counted(run, count)));
+        Family::gauge(text, name, help).of_each(standings, |standing| {
+            standing.last_run.as_ref().map(|run| counted(run, count))
+        });
     }
     Family::gauge(text, "hasync_running", "Whether a run is at work.")
         .of_each(standings, |standing| Some(u8::from(standing.running.is_some())));
-    Family::gauge(text, "hasync_running_since_timestamp_seconds", "When the run that is at work began.")
-        .of_each(standings, |standing| standing.running.as_ref().and_then(|run| seconds(run, "started_at")));
-    let mut family =
-        Family::gauge(text, "hasync_last_run_status", "1 for the status of the last run that is over.");
+    Family::gauge(
+        text,
+        "hasync_running_since_timestamp_seconds",
+        "When the run that is at work began.",
+    )
+    .of_each(standings, |standing| {
+        standing.running.as_ref().and_then(|run| seconds(run, "started_at"))
+    });
+    let mut family = Family::gauge(
+        text,
+        "hasync_last_run_status",
+        "1 for the status of the last run that is over.",
+    );
     for standing in standings {
         let Some(run) = &standing.last_run else { continue };
         for status in ENDINGS {
-            family.add(&with(&standing.series, "status", status), u8::from(run["status"] == status));
+            family
+                .add(&with(&standing.series, "status", status), u8::from(run["status"] == status));
         }
     }
 }
@@ -165,11 +191,15 @@ fn counters(text: &mut String, sums: &BTreeMap<Series, Sums>) {
     let mut family = Family::counter(text, "hasync_runs_total", "Runs that are over, by status.");
     for (series, sums) in sums {
         for status in ENDINGS {
-            family.add(&with(series, "status", status), sums.runs.get(status).copied().unwrap_or(0));
+            family
+                .add(&with(series, "status", status), sums.runs.get(status).copied().unwrap_or(0));
         }
     }
-    let mut family =
-        Family::counter(text, "hasync_files_total", "Files, directories and symlinks, by operation.");
+    let mut family = Family::counter(
+        text,
+        "hasync_files_total",
+        "Files, directories and symlinks, by operation.",
+    );
     for (series, sums) in sums {
         for (operation, files) in
             [("create", sums.created), ("update", sums.updated), ("delete", sums.deleted)]
@@ -177,7 +207,8 @@ fn counters(text: &mut String, sums: &BTreeMap<Series, Sums>) {
             family.add(&with(series, "operation", operation), files);
         }
     }
-    let mut family = Family::counter(text, "hasync_bytes_transferred_total", "Content that was transferred.");
+    let mut family =
+        Family::counter(text, "hasync_bytes_transferred_total", "Content that was transferred.");
     sums.iter().for_each(|(series, sums)| family.add(&labels(series), sums.bytes));
     let mut family = Family::counter(text, "hasync_failed_total", "Paths that failed.");
     sums.iter().for_each(|(series, sums)| family.add(&labels(series), sums.failed));
@@ -187,7 +218,11 @@ fn labels(series: &Series) -> [(&'static str, &str); 2] {
     [("pair", &series.pair), ("direction", &series.direction)]
 }
 
-fn with<'a>(series: &'a Series, name: &'static str, value: &'a str) -> [(&'static str, &'a str); 3] {
+fn with<'a>(
+    series: &'a Series,
+    name: &'static str,
+    value: &'a str,
+) -> [(&'static str, &'a str); 3] {
     let [pair, direction] = labels(series);
     [pair, direction, (name, value)]
 }
@@ -229,7 +264,10 @@ mod tests {
         let series = Series { pair: "a\"} 1\n\\".into(), direction: "fwd".into() };
         let mut text = String::new();
         Family::gauge(&mut text, "x", "y").add(&labels(&series), 1);
-        assert_eq!(text, "# HELP x y\n# TYPE x gauge\nx{pair=\"a\\\"} 1\\n\\\\\",direction=\"fwd\"} 1\n");
+        assert_eq!(
+            text,
+            "# HELP x y\n# TYPE x gauge\nx{pair=\"a\\\"} 1\\n\\\\\",direction=\"fwd\"} 1\n"
+        );
     }
 
     #[test]
@@ -238,7 +276,10 @@ mod tests {
         let lines: Vec<&str> = lines.lines().filter(|line| !line.starts_with('#')).collect();
         assert_eq!(
             lines,
-            ["hasync_up 0", concat!("hasync_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1")]
+            [
+                "hasync_up 0",
+                concat!("hasync_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1")
+            ]
         );
     }
 }

@@ -26,8 +26,14 @@ pub(super) const HEADERS: [(HeaderName, HeaderValue); 7] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
-    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
-    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+    (
+        HeaderName::from_static("cross-origin-opener-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
     // File names must not stay in a cache, and a new release's page has to come with its own
     // scripts.
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
@@ -37,9 +43,14 @@ pub(super) const HEADERS: [(HeaderName, HeaderValue); 7] = [
 const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// Lets in only requests that read, and only under an allowed host name.
-pub(super) async fn middleware(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+pub(super) async fn middleware(
+    State(shared): State<Arc<Shared>>,
+    request: Request,
+    next: Next,
+) -> Response {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let refused = refusal(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered here");
+        let refused =
+            refusal(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered here");
         return ([(header::ALLOW, "GET, HEAD")], refused).into_response();
     }
     let host = host(request.headers());
@@ -53,8 +64,12 @@ pub(super) async fn middleware(State(shared): State<Arc<Shared>>, request: Reque
 /// Gives a JSON body to the bare responses of the limits around the routes.
 fn in_json(response: Response) -> Response {
     match response.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => refusal(StatusCode::PAYLOAD_TOO_LARGE, "no request has a body here"),
-        StatusCode::SERVICE_UNAVAILABLE if !response.headers().contains_key(header::CONTENT_TYPE) => {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            refusal(StatusCode::PAYLOAD_TOO_LARGE, "no request has a body here")
+        }
+        StatusCode::SERVICE_UNAVAILABLE
+            if !response.headers().contains_key(header::CONTENT_TYPE) =>
+        {
             refusal(StatusCode::SERVICE_UNAVAILABLE, "there was no answer in time")
         }
         _ => response,
@@ -68,7 +83,11 @@ const FORWARDED: [&str; 2] = ["x-forwarded-for", "forwarded"];
 const FORWARDED_BYTES: usize = 256;
 
 /// The access log. Probes that succeed are left out: there are thousands of them a day.
-pub(super) async fn log(Extension(client): Extension<Client>, request: Request, next: Next) -> Response {
+pub(super) async fn log(
+    Extension(client): Extension<Client>,
+    request: Request,
+    next: Next,
+) -> Response {
     let begun = Instant::now();
     let method = request.method().clone();
     let uri = request.uri().to_string();
@@ -112,7 +131,9 @@ fn host(headers: &HeaderMap) -> Option<String> {
 fn is_allowed(allowed: &[String], host: Option<&str>, path: &str) -> bool {
     let Some(host) = host else { return allowed.is_empty() };
     let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-    allowed.is_empty() || allowed.iter().any(|name| name == host) || (is_address && PROBES.contains(&path))
+    allowed.is_empty()
+        || allowed.iter().any(|name| name == host)
+        || (is_address && PROBES.contains(&path))
 }
 
 #[cfg(test)]

@@ -32,7 +32,9 @@ const FILES: [File; 10] = files! {
 
 /// A route for each file.
 pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    FILES.iter().fold(Router::new(), |router, file| router.route(file.path, get(|| async { answer(file) })))
+    FILES
+        .iter()
+        .fold(Router::new(), |router, file| router.route(file.path, get(|| async { answer(file) })))
 }
 
 fn answer(file: &'static File) -> Response {

@@ -28,7 +28,10 @@ impl Query {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             let name = decoded(name, "the name of a parameter")?;
             let Some(known) = known.iter().find(|known| **known == name) else {
-                return Err(Wrong(format!("there is no parameter {name:?} here: {}", alternatives(known))));
+                return Err(Wrong(format!(
+                    "there is no parameter {name:?} here: {}",
+                    alternatives(known)
+                )));
             };
             let value = decoded(value, known)?;
             if value.chars().count() > LONGEST {
@@ -71,9 +74,9 @@ impl Query {
         let number = digits.parse().ok().filter(|number| (least..=most).contains(number));
         // `parse` accepts a sign, too.
         let number = number.filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()));
-        number
-            .map(Some)
-            .ok_or_else(|| Wrong(format!("{name} is {digits:?}: give a number from {least} to {most}")))
+        number.map(Some).ok_or_else(|| {
+            Wrong(format!("{name} is {digits:?}: give a number from {least} to {most}"))
+        })
     }
 
     /// The id of a row.

@@ -40,9 +40,9 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, ANSWER))
         .layer(RequestBodyLimitLayer::new(0))
         .layer(from_fn_with_state(Arc::clone(&shared), middleware));
-    let with_headers = HEADERS
-        .into_iter()
-        .fold(router, |router, (name, value)| router.layer(SetResponseHeaderLayer::overriding(name, value)));
+    let with_headers = HEADERS.into_iter().fold(router, |router, (name, value)| {
+        router.layer(SetResponseHeaderLayer::overriding(name, value))
+    });
     // Rows are much alike: the lowest effort already reduces them to a tenth.
     let compressed = CompressionLayer::new().quality(CompressionLevel::Fastest);
     with_headers.layer(compressed).layer(from_fn(log)).with_state(shared)

@@ -84,7 +84,8 @@ fn end(runtime: Runtime) {
 }
 
 async fn listen(config: DashboardConfig) -> io::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let listener = bind(config.listen).await?;
     tracing::info!("listening on http://{}, database {}", listener.local_addr()?, config.database);
     let shared = Arc::new(Shared {
@@ -115,9 +116,9 @@ async fn listen(config: DashboardConfig) -> io::Result<()> {
 }
 
 async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+    TcpListener::bind(address).await.map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+    })
 }
 
 async fn accept(
@@ -132,7 +133,12 @@ async fn accept(
         match listener.accept().await {
             Ok((stream, address)) => {
                 let Some(peer) = peers.admit(address.ip()) else { continue };
-                drop(tokio::spawn(serve_connection(stream, router.clone(), ended.clone(), (place, peer))));
+                drop(tokio::spawn(serve_connection(
+                    stream,
+                    router.clone(),
+                    ended.clone(),
+                    (place, peer),
+                )));
             }
             Err(error) => {
                 tracing::warn!("a connection could not be taken: {error}");
@@ -228,7 +234,9 @@ mod tests {
         let mut held: Vec<Peer> = (0..OF_ONE_PEER).filter_map(|_| peers.admit(address)).collect();
         assert_eq!(held.len(), OF_ONE_PEER);
         assert_eq!(held.iter().filter(|peer| peer.is_kept).count(), KEPT_OF_ONE_PEER);
-        assert!(peers.admit(address).is_none() && peers.admit(IpAddr::from([192, 0, 2, 2])).is_some());
+        assert!(
+            peers.admit(address).is_none() && peers.admit(IpAddr::from([192, 0, 2, 2])).is_some()
+        );
         held.pop();
         assert!(peers.admit(address).is_some());
         drop(held);

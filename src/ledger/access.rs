@@ -149,7 +149,11 @@ impl Access {
                 return ledger;
             }
             let worked = work_on_either(ledger, &dsn, work);
-            worked.inspect_err(|error| tracing::warn!("{what} in the database {dsn}: {}", said(error))).ok()
+            worked
+                .inspect_err(|error| {
+                    tracing::warn!("{what} in the database {dsn}: {}", said(error))
+                })
+                .ok()
         });
         done.ok().map(|done| Background { wanted, done, begun: Instant::now() })
     }
@@ -159,7 +163,8 @@ impl Access {
     pub fn end(&mut self, Background { wanted, done, begun }: Background) {
         drop(wanted);
         // A thread that takes longer keeps its connection; the next call makes a new one.
-        self.ledger = self.wait_for(&done, self.connect_limit.saturating_sub(begun.elapsed())).ok().flatten();
+        self.ledger =
+            self.wait_for(&done, self.connect_limit.saturating_sub(begun.elapsed())).ok().flatten();
     }
 
     /// Works over a connection, and keeps it if it is still of use.
@@ -257,7 +262,9 @@ impl Access {
             match waiting.recv_timeout(left.min(POLL)) {
                 Ok(done) => return Ok(done),
                 Err(RecvTimeoutError::Disconnected) => {
-                    return Err(Failure::Refused("internal error: the ledger's thread panicked".into()));
+                    return Err(Failure::Refused(
+                        "internal error: the ledger's thread panicked".into(),
+                    ));
                 }
                 Err(RecvTimeoutError::Timeout) if !left.is_zero() => {}
                 Err(RecvTimeoutError::Timeout) if interrupted => return Err(Failure::Interrupted),

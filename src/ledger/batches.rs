@@ -62,7 +62,12 @@ pub(super) struct Batches<'a> {
 
 impl<'a> Batches<'a> {
     /// Leaves out the first `first` lines, which are in the database already.
-    pub(super) fn after(first: u64, header: &'a Header, charset: Charset, to: Sender<Batch>) -> Self {
+    pub(super) fn after(
+        first: u64,
+        header: &'a Header,
+        charset: Charset,
+        to: Sender<Batch>,
+    ) -> Self {
         Self {
             header,
             charset,

@@ -35,7 +35,9 @@ impl Charset {
     fn holds(self, c: char) -> bool {
         match self {
             Self::Ascii => c.is_ascii(),
-            Self::Latin1 => c.is_ascii() || ('\u{a0}'..='\u{ff}').contains(&c) || WINDOWS_1252.contains(c),
+            Self::Latin1 => {
+                c.is_ascii() || ('\u{a0}'..='\u{ff}').contains(&c) || WINDOWS_1252.contains(c)
+            }
             Self::Utf8mb3 => c <= '\u{ffff}',
             Self::Utf8mb4 => true,
         }
@@ -46,8 +48,9 @@ impl Charset {
         if self == Self::Utf8mb4 || text.chars().all(|c| self.holds(c)) {
             return Cow::Borrowed(text);
         }
-        let escaped =
-            text.chars().map(|c| if self.holds(c) { c.to_string() } else { c.escape_unicode().to_string() });
+        let escaped = text
+            .chars()
+            .map(|c| if self.holds(c) { c.to_string() } else { c.escape_unicode().to_string() });
         Cow::Owned(escaped.collect())
     }
 }

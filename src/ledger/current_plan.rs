@@ -29,7 +29,11 @@ impl Ledger {
     }
 }
 
-fn current_since(ledger: &mut Ledger, header: &Header, digest: &PlanDigest) -> Answer<Option<String>> {
+fn current_since(
+    ledger: &mut Ledger,
+    header: &Header,
+    digest: &PlanDigest,
+) -> Answer<Option<String>> {
     // The tables of an older release may compare without case: `There` may equal `there`.
     let query = format!(
         "SELECT id, started_at, plan_digest, src, dest FROM {ITERATIONS} WHERE sync_pair = ? AND direction = ? \

@@ -155,7 +155,10 @@ fn pause() {
     thread::sleep(Duration::from_millis(random % PAUSE_MILLISECONDS));
 }
 
-fn try_once<T>(db: &mut dyn Database, work: &mut impl FnMut(&mut dyn Database) -> Answer<T>) -> Answer<T> {
+fn try_once<T>(
+    db: &mut dyn Database,
+    work: &mut impl FnMut(&mut dyn Database) -> Answer<T>,
+) -> Answer<T> {
     db.execute(db.dialect().begin(), &[])?;
     let worked = work(db).and_then(|done| db.execute("COMMIT", &[]).map(|_| done));
     worked.map_err(|error| match error.kind {

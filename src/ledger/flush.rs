@@ -85,7 +85,9 @@ impl Ledger {
 fn flush(ledger: &mut Ledger, path: &Path, until: Instant) -> Result<Flushed, FlushError> {
     let (header, mut reader) = match OpslogReader::open(path) {
         Ok(opened) => opened,
-        Err(Damage::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(Flushed::Gone),
+        Err(Damage::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(Flushed::Gone);
+        }
         Err(Damage::Io(error)) => return Err(error.into()),
         Err(damage) => return aside(path, damage.to_string()),
     };
@@ -96,7 +98,9 @@ fn flush(ledger: &mut Ledger, path: &Path, until: Instant) -> Result<Flushed, Fl
     }
     let read = flush.all_but_the_rest(reader)?;
     let ending = match read.end {
-        Ok(End::Sealed(footer)) if footer.operations == read.lines => Ending::of(*footer, read.plan_digest),
+        Ok(End::Sealed(footer)) if footer.operations == read.lines => {
+            Ending::of(*footer, read.plan_digest)
+        }
         Ok(_) => return Err(io::Error::other("it was changed while it was read").into()),
         Err(damage) => return flush.end_damaged(read.rest, read.counts, damage),
     };
@@ -143,8 +147,9 @@ impl<'a> Flush<'a> {
         let (to, batches) = bounded(0);
         let reading = Batches::after(self.flushed, self.header, self.ledger.charset, to);
         thread::scope(|threads| {
-            let thread =
-                Builder::new().name("opslog".into()).spawn_scoped(threads, move || reading.read(reader))?;
+            let thread = Builder::new()
+                .name("opslog".into())
+                .spawn_scoped(threads, move || reading.read(reader))?;
             for batch in batches {
                 self.send(batch, None)?;
                 self.look_at_the_clock()?;
@@ -176,7 +181,12 @@ impl<'a> Flush<'a> {
     }
 
     /// Sends the last lines before the damage, and that nobody knows how the run ended.
-    fn end_damaged(mut self, rest: Batch, counts: Summary, damage: Damage) -> Result<Flushed, FlushError> {
+    fn end_damaged(
+        mut self,
+        rest: Batch,
+        counts: Summary,
+        damage: Damage,
+    ) -> Result<Flushed, FlushError> {
         if let Damage::Io(error) = damage {
             return Err(error.into());
         }

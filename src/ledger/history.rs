@@ -38,7 +38,11 @@ pub(super) fn history(db: &mut dyn Database, filter: &Filter) -> Answer<Vec<Iter
 
 /// A row, by the names of its columns.
 pub(super) fn named(columns: &[&str], row: &[Value]) -> Iteration {
-    columns.iter().zip(row).map(|(name, value)| ((*name).to_owned(), to_json(name, value))).collect()
+    columns
+        .iter()
+        .zip(row)
+        .map(|(name, value)| ((*name).to_owned(), to_json(name, value)))
+        .collect()
 }
 
 /// A value in the type that the column means. MySQL's text protocol gives everything as text.
@@ -47,10 +51,12 @@ fn to_json(column: &str, value: &Value) -> Json {
     match column {
         "started_at" | "ended_at" => value.as_time().map_or(Json::Null, Json::String),
         "dry_run" | "compares" => Json::Bool(value.as_int() == Some(1)),
-        "counts" => value.as_text().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_else(text),
+        "counts" => {
+            value.as_text().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_else(text)
+        }
         "sync_pair" | "direction" | "src" | "dest" | "status" | "error_message" | "run_id"
-        | "plan_digest" | "host" | "version" | "operation" | "filepath" | "md5_before" | "md5_after"
-        | "kind" | "cause" => text(),
+        | "plan_digest" | "host" | "version" | "operation" | "filepath" | "md5_before"
+        | "md5_after" | "kind" | "cause" => text(),
         _ => value.as_int().map_or(Json::Null, |number| Json::Number(Number::from(number))),
     }
 }

@@ -78,9 +78,9 @@ impl Ending {
     /// of the same length, the one that came to its end knows more. A damaged one knows nothing.
     fn knows_more_than(&self, row: &Taken) -> bool {
         row.status == "running"
-            || self
-                .rows
-                .is_some_and(|rows| row.flushed < rows || (row.flushed == rows && row.status == "failed"))
+            || self.rows.is_some_and(|rows| {
+                row.flushed < rows || (row.flushed == rows && row.status == "failed")
+            })
     }
 }
 
@@ -94,13 +94,17 @@ pub(super) fn take(db: &mut dyn Database, header: &Header, charset: Charset) -> 
         insert(db, header, charset)?;
     }
     let lock = db.dialect().for_update();
-    find(db, header, lock)?.ok_or_else(|| DbError::refused("the row of the run that was just there is gone"))
+    find(db, header, lock)?
+        .ok_or_else(|| DbError::refused("the row of the run that was just there is gone"))
 }
 
 fn insert(db: &mut dyn Database, header: &Header, charset: Charset) -> Answer<()> {
-    let columns = "run_id, sync_pair, direction, src, dest, started_at, status, dry_run, host, version";
+    let columns =
+        "run_id, sync_pair, direction, src, dest, started_at, status, dry_run, host, version";
     db.execute(
-        &format!("INSERT INTO {ITERATIONS} ({columns}) VALUES (?, ?, ?, ?, ?, ?, 'running', ?, ?, ?)"),
+        &format!(
+            "INSERT INTO {ITERATIONS} ({columns}) VALUES (?, ?, ?, ?, ?, ?, 'running', ?, ?, ?)"
+        ),
         &[
             Value::text(&header.run_id),
             Value::text(&header.pair),
@@ -148,7 +152,8 @@ pub(super) fn update(
         ending.map_or_else(|| (String::new(), Row::new()), |ending| ended(ending, charset));
     values.insert(0, Value::count(flushed));
     values.push(Value::Int(row.id));
-    db.execute(&format!("UPDATE {ITERATIONS} SET flushed_rows = ?{set} WHERE id = ?"), &values).map(drop)
+    db.execute(&format!("UPDATE {ITERATIONS} SET flushed_rows = ?{set} WHERE id = ?"), &values)
+        .map(drop)
 }
 
 /// The columns that an ending sets, and their values.
@@ -157,7 +162,8 @@ fn ended(ending: &Ending, charset: Charset) -> (String, Row) {
     let mut all: serde_json::Map<String, serde_json::Value> =
         counts.fields().map(|(name, value)| (name.to_owned(), value.into())).collect();
     all.insert("retired_unflushed".into(), ending.retired.into());
-    let message = ending.error_message.as_deref().map(|text| cut(&charset.fit(text), MESSAGE).to_owned());
+    let message =
+        ending.error_message.as_deref().map(|text| cut(&charset.fit(text), MESSAGE).to_owned());
     let columns: [(&str, Value); 12] = [
         ("ended_at", Value::time(&ending.ended_at)),
         ("status", Value::text(ending.status.name())),

@@ -40,8 +40,8 @@ pub use self::flush::{FlushError, Flushed};
 pub use self::history::{Filter, Iteration};
 pub use self::pending::{FlushReport, Limits, Scope, flush_each, flush_one, flush_pending};
 pub use self::read::{
-    ENDINGS, History, MOST_SERIES, Operations, OperationsFilter, Point, Reader, RunFilter, Runs, STATUSES,
-    Series, Standing, Sums, Totals,
+    ENDINGS, History, MOST_SERIES, Operations, OperationsFilter, Point, Reader, RunFilter, Runs,
+    STATUSES, Series, Standing, Sums, Totals,
 };
 use self::schema::Found;
 use self::value::Value;

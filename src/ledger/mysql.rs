@@ -49,7 +49,8 @@ impl MySql {
     /// A connection that cannot change anything. The server gives up each question after `limit`.
     pub(super) fn connect_to_read(server: &Server, limit: Duration) -> Answer<Self> {
         let mut reader = Self::connect(server)?;
-        let version: Option<String> = reader.conn.query_first("SELECT VERSION()").map_err(db_error)?;
+        let version: Option<String> =
+            reader.conn.query_first("SELECT VERSION()").map_err(db_error)?;
         let bound = if version.is_some_and(|version| version.contains("MariaDB")) {
             format!("max_statement_time = {}", limit.as_secs_f64())
         } else {
@@ -63,14 +64,18 @@ impl MySql {
 
     pub(super) fn connect(server: &Server) -> Answer<Self> {
         let mut conn = match open(server, server.tls != Tls::Off) {
-            Err(Error::DriverError(DriverError::TlsNotSupported)) if server.tls == Tls::Preferred => {
+            Err(Error::DriverError(DriverError::TlsNotSupported))
+                if server.tls == Tls::Preferred =>
+            {
                 open(server, false)
             }
             opened => opened,
         }
         .map_err(db_error)?;
-        let packet: Option<u64> = conn.query_first("SELECT @@max_allowed_packet").map_err(db_error)?;
-        let max_allowed_packet = packet.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(STATEMENT);
+        let packet: Option<u64> =
+            conn.query_first("SELECT @@max_allowed_packet").map_err(db_error)?;
+        let max_allowed_packet =
+            packet.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(STATEMENT);
         let longest = max_allowed_packet.saturating_sub(PACKET_HEAD).min(STATEMENT);
         Ok(Self { conn, longest, max_allowed_packet })
     }
@@ -111,7 +116,9 @@ fn open_any(options: &OptsBuilder, host: &str, port: u16) -> Result<Conn, Error>
         let ip = bracketed(&address.ip().to_string());
         match Conn::new(Opts::from(options.clone().ip_or_hostname(Some(ip)).tcp_port(port))) {
             Err(
-                error @ Error::DriverError(DriverError::CouldNotConnect(_) | DriverError::ConnectTimeout),
+                error @ Error::DriverError(
+                    DriverError::CouldNotConnect(_) | DriverError::ConnectTimeout,
+                ),
             ) => last = error,
             ended => return ended,
         }
@@ -231,9 +238,8 @@ fn write_value(text: &mut String, value: &Value) {
 fn from_mysql(value: mysql::Value, decimals: u8) -> Value {
     match value {
         mysql::Value::NULL => Value::Null,
-        mysql::Value::Bytes(bytes) => {
-            String::from_utf8(bytes).map_or_else(|error| Value::Bytes(error.into_bytes()), Value::Text)
-        }
+        mysql::Value::Bytes(bytes) => String::from_utf8(bytes)
+            .map_or_else(|error| Value::Bytes(error.into_bytes()), Value::Text),
         mysql::Value::Int(number) => Value::Text(number.to_string()),
         mysql::Value::UInt(number) => Value::Text(number.to_string()),
         mysql::Value::Date(year, month, day, hour, minute, second, micros) => {
@@ -295,7 +301,8 @@ mod tests {
 
     #[test]
     fn rows_of_a_flush_are_read_as_nothing_else() {
-        let row = [Value::text("a'b\\c?\0"), Value::Int(-3), Value::Null, Value::Bytes(vec![0xff, 0])];
+        let row =
+            [Value::text("a'b\\c?\0"), Value::Int(-3), Value::Null, Value::Bytes(vec![0xff, 0])];
         let mut text = String::new();
         write_row(&mut text, &row);
         assert_eq!(text, "('a\\'b\\\\c?\\0',-3,NULL,0xFF00)");

@@ -18,7 +18,8 @@ pub(super) fn row(record: &Record<'_>, dry_run: bool, charset: Charset) -> Row {
     // A path that the text does not tell exactly is also kept as its bytes.
     let is_exact = record.filepath_b64.is_none() && shown == record.filepath;
     let raw = if is_exact { None } else { record.path_bytes() };
-    let message = record.error_message.as_deref().map(|text| cut(&charset.fit(text), MESSAGE).to_owned());
+    let message =
+        record.error_message.as_deref().map(|text| cut(&charset.fit(text), MESSAGE).to_owned());
     vec![
         iteration,
         dry_run.into(),

@@ -101,12 +101,16 @@ pub fn flush_each(
             }
             Ok(Flushed::SetAside { path, reason }) => {
                 report.set_aside += 1;
-                tracing::warn!("an opslog is damaged ({reason}) and was set aside: {}", shown(&path));
+                tracing::warn!(
+                    "an opslog is damaged ({reason}) and was set aside: {}",
+                    shown(&path)
+                );
             }
             Ok(Flushed::Gone) => {}
             Err(failure) => {
                 report.left += 1;
-                report.unreachable = matches!(failure, Failure::Unreachable(_) | Failure::Interrupted);
+                report.unreachable =
+                    matches!(failure, Failure::Unreachable(_) | Failure::Interrupted);
                 tell(access, &path, &failure);
             }
         }

@@ -24,7 +24,9 @@ impl PlanDigest {
         let operation = record.operation.name();
         match &record.filepath_b64 {
             None => self.add(record.filepath.as_bytes(), operation, record.size_before),
-            Some(_) => self.add(&record.path_bytes().unwrap_or_default(), operation, record.size_before),
+            Some(_) => {
+                self.add(&record.path_bytes().unwrap_or_default(), operation, record.size_before)
+            }
         }
     }
 
@@ -73,7 +75,9 @@ mod tests {
 
     fn digest(lines: &[(&str, &str, Option<u64>)]) -> PlanDigest {
         let mut digest = PlanDigest::default();
-        lines.iter().for_each(|(path, operation, size)| digest.add(path.as_bytes(), operation, *size));
+        lines
+            .iter()
+            .for_each(|(path, operation, size)| digest.add(path.as_bytes(), operation, *size));
         digest
     }
 
@@ -93,6 +97,10 @@ mod tests {
         for other in others {
             assert_ne!(digest(&[a, b]).to_string(), digest(other).to_string(), "{other:?}");
         }
-        assert_ne!(digest(&[("a", "create", Some(0))]), digest(&[a]), "nothing is not an empty file");
+        assert_ne!(
+            digest(&[("a", "create", Some(0))]),
+            digest(&[a]),
+            "nothing is not an empty file"
+        );
     }
 }

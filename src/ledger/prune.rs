@@ -15,7 +15,11 @@ const BATCH: u16 = 5000;
 
 /// Removes rows until all are removed or `until` has come. Returns how many rows were removed, and
 /// whether all were.
-pub(super) fn prune(db: &mut dyn Database, before: SystemTime, until: Instant) -> Answer<(u64, bool)> {
+pub(super) fn prune(
+    db: &mut dyn Database,
+    before: SystemTime,
+    until: Instant,
+) -> Answer<(u64, bool)> {
     let mut removed = 0;
     for iteration in prunable(db, before)? {
         while let Some(last) = end_of_batch(db, iteration)? {
@@ -50,6 +54,8 @@ fn prunable(db: &mut dyn Database, before: SystemTime) -> Answer<Vec<i64>> {
          ORDER BY i.id"
     );
     let mut found = Vec::new();
-    db.query(&query, &[Value::time(&to_rfc3339(before))], &mut |row| found.extend(row[0].as_int()))?;
+    db.query(&query, &[Value::time(&to_rfc3339(before))], &mut |row| {
+        found.extend(row[0].as_int())
+    })?;
     Ok(found)
 }

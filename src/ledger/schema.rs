@@ -177,13 +177,16 @@ impl Found {
             found.columns.push((table, column));
         })?;
         if let Some(counts) = db.first(indexes, &[])? {
-            (found.has_unique_run, found.has_series) = (counts[0].as_count() > 0, counts[1].as_count() > 0);
+            (found.has_unique_run, found.has_series) =
+                (counts[0].as_count() > 0, counts[1].as_count() > 0);
         }
         Ok(found)
     }
 
     pub(super) fn has(&self, table: &str, column: &str) -> bool {
-        self.columns.iter().any(|(in_table, name)| in_table == table && name.eq_ignore_ascii_case(column))
+        self.columns
+            .iter()
+            .any(|(in_table, name)| in_table == table && name.eq_ignore_ascii_case(column))
     }
 
     fn has_table(&self, table: &str) -> bool {
@@ -197,7 +200,8 @@ impl Found {
 
     pub(super) fn is_complete(&self) -> bool {
         let has_all = |table: &Table| {
-            self.has_table(table.name) && table.ours.iter().all(|(column, ..)| self.has(table.name, column))
+            self.has_table(table.name)
+                && table.ours.iter().all(|(column, ..)| self.has(table.name, column))
         };
         self.has_unique_run && TABLES.iter().all(has_all)
     }
@@ -265,12 +269,15 @@ fn add_what_is_missing(db: &mut dyn Database) -> Answer<()> {
     let dialect = db.dialect();
     for table in &TABLES {
         let (columns, tail) = match dialect {
-            Dialect::MySql => (table.mysql, " ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin"),
+            Dialect::MySql => {
+                (table.mysql, " ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin")
+            }
             Dialect::Sqlite => (table.sqlite, ""),
         };
         db.execute(&format!("CREATE TABLE IF NOT EXISTS {} ({columns}){tail}", table.name), &[])?;
         let found = Found::look(db)?;
-        for (column, mysql, sqlite) in table.ours.iter().filter(|(column, ..)| !found.has(table.name, column))
+        for (column, mysql, sqlite) in
+            table.ours.iter().filter(|(column, ..)| !found.has(table.name, column))
         {
             let of = if dialect == Dialect::MySql { mysql } else { sqlite };
             db.execute(&format!("ALTER TABLE {} ADD COLUMN {column} {of}", table.name), &[])?;

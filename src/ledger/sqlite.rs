@@ -58,7 +58,8 @@ impl Sqlite {
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )?;
         connection.busy_timeout(PATIENCE)?;
-        let mode: String = connection.query_row("PRAGMA journal_mode = TRUNCATE", [], |row| row.get(0))?;
+        let mode: String =
+            connection.query_row("PRAGMA journal_mode = TRUNCATE", [], |row| row.get(0))?;
         if mode != "truncate" {
             let message = format!(
                 "another process keeps it in the journal mode {mode}, which loses data on network file systems"
@@ -121,7 +122,9 @@ impl Database for Sqlite {
         for rows in rows.chunks(ROWS_A_STATEMENT) {
             let all = vec![marks.as_str(); rows.len()].join(",");
             let sql = format!("INSERT INTO {table} ({}) VALUES {all}", columns.join(","));
-            self.connection.prepare_cached(&sql)?.execute(params_from_iter(rows.iter().flatten()))?;
+            self.connection
+                .prepare_cached(&sql)?
+                .execute(params_from_iter(rows.iter().flatten()))?;
         }
         Ok(())
     }
@@ -151,9 +154,11 @@ fn from_sqlite(value: ValueRef<'_>) -> Value {
 impl From<Error> for DbError {
     fn from(error: Error) -> Self {
         let kind = match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::ConstraintViolation) => {
-                ErrorKind::Contended
-            }
+            Some(
+                ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::ConstraintViolation,
+            ) => ErrorKind::Contended,
             Some(ErrorCode::OperationInterrupted) => ErrorKind::Late,
             _ => ErrorKind::Refused,
         };
@@ -172,7 +177,8 @@ mod tests {
         Sqlite::open(&path).unwrap().execute("CREATE TABLE t (x)", &[]).unwrap();
         let mut reader = Sqlite::open_to_read(&path, Duration::from_millis(50)).unwrap();
         assert!(reader.execute("INSERT INTO t VALUES (1)", &[]).is_err());
-        let endless = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT MAX(x) FROM n";
+        let endless =
+            "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT MAX(x) FROM n";
         let stopped = reader.query(endless, &[], &mut drop).unwrap_err();
         assert_eq!((stopped.kind, stopped.message.as_str()), (ErrorKind::Late, "interrupted"));
         // The next question has its own time.

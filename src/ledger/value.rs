@@ -102,7 +102,10 @@ mod tests {
         let time = Value::time("2026-11-23T22:25:01.042Z");
         assert_eq!(time, Value::text("2026-11-23 22:25:01.042"));
         assert_eq!(time.as_time().unwrap(), "2026-11-23T22:25:01.042Z");
-        assert_eq!(Value::text("2020-01-02 03:04:05").as_time().unwrap(), "2020-01-02T03:04:05.000Z");
+        assert_eq!(
+            Value::text("2020-01-02 03:04:05").as_time().unwrap(),
+            "2020-01-02T03:04:05.000Z"
+        );
     }
 
     #[test]

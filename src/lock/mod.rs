@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 pub use self::file::{AskedForFile, FileLock, holder_of};
 pub use self::holder::{Holder, host};
 pub use self::lease::{
-    ApiAccess, Applicant, AskedForLease, Found, Lease, LeaseChoice, LeaseError, Removed, SHORTEST, Unlock,
+    ApiAccess, Applicant, AskedForLease, Found, Lease, LeaseChoice, LeaseError, Removed, SHORTEST,
+    Unlock,
 };
 use crate::stop::Stop;
 
@@ -73,7 +74,9 @@ pub enum LockError {
 fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "Make room there",
-        io::ErrorKind::ReadOnlyFilesystem => "Remount it read-write, or give another place with --log-dir",
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "Remount it read-write, or give another place with --log-dir"
+        }
         io::ErrorKind::Other => "Remove it",
         _ => "Check its permissions",
     }

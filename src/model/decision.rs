@@ -66,7 +66,9 @@ impl<E> Carry<E> {
     /// What the source holds.
     pub fn source(&self) -> &E {
         match self {
-            Self::Create { source } | Self::Replace { source, .. } | Self::Compare { source, .. } => source,
+            Self::Create { source }
+            | Self::Replace { source, .. }
+            | Self::Compare { source, .. } => source,
         }
     }
 
@@ -89,7 +91,9 @@ impl<E: Clone> Carry<&E> {
     pub fn cloned(self) -> Carry<E> {
         match self {
             Self::Create { source } => Carry::Create { source: source.clone() },
-            Self::Replace { source, dest } => Carry::Replace { source: source.clone(), dest: dest.clone() },
+            Self::Replace { source, dest } => {
+                Carry::Replace { source: source.clone(), dest: dest.clone() }
+            }
             Self::Compare { source, dest, tie } => {
                 Carry::Compare { source: source.clone(), dest: dest.clone(), tie }
             }

@@ -70,13 +70,16 @@ mod tests {
 
     #[test]
     fn the_page_escapes_what_messages_escape() {
-        let escaped = |c: u32| if c > 0xffff { format!("\\u{{{c:x}}}") } else { format!("\\u{c:04x}") };
-        let ranges = HIDDEN.map(|(first, last)| match (escaped(first as u32), escaped(last as u32)) {
-            (first, last) if first == last => first,
-            (first, last) => format!("{first}-{last}"),
-        });
+        let escaped =
+            |c: u32| if c > 0xffff { format!("\\u{{{c:x}}}") } else { format!("\\u{c:04x}") };
+        let ranges =
+            HIDDEN.map(|(first, last)| match (escaped(first as u32), escaped(last as u32)) {
+                (first, last) if first == last => first,
+                (first, last) => format!("{first}-{last}"),
+            });
         let page = include_str!("../dashboard/page/words.js");
-        let expected = format!(r"const HIDDEN = /[\u0000-\u001f\u007f-\u009f{}\\]/gu;", ranges.concat());
+        let expected =
+            format!(r"const HIDDEN = /[\u0000-\u001f\u007f-\u009f{}\\]/gu;", ranges.concat());
         assert!(page.contains(&expected), "{expected}");
     }
 }

@@ -60,7 +60,8 @@ impl Failure {
 
     /// The kinds at the two sides can't replace each other.
     pub fn conflict(source: &str, dest: &str) -> Self {
-        let reason = format!("{source} at the source, {dest} at the destination; rename or remove one");
+        let reason =
+            format!("{source} at the source, {dest} at the destination; rename or remove one");
         Self { cause: Cause::Conflict, ..Self::error(reason) }
     }
 }

@@ -15,7 +15,10 @@ pub struct Name(Box<[u8]>);
 impl Name {
     /// Takes over the bytes of a name that a directory listing produced.
     pub fn new(bytes: &[u8]) -> Self {
-        debug_assert!(!bytes.contains(&b'/') && !bytes.contains(&0), "not a single name: {bytes:?}");
+        debug_assert!(
+            !bytes.contains(&b'/') && !bytes.contains(&0),
+            "not a single name: {bytes:?}"
+        );
         Self(bytes.into())
     }
 }

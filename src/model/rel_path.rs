@@ -152,8 +152,8 @@ mod tests {
 
     #[test]
     fn the_order_goes_component_by_component() {
-        let sorted =
-            ["", "a", "a/a", "a/b", "a/b/c", "a-b", "a.b", "a0", "b", "b/\u{1}", "é"].map(RelPath::from);
+        let sorted = ["", "a", "a/a", "a/b", "a/b/c", "a-b", "a.b", "a0", "b", "b/\u{1}", "é"]
+            .map(RelPath::from);
         for (i, left) in sorted.iter().enumerate() {
             for (j, right) in sorted.iter().enumerate() {
                 assert_eq!(left.cmp(right), i.cmp(&j), "{left:?} and {right:?}");

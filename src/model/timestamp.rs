@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 /// A file time. The order is the order in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub struct Timestamp {
     /// Whole seconds since 1970-01-01 00:00 UTC, rounded down.
     pub seconds: i64,
@@ -37,7 +39,9 @@ impl Timestamp {
         // `late` is not before `early`, so a smaller fraction means that a whole second can be borrowed.
         match late.nanoseconds.checked_sub(early.nanoseconds) {
             Some(nanoseconds) => Duration::new(seconds, nanoseconds),
-            None => Duration::new(seconds - 1, late.nanoseconds + 1_000_000_000 - early.nanoseconds),
+            None => {
+                Duration::new(seconds - 1, late.nanoseconds + 1_000_000_000 - early.nanoseconds)
+            }
         }
     }
 }
@@ -54,7 +58,8 @@ impl From<SystemTime> for Timestamp {
 impl From<Timestamp> for SystemTime {
     fn from(time: Timestamp) -> Self {
         let seconds = Duration::from_secs(time.seconds.unsigned_abs());
-        let whole = if time.seconds < 0 { Self::UNIX_EPOCH - seconds } else { Self::UNIX_EPOCH + seconds };
+        let whole =
+            if time.seconds < 0 { Self::UNIX_EPOCH - seconds } else { Self::UNIX_EPOCH + seconds };
         whole + Duration::from_nanos(time.nanoseconds.into())
     }
 }
@@ -79,7 +84,11 @@ mod tests {
             (at(5, 7), 0, at(5, 7)),
         ];
         for (time, step, shown) in cases {
-            assert_eq!(time.truncated(Duration::from_nanos(step)), shown, "{time:?} in steps of {step}");
+            assert_eq!(
+                time.truncated(Duration::from_nanos(step)),
+                shown,
+                "{time:?} in steps of {step}"
+            );
         }
     }
 

@@ -184,8 +184,9 @@ impl<'a> Record<'a> {
             }
             (Status::Success, _, Operation::Update) => {
                 counts.updated += 1;
-                let metadata_only =
-                    self.bytes == 0 && self.md5_before.is_some() && self.md5_before == self.md5_after;
+                let metadata_only = self.bytes == 0
+                    && self.md5_before.is_some()
+                    && self.md5_before == self.md5_after;
                 counts.updated_metadata += u64::from(metadata_only);
             }
             (Status::Success, _, Operation::Delete) => counts.deleted += 1,

@@ -29,6 +29,7 @@ pub fn last_entries(dir: &LogDir, key: &RunKey) -> Option<u64> {
 pub fn keep_entries(dir: &LogDir, key: &RunKey, counts: &Summary) -> io::Result<()> {
     let last = Last { entries: counts.source_entries + counts.dest_entries };
     let path = dir.path().join(key.last_file());
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(path)?;
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(path)?;
     file.write_all(&serde_json::to_vec(&last)?)
 }

@@ -33,8 +33,12 @@ impl LogDir {
         fs::DirBuilder::new().recursive(true).mode(DIR_MODE).create(path)?;
         let tag = path.join(LOG_DIR_TAG);
         if !tag.try_exists()? {
-            let mut file =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(&tag)?;
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o644)
+                .open(&tag)?;
             file.write_all(TAG_TEXT.as_bytes())?;
         }
         Ok(Self { path: path.to_owned() })
@@ -51,7 +55,9 @@ impl LogDir {
         if is_one || fs::read_dir(path)?.next().is_none() {
             return Ok(dir);
         }
-        Err(io::Error::other(format!("no run has used it: it lacks {LOG_DIR_TAG} and holds other files")))
+        Err(io::Error::other(format!(
+            "no run has used it: it lacks {LOG_DIR_TAG} and holds other files"
+        )))
     }
 
     /// Its path.
@@ -66,8 +72,9 @@ impl LogDir {
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
             let name = entry.file_name();
-            let is_opslog =
-                name.to_str().is_some_and(|name| name.starts_with("opslog-") && name.ends_with(suffix));
+            let is_opslog = name
+                .to_str()
+                .is_some_and(|name| name.starts_with("opslog-") && name.ends_with(suffix));
             if is_opslog && entry.file_type()?.is_file() {
                 found.push(entry.path());
             }

@@ -81,7 +81,8 @@ impl OpslogReader {
             return Err(Damage::NoHeader);
         }
         // The version first: what else a newer header holds is unknown.
-        let version = serde_json::from_slice::<Version>(&reader.line).map_or(0, |version| version.format);
+        let version =
+            serde_json::from_slice::<Version>(&reader.line).map_or(0, |version| version.format);
         if version > FORMAT {
             return Err(Damage::Newer(version));
         }
@@ -122,13 +123,18 @@ impl OpslogReader {
     }
 
     /// Reads all operations, in the order of the file, and tells how the file ends.
-    pub fn read(mut self, mut each: impl FnMut(Record<'_>) -> io::Result<()>) -> Result<End, Damage> {
+    pub fn read(
+        mut self,
+        mut each: impl FnMut(Record<'_>) -> io::Result<()>,
+    ) -> Result<End, Damage> {
         while self.next_line()? {
             let is_last = self.is_at_end()?;
             match decode(&self.line) {
                 Ok(Line::Operation(record)) => each(record)?,
                 Ok(Line::Footer(footer)) if is_last => return Ok(End::Sealed(Box::new(footer))),
-                Ok(Line::Footer(_)) => return Err(self.damage("something follows the footer".into())),
+                Ok(Line::Footer(_)) => {
+                    return Err(self.damage("something follows the footer".into()));
+                }
                 Ok(Line::Header(_)) => return Err(self.damage("a second header".into())),
                 Err(_) if is_last => break,
                 Err(reason) => return Err(self.damage(reason)),

@@ -56,12 +56,16 @@ pub struct OpslogWriter {
 impl OpslogWriter {
     /// Begins the opslog of a run. When this returns, the header is on disk.
     pub fn create(dir: &LogDir, header: Header, started: SystemTime) -> io::Result<Self> {
-        let short_id =
-            header.run_id.rsplit('-').next().map_or("", |last| &last[last.len().saturating_sub(8)..]);
+        let short_id = header
+            .run_id
+            .rsplit('-')
+            .next()
+            .map_or("", |last| &last[last.len().saturating_sub(8)..]);
         let stem = format!("{}-{}-{short_id}", header.key().opslog_stem(), to_file_stamp(started));
         let file = begin(dir, &stem)?;
         let (file, line) = (BufWriter::with_capacity(BUFFER, file), Vec::new());
-        let mut writer = Self { dir: dir.clone(), stem, file, line, operations: 0, flushed: Instant::now() };
+        let mut writer =
+            Self { dir: dir.clone(), stem, file, line, operations: 0, flushed: Instant::now() };
         writer.write(&Line::Header(header))?;
         writer.flush()?;
         writer.file.get_ref().sync_all()?;
@@ -133,7 +137,8 @@ impl OpslogWriter {
 /// Makes a new file. It is locked, so that nobody takes it for that of a dead run.
 fn begin(dir: &LogDir, stem: &str) -> io::Result<File> {
     let path = dir.path().join(format!("{stem}{PART}"));
-    let file = OpenOptions::new().read(true).append(true).create_new(true).mode(FILE_MODE).open(path)?;
+    let file =
+        OpenOptions::new().read(true).append(true).create_new(true).mode(FILE_MODE).open(path)?;
     file.lock()?;
     Ok(file)
 }

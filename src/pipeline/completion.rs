@@ -87,7 +87,8 @@ impl<'a> Completion<'a> {
     /// Everything in the directory and below has been looked at: settles whether it goes itself.
     fn settle(&self, node: &DirNode) {
         self.collect(node, node.take_empty_subdirs());
-        let (Some(above), Some((_, name)), Some(entry)) = (&node.above, node.dest.above(), node.dest_entry())
+        let (Some(above), Some((_, name)), Some(entry)) =
+            (&node.above, node.dest.above(), node.dest_entry())
         else {
             return self.keep(node);
         };

@@ -30,7 +30,9 @@ pub enum Error {
     )]
     Threads(#[from] io::Error),
     /// The candidates for deletion can't be read back.
-    #[error("cannot read back what is to be deleted: {0}; what is left of it stays until the next run")]
+    #[error(
+        "cannot read back what is to be deleted: {0}; what is left of it stays until the next run"
+    )]
     Candidates(io::Error),
     /// A bug.
     #[error("internal error: a thread panicked; what it was at is not done")]

@@ -63,7 +63,8 @@ fn seen(tree: &Tree) -> io::Result<Duration> {
 fn probe(dest: &Tree, run: u64, stop: &Stop) -> io::Result<Duration> {
     let root = dest.root();
     let before = root.look_at_self(Freshness::Server)?;
-    let (temporary, file) = Temporary::create_file(root, &TemporaryNames::new(run), 0o600, Access::Write)?;
+    let (temporary, file) =
+        Temporary::create_file(root, &TemporaryNames::new(run), 0o600, Access::Write)?;
     let ended = || io::Error::other("the run had to end");
     let set = if stop.forbids_changes() { Err(ended()) } else { set_mtime(&file, PROBE) };
     let kept = set.and_then(|()| file.look(Freshness::Server));

@@ -60,7 +60,8 @@ impl<'a, L: Sorted + ?Sized> Iterator for Join<'a, L> {
     type Item = (&'a [u8], Joined<&'a Entry>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let source = (self.next_source < self.source.count()).then(|| self.source.get(self.next_source));
+        let source =
+            (self.next_source < self.source.count()).then(|| self.source.get(self.next_source));
         let dest = (self.next_dest < self.dest.count()).then(|| self.dest.get(self.next_dest));
         let order = match (source, dest) {
             (None, None) => return None,
@@ -99,8 +100,10 @@ mod tests {
 
     /// Names of few letters, so that both sides often hold the same; the entry tells where it came from.
     fn side(mark: i32) -> impl Strategy<Value = BTreeMap<Vec<u8>, Entry>> {
-        let name =
-            proptest::collection::vec(prop_oneof![Just(b'a'), Just(b'-'), Just(0xff), Just(b'.')], 1..4);
+        let name = proptest::collection::vec(
+            prop_oneof![Just(b'a'), Just(b'-'), Just(0xff), Just(b'.')],
+            1..4,
+        );
         proptest::collection::btree_map(name, Just(Entry::unreadable(mark)), 0..40)
     }
 

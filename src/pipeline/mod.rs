@@ -112,7 +112,8 @@ fn both_phases(
     let (outcomes, finished) = bounded(OUTCOMES_WAITING);
     thread::scope(|threads| {
         let recording = named("opslog").spawn_scoped(threads, move || {
-            caught(|| record::record(&finished, recorder, watch)).inspect_err(|error| watch.stop.halt(error))
+            caught(|| record::record(&finished, recorder, watch))
+                .inspect_err(|error| watch.stop.halt(error))
         })?;
         let context = Context::new(options, rules, watch, outcomes);
         let tools = Tools::new(&context);
@@ -150,7 +151,11 @@ fn carry_over(
 }
 
 /// The second phase: every copy has its result, and what only the destination has may go.
-fn delete_missing(context: &Context<'_>, completion: &Completion<'_>, trees: &Trees) -> Result<(), Error> {
+fn delete_missing(
+    context: &Context<'_>,
+    completion: &Completion<'_>,
+    trees: &Trees,
+) -> Result<(), Error> {
     let Some(deletion) = &context.options.deletion else { return Ok(()) };
     let portions = bounded(PORTIONS_WAITING * context.options.io.workers);
     caught(|| delete::delete_missing(context, completion, trees, deletion, portions))

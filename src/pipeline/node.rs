@@ -70,10 +70,20 @@ impl DirNode {
 
     /// The node of that name in this one. Whoever asks has counted it as unfinished work here ([`DirNode::begin`]).
     pub(super) fn child(self: &Arc<Self>, name: &[u8], joined: Joined<Entry>) -> Arc<Self> {
-        Arc::new(Self::new(self.source.child(name), self.dest.child(name), joined, Some(Arc::clone(self))))
+        Arc::new(Self::new(
+            self.source.child(name),
+            self.dest.child(name),
+            joined,
+            Some(Arc::clone(self)),
+        ))
     }
 
-    fn new(source: Arc<DirRef>, dest: Arc<DirRef>, joined: Joined<Entry>, above: Option<Arc<Self>>) -> Self {
+    fn new(
+        source: Arc<DirRef>,
+        dest: Arc<DirRef>,
+        joined: Joined<Entry>,
+        above: Option<Arc<Self>>,
+    ) -> Self {
         Self {
             source,
             dest,

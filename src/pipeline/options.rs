@@ -138,7 +138,9 @@ impl Options {
     /// known then.
     pub(super) fn resumes(&self, len: Option<u64>) -> bool {
         let IoOptions { fsync, resume_above, .. } = self.io;
-        self.process.holds_lock && fsync != Fsync::Never && len.is_some_and(|len| len > resume_above)
+        self.process.holds_lock
+            && fsync != Fsync::Never
+            && len.is_some_and(|len| len > resume_above)
     }
 
     /// The permission bits that a new file or directory gets in the end.

@@ -54,7 +54,10 @@ impl Selection {
     }
 
     /// The filter for the names of one directory.
-    pub(super) fn in_directory(&self, directory: impl FnOnce() -> RelPath) -> DirectorySelection<'_> {
+    pub(super) fn in_directory(
+        &self,
+        directory: impl FnOnce() -> RelPath,
+    ) -> DirectorySelection<'_> {
         let matcher = (!self.matcher.is_empty()).then_some(&self.matcher);
         let mut path = matcher.map_or_else(Vec::new, |_| directory().as_bytes().to_vec());
         if !path.is_empty() {
@@ -72,13 +75,16 @@ impl SelectionBuilder {
     pub fn add_glob(&mut self, glob: &str, exclude: bool) -> Result<(), BadPattern> {
         let negation = if exclude { "" } else { "!" };
         let (negation, glob) = match glob.strip_prefix('!') {
-            Some(_) if !exclude => return Err(BadPattern("it begins with `!`, which means it twice".into())),
+            Some(_) if !exclude => {
+                return Err(BadPattern("it begins with `!`, which means it twice".into()));
+            }
             Some(glob) => ("!", glob),
             None => (negation, glob),
         };
         if glob.starts_with("./") || glob.starts_with("../") {
             return Err(BadPattern(
-                "it never matches, since paths begin at the roots: write /name for a name in them".into(),
+                "it never matches, since paths begin at the roots: write /name for a name in them"
+                    .into(),
             ));
         }
         let escape = if negation.is_empty() && glob.starts_with('#') { "\\" } else { "" };
@@ -133,7 +139,8 @@ fn keeping_its_end(glob: &str) -> String {
     match trimmed.chars().next_back().filter(|last| blanks == 0 && last.is_whitespace()) {
         Some(last) => {
             let before = &glob[..glob.len() - last.len_utf8()];
-            let before = if ends_in_an_escape(before) { &before[..before.len() - 1] } else { before };
+            let before =
+                if ends_in_an_escape(before) { &before[..before.len() - 1] } else { before };
             format!("{before}[{last}]")
         }
         None => format!("{trimmed}{}", &"\\ ".repeat(blanks)[usize::from(is_escaped)..]),
@@ -150,7 +157,8 @@ pub(super) struct DirectorySelection<'f> {
 impl DirectorySelection<'_> {
     /// Whether the name is left out. Where the two sides hold different kinds, one that is left out is enough.
     pub(super) fn excludes(&mut self, name: &[u8], joined: Joined<&Entry>) -> bool {
-        let mut kinds = [joined.source(), joined.dest()].into_iter().flatten().map(|entry| &entry.kind);
+        let mut kinds =
+            [joined.source(), joined.dest()].into_iter().flatten().map(|entry| &entry.kind);
         kinds.any(|kind| match kind {
             EntryKind::Directory => self.excludes_as(name, true),
             // What it is can't be told: nothing must be concluded from a name that may be left out.
@@ -184,7 +192,8 @@ mod tests {
     }
 
     fn excludes(selection: &Selection, path: &[u8]) -> bool {
-        let (path, is_directory) = path.strip_suffix(b"/").map_or((path, false), |path| (path, true));
+        let (path, is_directory) =
+            path.strip_suffix(b"/").map_or((path, false), |path| (path, true));
         let split = path.iter().rposition(|byte| *byte == b'/');
         let (directory, name) = split.map_or((&b""[..], path), |at| (&path[..at], &path[at + 1..]));
         let kind = if is_directory { EntryKind::Directory } else { EntryKind::File { len: 0 } };
@@ -238,7 +247,10 @@ mod tests {
         assert!(excludes(&selection(&both), b"dir/other.log"));
         let reversed = [both[1], both[0]];
         assert!(excludes(&selection(&reversed), b"dir/keep.log"));
-        assert!(!excludes(&selection(&[("*.log", true), ("!keep.log", true)]), b"keep.log"), "as in a file");
+        assert!(
+            !excludes(&selection(&[("*.log", true), ("!keep.log", true)]), b"keep.log"),
+            "as in a file"
+        );
     }
 
     #[test]

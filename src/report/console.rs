@@ -19,7 +19,8 @@ impl Console {
     /// `bars`: whether there will be bars on standard error.
     pub fn new(bars: bool) -> Self {
         // Ten times a second: fast enough to look alive, slow enough to read.
-        let bars = bars.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)));
+        let bars =
+            bars.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)));
         Self { bars, closed: Arc::default() }
     }
 

@@ -74,7 +74,9 @@ fn line(cells: &[String; COLUMNS.len()], widths: &[usize; COLUMNS.len()]) -> Str
 
 fn cells(run: &Iteration) -> [String; COLUMNS.len()] {
     let text = |name: &str| Escaped(run[name].as_str().unwrap_or("-").as_bytes()).to_string();
-    let count = |name: &str| run[name].as_u64().map_or_else(|| "-".into(), |count| Count(count).to_string());
+    let count = |name: &str| {
+        run[name].as_u64().map_or_else(|| "-".into(), |count| Count(count).to_string())
+    };
     let dry = if run["dry_run"] == true { " (dry run)" } else { "" };
     [
         text("started_at")
@@ -93,7 +95,9 @@ fn cells(run: &Iteration) -> [String; COLUMNS.len()] {
         count("files_deleted"),
         count("files_skipped"),
         count("files_failed"),
-        run["total_bytes_transferred"].as_u64().map_or_else(|| "-".into(), |bytes| Bytes(bytes).to_string()),
+        run["total_bytes_transferred"]
+            .as_u64()
+            .map_or_else(|| "-".into(), |bytes| Bytes(bytes).to_string()),
     ]
 }
 

@@ -19,7 +19,9 @@ pub fn init(console: &Console, output: Output) -> Result<(), SetGlobalDefaultErr
         .with_ansi(for_a_person)
         .with_writer(console.clone());
     match output.log_format {
-        Format::Json => tracing::subscriber::set_global_default(builder.json().flatten_event(true).finish()),
+        Format::Json => {
+            tracing::subscriber::set_global_default(builder.json().flatten_event(true).finish())
+        }
         Format::Text if for_a_person => {
             tracing::subscriber::set_global_default(builder.without_time().finish())
         }

@@ -65,10 +65,21 @@ struct Printer {
 impl Reporter {
     /// A reporter for a run with so many `workers`. The operations of a dry run are printed as a
     /// plan at its end, not one by one.
-    pub fn new(console: &Console, output: Output, dry_run: bool, workers: usize, stop: &Stop) -> Self {
+    pub fn new(
+        console: &Console,
+        output: Output,
+        dry_run: bool,
+        workers: usize,
+        stop: &Stop,
+    ) -> Self {
         let prints = output.detail == Detail::Verbose && !dry_run;
         let printer = prints.then(|| Printer::start(console, output.format));
-        Self { live: Arc::new(Live::new(workers)), printer, told: Mutex::default(), stop: stop.clone() }
+        Self {
+            live: Arc::new(Live::new(workers)),
+            printer,
+            told: Mutex::default(),
+            stop: stop.clone(),
+        }
     }
 
     /// Ends printing, and returns the highlights.
@@ -78,8 +89,11 @@ impl Reporter {
             let mut patience = PRINT_PATIENCE;
             while !thread.is_finished() && patience > Duration::ZERO {
                 thread::sleep(PRINTED_POLL);
-                patience =
-                    if self.stop.is_requested() { patience.saturating_sub(PRINTED_POLL) } else { patience };
+                patience = if self.stop.is_requested() {
+                    patience.saturating_sub(PRINTED_POLL)
+                } else {
+                    patience
+                };
             }
             if !thread.is_finished() {
                 console.close();
@@ -180,7 +194,11 @@ impl Monitor for Reporter {
                 Cause::Conflict => "conflict",
                 Cause::Deferred => "deferred",
             };
-            failures.push(format!("{word:<8}  {}: {}", outcome.path, Escaped(failure.reason.as_bytes())));
+            failures.push(format!(
+                "{word:<8}  {}: {}",
+                outcome.path,
+                Escaped(failure.reason.as_bytes())
+            ));
         }
     }
 

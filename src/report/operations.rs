@@ -20,7 +20,10 @@ pub fn print_plan(console: &Console, opslog: &Path, format: Format) -> Result<()
     let (_, reader) = OpslogReader::open(opslog)?;
     let mut lines: Option<Vec<(RelPath, String)>> = Some(Vec::new());
     reader.read(|record| {
-        let path = record.path_bytes().and_then(|bytes| RelPath::from_bytes(&bytes).ok()).unwrap_or_default();
+        let path = record
+            .path_bytes()
+            .and_then(|bytes| RelPath::from_bytes(&bytes).ok())
+            .unwrap_or_default();
         let text = one_line(&record, &path, format);
         match &mut lines {
             Some(sorted) if sorted.len() < SORTED => sorted.push((path, text)),
@@ -93,7 +96,9 @@ fn for_people(record: &Record<'_>, path: &RelPath) -> String {
         }
         (_, Kind::File) => match (record.size_before, record.bytes) {
             (Some(_), 0) if record.md5_before.is_some() => write!(text, "  (metadata only)"),
-            (Some(before), _) => write!(text, "  ({} → {})", Bytes(before), size(record.size_after)),
+            (Some(before), _) => {
+                write!(text, "  ({} → {})", Bytes(before), size(record.size_after))
+            }
             (None, _) => write!(text, "  ({})", size(record.size_after)),
         },
     };

@@ -43,7 +43,12 @@ impl Progress {
     /// number of entries that the last run saw in both trees, if that is known.
     ///
     /// `None` if the thread cannot be started. Then the run goes on without progress.
-    pub fn start(live: &Arc<Live>, console: &Console, workers: usize, expected: Option<u64>) -> Option<Self> {
+    pub fn start(
+        live: &Arc<Live>,
+        console: &Console,
+        workers: usize,
+        expected: Option<u64>,
+    ) -> Option<Self> {
         let (end, ended) = bounded(0);
         let live = Arc::clone(live);
         let bars = console.bars().map(|_| Bars::new(console, workers));
@@ -92,7 +97,8 @@ impl Rates {
         while self.0.len() > 2 && is_old(self.0[0].0) {
             self.0.pop_front();
         }
-        let (then, entries_then, bytes_then) = if self.0.len() > 1 { self.0[0] } else { Default::default() };
+        let (then, entries_then, bytes_then) =
+            if self.0.len() > 1 { self.0[0] } else { Default::default() };
         let passed = now.elapsed.saturating_sub(then);
         Rate {
             entries: per_second(entries - entries_then, passed),
@@ -110,8 +116,8 @@ struct Bars {
 impl Bars {
     fn new(console: &Console, workers: usize) -> Self {
         // The template is fixed in the source. If it did not parse, the default style would do.
-        let style =
-            ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style = ProgressStyle::with_template("{wide_msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
         let line = || {
             let bar = ProgressBar::new(0).with_style(style.clone());
             console.bars().map_or_else(ProgressBar::hidden, |bars| bars.add(bar))
@@ -129,7 +135,9 @@ impl Bars {
         let mut largest: Vec<&InHand> = now.in_hand.iter().collect();
         largest.sort_by_key(|one| Reverse(one.bytes));
         for (index, bar) in self.in_hand.iter().enumerate() {
-            bar.set_message(largest.get(index).map_or_else(String::new, |one| in_hand_line(one, width)));
+            bar.set_message(
+                largest.get(index).map_or_else(String::new, |one| in_hand_line(one, width)),
+            );
         }
     }
 
@@ -178,7 +186,8 @@ fn work_line(now: &Snapshot, rate: u64) -> String {
 fn in_hand_line(one: &InHand, width: usize) -> String {
     let moved = one.moved.min(one.bytes);
     let (done, all) = (Bytes(moved).to_string(), Bytes(one.bytes).to_string());
-    let share = if one.bytes == 0 { String::new() } else { format!("{} %", percent(moved, one.bytes)) };
+    let share =
+        if one.bytes == 0 { String::new() } else { format!("{} %", percent(moved, one.bytes)) };
     let path = ending(&one.path.to_string(), width.saturating_sub(BEFORE_PATH));
     format!("       {done:>9} of {all:>9}  {share:>5}  {path}")
 }
@@ -206,7 +215,8 @@ mod tests {
     use crate::report::Live;
 
     fn snapshot(entries: u64, scanned: bool) -> Snapshot {
-        let counts = Summary { source_entries: entries, dest_entries: entries, ..Summary::default() };
+        let counts =
+            Summary { source_entries: entries, dest_entries: entries, ..Summary::default() };
         Snapshot { counts, scanned, ..Live::new(1).snapshot() }
     }
 
@@ -239,9 +249,13 @@ mod tests {
         )
         .unwrap();
         for width in [20, 40, 60, 80, 81, 82, 120, 200] {
-            let line = in_hand_line(&InHand { path: path.clone(), bytes: 3 << 30, moved: 1 << 30 }, width);
+            let line =
+                in_hand_line(&InHand { path: path.clone(), bytes: 3 << 30, moved: 1 << 30 }, width);
             assert!(measure_text_width(&line) <= width.max(BEFORE_PATH + 1), "{width}: {line}");
-            assert!(line.contains("1.00 GiB of  3.00 GiB   33 %") && !line.contains('\x1b'), "{line}");
+            assert!(
+                line.contains("1.00 GiB of  3.00 GiB   33 %") && !line.contains('\x1b'),
+                "{line}"
+            );
             assert!(width < 50 || line.ends_with("the-sea.jpg"), "{line}");
         }
     }

@@ -85,7 +85,11 @@ impl Ending<'_> {
         text.push_str(&named(&self.told.failures, failed, place));
         text.push_str(&named(&self.told.spared, self.counts.spared, ""));
         if let Some(path) = self.opslog {
-            text.push_str(&format!("  {:<12} {}\n", "opslog", Escaped(path.as_os_str().as_encoded_bytes())));
+            text.push_str(&format!(
+                "  {:<12} {}\n",
+                "opslog",
+                Escaped(path.as_os_str().as_encoded_bytes())
+            ));
         }
         if let Some(database) = self.recorded {
             text.push_str(&format!("  {:<12} in {database}\n", "recorded"));
@@ -103,16 +107,21 @@ impl Ending<'_> {
             (Some(error), _, _) => format!("{} after {took}", Escaped(error.as_bytes())),
             (None, true, _) => format!("dry run, nothing was changed{deletes}; planned in {took}"),
             (None, false, RunStatus::Success) => format!("done in {took}"),
-            (None, false, _) if self.withheld.is_some() => format!("done in {took}, but nothing was deleted"),
+            (None, false, _) if self.withheld.is_some() => {
+                format!("done in {took}, but nothing was deleted")
+            }
             (None, false, _) => format!("done in {took}, not everything could be carried over"),
         }
     }
 
     /// Lines that tell why nothing was deleted, and examples of what would have been.
     fn withheld(&self) -> String {
-        let Some(Withheld { candidates, reason, examples }) = self.withheld else { return String::new() };
+        let Some(Withheld { candidates, reason, examples }) = self.withheld else {
+            return String::new();
+        };
         let what = counted(*candidates, "candidate", "candidates");
-        let mut text = format!("  {:<12} {what} for deletion: {}\n", "withheld", Escaped(reason.as_bytes()));
+        let mut text =
+            format!("  {:<12} {what} for deletion: {}\n", "withheld", Escaped(reason.as_bytes()));
         let examples: Vec<String> = examples.iter().map(|path| format!("  {path}")).collect();
         text.push_str(&named(&examples, *candidates, ""));
         text
@@ -133,7 +142,11 @@ impl Ending<'_> {
         let created = match counts.created_directories {
             0 => Count(counts.created).to_string(),
             directories => {
-                format!("{} ({})", Count(counts.created), counted(directories, "directory", "directories"))
+                format!(
+                    "{} ({})",
+                    Count(counts.created),
+                    counted(directories, "directory", "directories")
+                )
             }
         };
         let updated = match counts.updated_metadata {
@@ -146,8 +159,11 @@ impl Ending<'_> {
             Count(counts.in_sync),
             Count(counts.newer_at_dest)
         );
-        let transfer =
-            if self.dry_run { format!("at most {}", Bytes(counts.copied_bytes)) } else { transferred };
+        let transfer = if self.dry_run {
+            format!("at most {}", Bytes(counts.copied_bytes))
+        } else {
+            transferred
+        };
         let mut rows = vec![
             ("scanned", scanned),
             ("created", created),
@@ -165,7 +181,11 @@ impl Ending<'_> {
                 counts.conflicts,
                 ": a directory on one side, something else on the other; left as they are",
             ),
-            ("deferred", counts.deferred, ": changed while being copied; the next run takes them up"),
+            (
+                "deferred",
+                counts.deferred,
+                ": changed while being copied; the next run takes them up",
+            ),
             ("to compare", counts.to_compare, " of those in sync would be compared by content"),
             ("spared", counts.spared, ": candidates for deletion, left alone"),
             (

@@ -85,7 +85,13 @@ mod tests {
 
     #[test]
     fn thousands_are_set_apart() {
-        let cases = [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567"), (100_000, "100,000")];
+        let cases = [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (1_234_567, "1,234,567"),
+            (100_000, "100,000"),
+        ];
         for (count, text) in cases {
             assert_eq!(Count(count).to_string(), text);
         }
@@ -96,7 +102,12 @@ mod tests {
 
     #[test]
     fn times_are_as_exact_as_they_are_short() {
-        let cases = [(40, "0.04 s"), (12_340, "12.3 s"), (245_000, "4 min 05 s"), (7_380_000, "2 h 03 min")];
+        let cases = [
+            (40, "0.04 s"),
+            (12_340, "12.3 s"),
+            (245_000, "4 min 05 s"),
+            (7_380_000, "2 h 03 min"),
+        ];
         for (milliseconds, text) in cases {
             assert_eq!(elapsed(Duration::from_millis(milliseconds)), text);
         }

@@ -58,8 +58,11 @@ impl<'a> Run<'a> {
         let (started, clock) = (SystemTime::now(), Instant::now());
         let dest_on_network = dest.is_on_network();
         let on_network = source.is_on_network() || dest_on_network;
-        let wanted =
-            config.scan_threads.unwrap_or(if on_network { SCAN_THREADS_NETWORK } else { SCAN_THREADS_LOCAL });
+        let wanted = config.scan_threads.unwrap_or(if on_network {
+            SCAN_THREADS_NETWORK
+        } else {
+            SCAN_THREADS_LOCAL
+        });
         let FdBudget { workers, scan_threads, handles } =
             FdBudget::of(raise_open_files(), config.workers, wanted)?;
         let io = IoOptions {
@@ -90,7 +93,8 @@ impl<'a> Run<'a> {
         let options = self.options(); // The opslog has been made: see there.
         let (stop, output, workers) = (&self.held.stop, self.config.output, self.io.workers);
         let reporter = Reporter::new(console, output, self.config.dry_run, workers, stop);
-        let shows_progress = output.progress != ProgressStyle::None && output.detail != Detail::Quiet;
+        let shows_progress =
+            output.progress != ProgressStyle::None && output.detail != Detail::Quiet;
         let progress = shows_progress.then(|| {
             let expected = last_entries(self.dir, &self.config.key);
             Progress::start(&reporter.live, console, workers, expected)
@@ -104,16 +108,18 @@ impl<'a> Run<'a> {
             Supervised::Hanging(hanging) => return Ok(self.end_without(hanging, session, console)),
         };
         let ended = judge(&synced, self.held.lock.as_ref(), stop, stop.forbids_changes());
-        let message = ended.error.clone().or_else(|| synced.withheld.as_ref().map(ToString::to_string));
+        let message =
+            ended.error.clone().or_else(|| synced.withheld.as_ref().map(ToString::to_string));
         let (exit, counts, retired) = (ended.exit, synced.counts.clone(), self.retired);
         let seal = move || finish_opslog(opslog, exit, &counts, message.as_deref(), retired);
         let sealed = until_ended(self.dir.path(), stop, seal);
         let hangs = matches!(sealed, Ok(None));
-        let settled = sealed.and_then(|sealed| sealed.unwrap_or_else(|| self.unsealed())).map(|opslog| {
-            self.keep_entries(exit, &synced.counts);
-            self.print_plan(console, ended.error.is_some(), &opslog.path);
-            session.settle(opslog, exit == Exit::Done)
-        });
+        let settled =
+            sealed.and_then(|sealed| sealed.unwrap_or_else(|| self.unsealed())).map(|opslog| {
+                self.keep_entries(exit, &synced.counts);
+                self.print_plan(console, ended.error.is_some(), &opslog.path);
+                session.settle(opslog, exit == Exit::Done)
+            });
         Ok(Carried { exit: self.tell(console, &highlights, &synced, ended, settled), hangs })
     }
 
@@ -130,7 +136,11 @@ impl<'a> Run<'a> {
             io: self.io,
             process: Process {
                 umask: take_umask(),
-                ..Process::new(self.id.as_u64_pair().1, self.held.lock.is_some(), self.started.into())
+                ..Process::new(
+                    self.id.as_u64_pair().1,
+                    self.held.lock.is_some(),
+                    self.started.into(),
+                )
             },
         }
     }

@@ -35,7 +35,8 @@ pub(super) fn until_ended<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<Option<T>> {
     let done = begin("look", work)?;
-    let (begun, mut is_told, mut patience) = (Instant::now(), false, Patience::new(stop, AFTER_SIGNAL));
+    let (begun, mut is_told, mut patience) =
+        (Instant::now(), false, Patience::new(stop, AFTER_SIGNAL));
     Ok(wait(&done, || {
         if !is_told && begun.elapsed() > TOLD_AFTER {
             is_told = true;

@@ -46,7 +46,10 @@ pub(super) fn judge(
     let (exit, error) = match (stop.signal(), fatal) {
         (Some(signal), fatal) => {
             let also = fatal.map_or_else(String::new, |error| format!("; {error}"));
-            (Exit::Interrupted(signal), Some(format!("interrupted by {}{also}", signal_name(signal))))
+            (
+                Exit::Interrupted(signal),
+                Some(format!("interrupted by {}{also}", signal_name(signal))),
+            )
         }
         (None, Some(error)) => (Exit::Fatal, Some(error)),
         (None, None) if was_lost => {
@@ -92,7 +95,12 @@ pub(super) fn fate(lock: Option<&PairLock>) -> &'static str {
 }
 
 /// The pair is somebody else's for now.
-pub(super) fn leave_to(holder: Option<&Holder>, config: &Config, console: &Console, stop: &Stop) -> Exit {
+pub(super) fn leave_to(
+    holder: Option<&Holder>,
+    config: &Config,
+    console: &Console,
+    stop: &Stop,
+) -> Exit {
     if let Some(signal) = stop.signal() {
         return Exit::Interrupted(signal);
     }
@@ -104,7 +112,9 @@ pub(super) fn leave_to(holder: Option<&Holder>, config: &Config, console: &Conso
     let pair = &config.key.pair;
     match (config.output.format, config.output.detail) {
         (_, Detail::Quiet) => {}
-        (Format::Text, _) => console.print(&format!("{pair}: {what}, the pair is locked by {who}\n")),
+        (Format::Text, _) => {
+            console.print(&format!("{pair}: {what}, the pair is locked by {who}\n"))
+        }
         (Format::Json, _) => {
             let line = serde_json::json!({ "type": "locked", "pair": pair, "holder": holder, "exit_code": exit.code() });
             console.print(&format!("{line}\n"));

@@ -64,7 +64,10 @@ impl Exit {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The log directory can't be used.
-    #[error("the log directory {} cannot be used: {error}. Give another one with --log-dir", shown(path))]
+    #[error(
+        "the log directory {} cannot be used: {error}. Give another one with --log-dir",
+        shown(path)
+    )]
     LogDir {
         /// Which.
         path: PathBuf,

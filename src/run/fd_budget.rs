@@ -24,13 +24,18 @@ impl FdBudget {
     const HANDLES_AT_MOST: usize = 16 * 1024;
 
     /// Takes threads away where the limit is too low, first from the scan, then from the workers.
-    pub(super) fn of(limit: usize, workers: usize, scan_threads: usize) -> Result<Self, StartError> {
+    pub(super) fn of(
+        limit: usize,
+        workers: usize,
+        scan_threads: usize,
+    ) -> Result<Self, StartError> {
         let for_threads = limit
             .checked_sub(Self::FIXED + 2 * Self::HANDLES)
             .filter(|files| *files >= Self::WORKER + Self::SCAN_THREAD)
             .ok_or(StartError::OpenFiles(limit))?;
         let fit_workers = workers.min((for_threads - Self::SCAN_THREAD) / Self::WORKER);
-        let fit_scan = scan_threads.min((for_threads - fit_workers * Self::WORKER) / Self::SCAN_THREAD);
+        let fit_scan =
+            scan_threads.min((for_threads - fit_workers * Self::WORKER) / Self::SCAN_THREAD);
         if (fit_workers, fit_scan) != (workers, scan_threads) {
             tracing::warn!(
                 "only {limit} files may be open: running with {fit_workers} workers and {fit_scan} scan threads. {}",

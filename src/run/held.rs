@@ -27,7 +27,8 @@ impl Held {
         let root = |error| StartError::Root { path: path.to_owned(), error };
         until_ended(path, &self.stop, work).map_err(root)?.ok_or_else(|| {
             let nothing = Synced { counts: Summary::default(), withheld: None, result: Ok(()) };
-            let ended = ended_early(&nothing, self.lock.as_ref(), &self.stop, self.stop.forbids_changes());
+            let ended =
+                ended_early(&nothing, self.lock.as_ref(), &self.stop, self.stop.forbids_changes());
             let (path, fate) = (path.to_owned(), fate(self.lock.as_ref()));
             StartError::Hangs { path, ended: ended.why, fate, exit: ended.exit }
         })

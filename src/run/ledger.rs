@@ -99,11 +99,14 @@ impl LedgerSession {
     pub(super) fn begin(&mut self, header: Header) {
         let announced = header.clone();
         let header = self.header.insert(header);
-        let Some(access) = self.access.as_mut().filter(|_| !self.unreachable && !header.dry_run) else {
+        let Some(access) = self.access.as_mut().filter(|_| !self.unreachable && !header.dry_run)
+        else {
             return;
         };
         self.announcement =
-            access.begin("the run is not announced", ANNOUNCE_AFTER, move |ledger| ledger.begin(&announced));
+            access.begin("the run is not announced", ANNOUNCE_AFTER, move |ledger| {
+                ledger.begin(&announced)
+            });
     }
 
     /// Opslogs of killed runs, to be flushed with the run's own.
@@ -137,7 +140,12 @@ impl LedgerSession {
             return settled;
         }
         access.set_after_signal(Duration::ZERO);
-        flush_each(&mut access, self.recovered, Limits { total: left(until), ..BEFORE }, Scope::Ours);
+        flush_each(
+            &mut access,
+            self.recovered,
+            Limits { total: left(until), ..BEFORE },
+            Scope::Ours,
+        );
         if let Some(keep) = self.retention {
             prune(&mut access, keep, PRUNING.min(left(until)));
         }
@@ -207,7 +215,12 @@ fn recorded_by_another(access: &mut Access, run_id: String, until: Instant) -> S
     Settled::default()
 }
 
-fn known_plan(access: &mut Access, opslog: &Path, header: Header, until: Instant) -> Option<String> {
+fn known_plan(
+    access: &mut Access,
+    opslog: &Path,
+    header: Header,
+    until: Instant,
+) -> Option<String> {
     let path = opslog.to_owned();
     let asked = access.call(left(until), move |ledger| ledger.plan_current_since(&path, &header));
     asked.unwrap_or_else(|failure| {

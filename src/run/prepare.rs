@@ -27,7 +27,9 @@ fn chosen_log_dir(
     choice: &LogDirChoice,
     open: impl Fn(&Path) -> io::Result<LogDir>,
 ) -> Result<LogDir, StartError> {
-    let open = |path: &Path| open(path).map_err(|error| StartError::LogDir { path: path.to_owned(), error });
+    let open = |path: &Path| {
+        open(path).map_err(|error| StartError::LogDir { path: path.to_owned(), error })
+    };
     match choice {
         LogDirChoice::Given(path) => open(path),
         LogDirChoice::Default { system, user } => match (open(system), user) {
@@ -43,7 +45,8 @@ fn chosen_log_dir(
 
 /// Opens a root, and refuses one that is not what the user says it has to be.
 pub(super) fn open_root(config: &Config, path: &Path) -> Result<Tree, StartError> {
-    let tree = Tree::open(path).map_err(|error| StartError::Root { path: path.to_owned(), error })?;
+    let tree =
+        Tree::open(path).map_err(|error| StartError::Root { path: path.to_owned(), error })?;
     if config.require_mount {
         check_mounted(&tree)?;
     }
@@ -58,9 +61,9 @@ fn check_mounted(tree: &Tree) -> Result<(), StartError> {
     let path = tree.path().display();
     match tree.root().is_mount_point() {
         Ok(true) => Ok(()),
-        Ok(false) => {
-            Err(StartError::Refused(format!("{path} is no mount point. Mount what should be there")))
-        }
+        Ok(false) => Err(StartError::Refused(format!(
+            "{path} is no mount point. Mount what should be there"
+        ))),
         Err(error) => Err(StartError::Refused(format!("{path} cannot be looked at: {error}"))),
     }
 }
@@ -91,7 +94,9 @@ pub(super) fn take_lock(
             let path = dir.path().join(key.lock_file());
             acquire_file(&path, &Holder::this_process(&key.direction), patience, stop)?
         }
-        LockChoice::Lease(choice) => acquire_lease(choice, Applicant { key, run_id }, patience, stop)?,
+        LockChoice::Lease(choice) => {
+            acquire_lease(choice, Applicant { key, run_id }, patience, stop)?
+        }
     };
     Ok(match asked {
         Asked::Held(lock) => Lock::Ours(Some(lock)),
@@ -112,14 +117,18 @@ pub(super) struct Found {
 /// Puts the log directory in order; what can't be done there is told and stops nobody.
 pub(super) fn tidy(config: &Config, dir: &LogDir) -> Found {
     // Without a lock a `.part` may be a living run's whose lock does not show (another NFS client).
-    let min_age = if config.lock == LockChoice::None { Duration::from_secs(3600) } else { Duration::ZERO };
+    let min_age =
+        if config.lock == LockChoice::None { Duration::from_secs(3600) } else { Duration::ZERO };
     let recovered = recover(dir, &config.key, min_age);
     let recovered: Vec<PathBuf> =
         told(recovered, "recovered").into_iter().filter_map(tell_recovered).collect();
     let Some(keep) = config.log_retention else { return Found { recovered, retired: 0 } };
     let retired = told(retire(dir, keep), "deleted by age");
     for path in &retired {
-        tracing::warn!("deleted an opslog by age, though not all of it is in a database: {}", shown(path));
+        tracing::warn!(
+            "deleted an opslog by age, though not all of it is in a database: {}",
+            shown(path)
+        );
     }
     Found { recovered, retired: retired.len() as u64 }
 }

@@ -64,8 +64,11 @@ pub(super) fn supervise(
     Ok(match wait(&done, || patience.is_over()) {
         Some(synced) => Supervised::Whole {
             synced,
-            highlights: Arc::into_inner(reporter).map_or_else(Highlights::default, Reporter::finish),
-            opslog: opslog.take().ok_or_else(|| io::Error::other("internal error: the opslog is gone"))?,
+            highlights: Arc::into_inner(reporter)
+                .map_or_else(Highlights::default, Reporter::finish),
+            opslog: opslog
+                .take()
+                .ok_or_else(|| io::Error::other("internal error: the opslog is gone"))?,
         },
         None => {
             let was_lost = stop.forbids_changes();

@@ -28,15 +28,23 @@ impl Run<'_> {
         let Held { lock, stop } = self.held;
         let EndedEarly { exit, why } = ended_early(&synced, lock.as_ref(), stop, was_lost);
         let fate = fate(lock.as_ref());
-        let at = if in_hand.is_empty() { String::new() } else { format!(" ({})", in_hand.join(", ")) };
+        let at =
+            if in_hand.is_empty() { String::new() } else { format!(" ({})", in_hand.join(", ")) };
         let error = format!("{why}; what hangs in a system call{at} was not waited for, {fate}");
         let (counts, message, retired) = (synced.counts.clone(), error.clone(), self.retired);
         let sealed = opslog.and_then(|opslog| {
             within(SEALING, move || finish_opslog(opslog, exit, &counts, Some(&message), retired))
         });
-        let settled = sealed.unwrap_or_else(|| self.unsealed()).map(|opslog| session.settle(opslog, false));
+        let settled =
+            sealed.unwrap_or_else(|| self.unsealed()).map(|opslog| session.settle(opslog, false));
         Carried {
-            exit: self.tell(console, &highlights, &synced, Ended { exit, error: Some(error) }, settled),
+            exit: self.tell(
+                console,
+                &highlights,
+                &synced,
+                Ended { exit, error: Some(error) },
+                settled,
+            ),
             hangs: true,
         }
     }
@@ -67,10 +75,13 @@ impl Run<'_> {
     ) -> Exit {
         let (settled, unsealed) = match settled {
             Ok(settled) => (settled, None),
-            Err(cause) => (Settled::default(), Some(format!("the opslog could not be sealed: {cause}"))),
+            Err(cause) => {
+                (Settled::default(), Some(format!("the opslog could not be sealed: {cause}")))
+            }
         };
         let exit = if unsealed.is_some() { exit.or_fatal() } else { exit };
-        let error = error.into_iter().chain(unsealed).reduce(|first, second| format!("{first}; {second}"));
+        let error =
+            error.into_iter().chain(unsealed).reduce(|first, second| format!("{first}; {second}"));
         if let Some(error) = &error {
             tracing::error!("{}", Escaped(error.as_bytes()));
         }

@@ -97,7 +97,11 @@ impl Dir {
     }
 
     /// The entry of a name that was just listed. `ENOENT` if it is gone.
-    pub(super) fn entry<P: Arg + Copy>(&self, name: P, freshness: Freshness) -> Result<Entry, Errno> {
+    pub(super) fn entry<P: Arg + Copy>(
+        &self,
+        name: P,
+        freshness: Freshness,
+    ) -> Result<Entry, Errno> {
         match self.entry_once(name, freshness) {
             // A symlink was replaced between `statx` and `readlink`.
             Err(Errno::INVAL) => self.entry_once(name, freshness),
@@ -109,7 +113,8 @@ impl Dir {
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | freshness.flags();
         let stat = rustix::fs::statx(&self.fd, name, flags, WANTED)?;
         let kind = self.kind(&stat, || {
-            rustix::fs::readlinkat(&self.fd, name, Vec::new()).map(|target| target.into_bytes().into())
+            rustix::fs::readlinkat(&self.fd, name, Vec::new())
+                .map(|target| target.into_bytes().into())
         })?;
         Ok(entry_of_kind(&stat, kind))
     }
@@ -148,7 +153,8 @@ impl Dir {
     ///
     /// A fifo that was put there in the meantime does not block, and a symlink is not followed.
     pub fn open_file(&self, name: &[u8]) -> io::Result<Option<File>> {
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let flags =
+            OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
         match rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
             Ok(fd) => Ok(Some(File::new(fd))),
             // In this order: gone, a symlink, a socket, a device without a driver.
@@ -159,7 +165,8 @@ impl Dir {
 
     /// Opens a regular file for reading and writing. `None` if the name is not a regular file's.
     pub(super) fn open_to_write(&self, name: &[u8]) -> io::Result<Option<File>> {
-        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let flags =
+            OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
         match rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
             Ok(fd) => Ok(Some(File::new(fd))),
             Err(Errno::NOENT | Errno::LOOP | Errno::NXIO | Errno::NODEV) => Ok(None),
@@ -174,7 +181,12 @@ impl Dir {
             Access::Write => OFlags::WRONLY,
             Access::ReadBack => OFlags::RDWR,
         };
-        Ok(File::new(rustix::fs::openat(&self.fd, name, flags | access, Mode::from_raw_mode(mode))?))
+        Ok(File::new(rustix::fs::openat(
+            &self.fd,
+            name,
+            flags | access,
+            Mode::from_raw_mode(mode),
+        )?))
     }
 
     /// Makes a symlink. Fails with `EEXIST` if the name is taken.

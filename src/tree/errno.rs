@@ -56,9 +56,15 @@ mod tests {
 
     #[test]
     fn errors_of_one_path_are_told_from_those_of_the_whole_file_system() {
-        for whole in
-            [Errno::NOSPC, Errno::DQUOT, Errno::IO, Errno::ROFS, Errno::STALE, Errno::TIMEDOUT, Errno::MFILE]
-        {
+        for whole in [
+            Errno::NOSPC,
+            Errno::DQUOT,
+            Errno::IO,
+            Errno::ROFS,
+            Errno::STALE,
+            Errno::TIMEDOUT,
+            Errno::MFILE,
+        ] {
             assert!(concerns_whole_tree(Some(whole.raw_os_error())), "{whole}");
         }
         for one in [Errno::ACCESS, Errno::RANGE, Errno::TOOBIG, Errno::NAMETOOLONG, Errno::PERM] {

@@ -86,7 +86,8 @@ impl File {
         match rustix::fs::copy_file_range(&self.fd, Some(&mut from), &dest.fd, Some(&mut to), len) {
             // Old kernels return 0 where they cannot copy (procfs, some FUSE), so 0 does not tell
             // that the file ends here.
-            Ok(0) | Err(Errno::XDEV | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS | Errno::PERM) => {
+            Ok(0)
+            | Err(Errno::XDEV | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS | Errno::PERM) => {
                 Ok(None)
             }
             Ok(copied) => Ok(Some(copied as u64)),
@@ -109,7 +110,8 @@ impl File {
             Err(Errno::NXIO) => Ok(None),
             // The file system does not tell holes: everything counts as data.
             Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => {
-                Ok(Some(Extent { start: offset, end: len }).filter(|extent| extent.start < extent.end))
+                Ok(Some(Extent { start: offset, end: len })
+                    .filter(|extent| extent.start < extent.end))
             }
             Err(errno) => Err(errno.into()),
         }

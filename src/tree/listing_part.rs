@@ -163,7 +163,8 @@ impl UnstattedNames {
     /// [`ListingPart::read`].
     pub fn look(self, dir: &Dir, go_on: impl Fn() -> bool) -> io::Result<ListingPart> {
         let Self(names) = self;
-        let mut part = ListingPart { entries: Vec::with_capacity(names.len()), ..ListingPart::default() };
+        let mut part =
+            ListingPart { entries: Vec::with_capacity(names.len()), ..ListingPart::default() };
         part.names.bytes.reserve_exact(names.bytes.len());
         part.names.ends.reserve_exact(names.len());
         for index in 0..names.len() {
@@ -189,7 +190,8 @@ pub(super) fn holds(root: &Dir, mut wanted: impl FnMut(&[u8], &Entry) -> bool) -
             continue;
         }
         let Ok(entry) = root.entry(name, Freshness::Cached) else { continue };
-        let takes_part = entry.is_leaf() || (entry.kind == EntryKind::Directory && !is_log_dir(root, name));
+        let takes_part =
+            entry.is_leaf() || (entry.kind == EntryKind::Directory && !is_log_dir(root, name));
         if takes_part && wanted(name, &entry) {
             return Ok(true);
         }
@@ -199,6 +201,7 @@ pub(super) fn holds(root: &Dir, mut wanted: impl FnMut(&[u8], &Entry) -> bool) -
 
 /// Whether a directory is a log directory. One that this process may not open is not.
 fn is_log_dir(root: &Dir, name: &[u8]) -> bool {
-    let tag = root.open_dir(name).and_then(|dir| dir.look(LOG_DIR_TAG.as_bytes(), Freshness::Cached));
+    let tag =
+        root.open_dir(name).and_then(|dir| dir.look(LOG_DIR_TAG.as_bytes(), Freshness::Cached));
     tag.is_ok_and(|tag| tag.is_some())
 }

@@ -3,7 +3,9 @@
 use std::io;
 use std::os::fd::AsFd;
 
-use rustix::fs::{AtFlags, Gid, Mode, StatxFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, Uid};
+use rustix::fs::{
+    AtFlags, Gid, Mode, StatxFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, Uid,
+};
 
 use crate::model::Timestamp;
 
@@ -35,7 +37,8 @@ pub fn set_mtime_to_now(fd: impl AsFd) -> io::Result<()> {
 /// touch the mtime: a writer may change that at any moment, and it must not be set back.
 pub fn try_times(fd: impl AsFd) -> io::Result<()> {
     let stat = rustix::fs::statx(&fd, c"", AtFlags::EMPTY_PATH, StatxFlags::ATIME)?;
-    let last_access = Timespec { tv_sec: stat.stx_atime.tv_sec, tv_nsec: stat.stx_atime.tv_nsec.into() };
+    let last_access =
+        Timespec { tv_sec: stat.stx_atime.tv_sec, tv_nsec: stat.stx_atime.tv_nsec.into() };
     Ok(rustix::fs::futimens(fd, &Timestamps { last_access, last_modification: UNCHANGED })?)
 }
 

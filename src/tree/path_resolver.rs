@@ -54,11 +54,17 @@ impl PathResolver {
     /// Fails as [`Dir::open_dir`] does if it or a directory on the way is gone, is not a directory
     /// any more, or is on another file system.
     pub fn open(&mut self, path: &RelPath, depth: usize) -> io::Result<&Dir> {
-        let known =
-            self.path.names().zip(path.names()).take(depth).take_while(|(left, right)| left == right).count();
+        let known = self
+            .path
+            .names()
+            .zip(path.names())
+            .take(depth)
+            .take_while(|(left, right)| left == right)
+            .count();
         self.steps.retain(|step| step.depth <= known && step.begun.elapsed() < MAX_HANDLE_AGE);
         self.path = path.clone();
-        let (walked, begun) = self.steps.back().map_or((0, Instant::now()), |step| (step.depth, step.begun));
+        let (walked, begun) =
+            self.steps.back().map_or((0, Instant::now()), |step| (step.depth, step.begun));
         for (name, depth) in path.names().take(depth).zip(1..).skip(walked) {
             let above = self.steps.back().map_or(self.tree.root(), |step| &step.dir);
             // An NFS client finds a name that it once found here until it learns that the directory
@@ -99,10 +105,20 @@ mod tests {
             let mut path_resolver = PathResolver::new(&tree, remembered);
             for path in paths {
                 let inode = fs::metadata(scratch.path().join(path)).unwrap().ino();
-                assert_eq!(open(&mut path_resolver, path).unwrap(), inode, "{path} remembering {remembered}");
+                assert_eq!(
+                    open(&mut path_resolver, path).unwrap(),
+                    inode,
+                    "{path} remembering {remembered}"
+                );
             }
-            assert_eq!(open(&mut path_resolver, "a/none/x").unwrap_err().kind(), io::ErrorKind::NotFound);
-            assert!(open(&mut path_resolver, "a/b").is_ok(), "a failed walk does not mislead the next one");
+            assert_eq!(
+                open(&mut path_resolver, "a/none/x").unwrap_err().kind(),
+                io::ErrorKind::NotFound
+            );
+            assert!(
+                open(&mut path_resolver, "a/b").is_ok(),
+                "a failed walk does not mislead the next one"
+            );
         }
     }
 

@@ -48,7 +48,8 @@ fn is_silly_rename(name: &[u8]) -> bool {
 
 /// Whether a name is exactly `.ha-sync.<16 hex>.<8 hex>.tmp`.
 fn is_temporary(name: &[u8]) -> bool {
-    let Some(rest) = name.strip_prefix(b".ha-sync.").and_then(|rest| rest.strip_suffix(b".tmp")) else {
+    let Some(rest) = name.strip_prefix(b".ha-sync.").and_then(|rest| rest.strip_suffix(b".tmp"))
+    else {
         return false;
     };
     rest.len() == 25 && rest[16] == b'.' && is_hex(&rest[..16]) && is_hex(&rest[17..])

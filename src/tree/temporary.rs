@@ -132,7 +132,9 @@ pub fn is_temporary_for(name: &[u8], target: &[u8]) -> bool {
 /// FNV-1a. It has to be the same in every release. It only tells where to look: two targets may
 /// have the same digest.
 fn digest(target: &[u8]) -> u32 {
-    target.iter().fold(0x811c_9dc5, |digest, byte| (digest ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+    target
+        .iter()
+        .fold(0x811c_9dc5, |digest, byte| (digest ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
 #[cfg(test)]
@@ -144,7 +146,9 @@ mod tests {
         let names = TemporaryNames::new(7);
         let name = names.of(b"disk.img");
         assert!(names.made(&name) && is_temporary_for(&name, b"disk.img"));
-        assert!(!is_temporary_for(&name, b"disk.im") && !is_temporary_for(&names.next(), b"disk.img"));
+        assert!(
+            !is_temporary_for(&name, b"disk.im") && !is_temporary_for(&names.next(), b"disk.img")
+        );
         assert_eq!(&*name, b".ha-sync.0000000000000007.bf9f21fd.tmp", "it stays the same for ever");
     }
 }

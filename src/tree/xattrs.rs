@@ -94,8 +94,10 @@ impl Xattrs {
     /// falls under the bits of the group or of the others.
     pub fn mode_without_acl(&self, mode: u32) -> u32 {
         let Some(acl) = self.0.get(ACCESS_ACL) else { return mode };
-        let group_class: Vec<u32> =
-            entries(acl).filter(|entry| GROUP_CLASS.contains(&entry.tag)).map(|entry| entry.bits).collect();
+        let group_class: Vec<u32> = entries(acl)
+            .filter(|entry| GROUP_CLASS.contains(&entry.tag))
+            .map(|entry| entry.bits)
+            .collect();
         let least = group_class.iter().fold(mode >> 3 & 7, |least, bits| least & bits);
         mode & !0o77 | least << 3 | least & mode
     }
@@ -128,7 +130,9 @@ fn list(fd: impl AsFd) -> io::Result<Vec<u8>> {
     let mut names = Vec::with_capacity(NAMES);
     loop {
         match rustix::fs::flistxattr(&fd, rustix::buffer::spare_capacity(&mut names)) {
-            Err(Errno::RANGE) => names = Vec::with_capacity(rustix::fs::flistxattr_query(&fd)? + NAMES),
+            Err(Errno::RANGE) => {
+                names = Vec::with_capacity(rustix::fs::flistxattr_query(&fd)? + NAMES)
+            }
             result => return result.map(|_| names).map_err(Into::into),
         }
     }
@@ -139,7 +143,8 @@ pub(super) fn value(fd: impl AsFd, name: &[u8]) -> io::Result<Option<Vec<u8>>> {
     loop {
         let read = rustix::fs::fgetxattr_query(&fd, name).and_then(|len| {
             let mut value = Vec::with_capacity(len.max(1));
-            rustix::fs::fgetxattr(&fd, name, rustix::buffer::spare_capacity(&mut value)).map(|_| value)
+            rustix::fs::fgetxattr(&fd, name, rustix::buffer::spare_capacity(&mut value))
+                .map(|_| value)
         });
         match read {
             Err(Errno::RANGE) => {} // The value has grown in between.

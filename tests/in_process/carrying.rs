@@ -71,7 +71,8 @@ fn contents_of_one_size_and_mtime_are_compared_only_where_that_is_asked_for() {
     write(&pair.b, "file", "rite", at(0));
     let trusting = pair.run(&options());
     assert_eq!((trusting.changes(), trusting.synced.counts.close_mtimes), (vec![], 1));
-    let always = Options { policy: Policy { checksum: Checksum::Always, ..options().policy }, ..options() };
+    let always =
+        Options { policy: Policy { checksum: Checksum::Always, ..options().policy }, ..options() };
     assert_eq!(pair.run_back(&always).synced.counts.newer_at_dest, 1, "the exact mtime decides");
     assert_eq!(pair.run(&always).synced.counts.updated, 1);
     assert_eq!(fs::read_to_string(pair.b.join("file")).unwrap(), "left");

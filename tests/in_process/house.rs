@@ -75,7 +75,8 @@ fn is_test(item: &Item) -> bool {
 
 /// `super::a` in the module `m/n` is `m/a`. `None` if the path leads out of the house.
 fn resolve(module: &str, path: &[String], children: &BTreeSet<String>) -> Option<Vec<String>> {
-    let mut base: Vec<String> = module.split('/').filter(|name| *name != "lib").map(str::to_owned).collect();
+    let mut base: Vec<String> =
+        module.split('/').filter(|name| *name != "lib").map(str::to_owned).collect();
     let rest = match path.first()?.as_str() {
         "crate" => {
             base.clear();
@@ -151,18 +152,23 @@ fn parse(name: &str, source: &str) -> Module {
             flatten(&item.tree, &mut Vec::new(), &mut names);
             for (alias, path) in names {
                 if let Some(path) = resolve(name, &path, &children) {
-                    if alias == "*" { starred.push(path) } else { drop(imported.insert(alias, path)) }
+                    if alias == "*" {
+                        starred.push(path)
+                    } else {
+                        drop(imported.insert(alias, path))
+                    }
                 }
             }
         } else {
             paths.visit_item(item);
         }
     }
-    let spelt_out =
-        (paths.0.into_iter()).filter(|path| path.len() > 1).filter_map(|path| match imported.get(&path[0]) {
+    let spelt_out = (paths.0.into_iter()).filter(|path| path.len() > 1).filter_map(|path| {
+        match imported.get(&path[0]) {
             Some(full) => Some(full.iter().chain(&path[1..]).cloned().collect()),
             None => resolve(name, &path, &children),
-        });
+        }
+    });
     let written = spelt_out.chain(starred).collect();
     Module { items, imported, written }
 }
@@ -222,8 +228,8 @@ fn forbidden(imports: &Imports) -> Vec<String> {
     let pairs = || imports.iter().flat_map(|(from, to)| to.iter().map(move |to| (from, to)));
     let mut found = Vec::new();
     for (part, others) in FORBIDDEN {
-        let bad =
-            pairs().filter(|(from, to)| is_in(from, part) && others.iter().any(|other| is_in(to, other)));
+        let bad = pairs()
+            .filter(|(from, to)| is_in(from, part) && others.iter().any(|other| is_in(to, other)));
         found.extend(bad.map(|(from, to)| format!("{from} imports {to}")));
     }
     for (part, others) in ALLOWED {
@@ -266,7 +272,8 @@ fn strangers(modules: &BTreeMap<String, Module>) -> Vec<String> {
         for item in &module.items {
             let Item::Impl(block) = item else { continue };
             let (None, syn::Type::Path(of)) = (&block.trait_, &*block.self_ty) else { continue };
-            let Some(name) = of.path.segments.last().map(|segment| segment.ident.to_string()) else {
+            let Some(name) = of.path.segments.last().map(|segment| segment.ident.to_string())
+            else {
                 continue;
             };
             let Some(path) = module.imported.get(&name) else { continue };
@@ -329,7 +336,11 @@ fn one_forbidden_import_is_found_however_it_is_written() {
         ("pipeline/join", "use super::Options;", "pipeline/join imports pipeline/options"),
         ("model/entry", "use crate::tree::Dir;", "model/entry imports tree/dir"),
         ("tree/dir", "use crate::pipeline::*;", "tree/dir imports pipeline"),
-        ("opslog/writer", "use crate::pipeline::Recorder as R;", "opslog/writer imports pipeline/record"),
+        (
+            "opslog/writer",
+            "use crate::pipeline::Recorder as R;",
+            "opslog/writer imports pipeline/record",
+        ),
         ("lock/file", "type T = crate::pipeline::Error;", "lock/file imports pipeline/error"),
     ];
     for (file, line, expected) in cases {

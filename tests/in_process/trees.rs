@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use ha_sync::model::{Change, Timestamp};
 use ha_sync::pipeline::{
-    Deletion, DeletionMethod, Heard, MaxDelete, Options, Process, Recording, Silent, Synced, Trees, sync,
+    Deletion, DeletionMethod, Heard, MaxDelete, Options, Process, Recording, Silent, Synced, Trees,
+    sync,
 };
 use ha_sync::stop::Stop;
 use ha_sync::tree::Tree;
@@ -38,7 +39,8 @@ pub(crate) fn options() -> Options {
 
 /// The same, and what only the destination has is deleted.
 pub(crate) fn mirror() -> Options {
-    let deletion = Deletion { max: MaxDelete::Unlimited, method: DeletionMethod::Remove, require_file: None };
+    let deletion =
+        Deletion { max: MaxDelete::Unlimited, method: DeletionMethod::Remove, require_file: None };
     Options { deletion: Some(deletion), ..options() }
 }
 
@@ -111,7 +113,8 @@ pub(crate) fn look(root: &Path) -> BTreeMap<PathBuf, String> {
             } else if meta.is_symlink() {
                 format!("-> {}", fs::read_link(&path).unwrap().display())
             } else {
-                let mtime = meta.modified().unwrap().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+                let mtime =
+                    meta.modified().unwrap().duration_since(SystemTime::UNIX_EPOCH).unwrap();
                 format!("{} at {}", fs::read_to_string(&path).unwrap(), mtime.as_nanos())
             };
             found.insert(path.strip_prefix(root).unwrap().to_owned(), shown);

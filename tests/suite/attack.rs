@@ -51,8 +51,9 @@ fn no_symlink_leads_a_sync_with_deletion_out_of_the_trees() {
     }
     let before = look(&outside);
     // By handle: the names lead anywhere soon.
-    let swapped: Vec<_> =
-        (0..DIRECTORIES).map(|index| deep_dir(&pair.b, &format!("dir-{index}"), 1, false)).collect();
+    let swapped: Vec<_> = (0..DIRECTORIES)
+        .map(|index| deep_dir(&pair.b, &format!("dir-{index}"), 1, false))
+        .collect();
     let (ends, swaps) = (AtomicBool::new(false), AtomicU64::new(0));
     let attack = |root: &Path| {
         while !ends.load(Ordering::Relaxed) {
@@ -100,6 +101,9 @@ fn no_symlink_leads_a_sync_with_deletion_out_of_the_trees() {
             && row["filepath"].as_str().is_some_and(is_swapped)
     });
     assert!(in_swapped.count() > 20, "it was deleted in swapped directories, too");
-    assert!(runs > 10 && deleted > 100 && created > 10, "{runs} runs, {deleted} deleted, {created} carried");
+    assert!(
+        runs > 10 && deleted > 100 && created > 10,
+        "{runs} runs, {deleted} deleted, {created} carried"
+    );
     assert!(swaps.load(Ordering::Relaxed) > 10_000, "{swaps:?} swaps");
 }

@@ -49,7 +49,11 @@ fn files_and_directories_carry_attributes_and_acls() {
     assert_eq!(carried, attributes(&file));
     assert!(carried.contains("user.comment") && carried.contains("posix_acl_access"), "{carried}");
     assert_eq!(attributes(&pair.b.join("dir")), attributes(&dir));
-    assert_eq!(attributes(&pair.b.join("dir/plain")), "", "a default ACL that is carried is not handed down");
+    assert_eq!(
+        attributes(&pair.b.join("dir/plain")),
+        "",
+        "a default ACL that is carried is not handed down"
+    );
     assert_same(&look(&pair.a), &look(&pair.b));
     pair.counts(&[]).expect(&[("in_sync", 3)]);
 }
@@ -68,7 +72,11 @@ fn what_is_made_in_a_directory_with_a_default_acl_is_as_the_source_has_it() {
     pair.counts(&[]);
     for name in ["here/plain", "here/own", "here/open", "here/sub", "here/sub/below"] {
         assert_eq!(attributes(&pair.b.join(name)), attributes(&pair.a.join(name)), "{name}");
-        assert_eq!(look(&pair.b)[name.as_bytes()].mode, look(&pair.a)[name.as_bytes()].mode, "{name}");
+        assert_eq!(
+            look(&pair.b)[name.as_bytes()].mode,
+            look(&pair.a)[name.as_bytes()].mode,
+            "{name}"
+        );
     }
     assert!(
         attributes(&pair.b.join("here")).contains("posix_acl_default"),
@@ -196,7 +204,14 @@ fn an_attribute_that_does_not_fit_fails_its_path_and_no_other() {
         write(&pair.b, "extra", "goes", T0);
         let command = pair.command();
         let mut strace = Command::new("strace");
-        strace.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("inject=fsetxattr:error={errno}")]);
+        strace.args([
+            "-f",
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-e",
+            &format!("inject=fsetxattr:error={errno}"),
+        ]);
         strace.arg(command.get_program()).args(command.get_args());
         let ran = run(strace.args(["--format=json", "--delete-missing"]));
         assert_eq!(ran.code, Some(1), "{errno}: {}{}", ran.stdout, ran.stderr);

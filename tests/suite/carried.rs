@@ -130,7 +130,10 @@ fn a_directory_against_something_else_is_a_conflict_and_stays_on_both_sides() {
     assert!(after.remove(&b"fine"[..]).is_some());
     assert_same(&after, &before.1);
     let rows = pair.opslogs().pop().unwrap();
-    assert_eq!(rows.iter().filter(|row| row["cause"] == "conflict" && row["status"] == "fail").count(), 2);
+    assert_eq!(
+        rows.iter().filter(|row| row["cause"] == "conflict" && row["status"] == "fail").count(),
+        2
+    );
 }
 
 #[test]
@@ -150,8 +153,14 @@ fn files_and_symlinks_replace_each_other_by_age() {
 fn fifos_and_sockets_are_left_alone_on_either_side() {
     let pair = Fixture::new();
     let fifo = |root: &std::path::Path, name: &str| {
-        rustix::fs::mknodat(rustix::fs::CWD, root.join(name), rustix::fs::FileType::Fifo, 0o644.into(), 0)
-            .unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            root.join(name),
+            rustix::fs::FileType::Fifo,
+            0o644.into(),
+            0,
+        )
+        .unwrap();
     };
     fifo(&pair.a, "pipe");
     write(&pair.a, "mixed", "x", T0);

@@ -8,11 +8,16 @@ use crate::fixture::*;
 fn help_names_every_flag_and_its_variable_and_version_is_one_line() {
     let help = run(binary().arg("--help"));
     assert_eq!(help.code, Some(0));
-    for word in ["--src", "--dest", "--pair", "--dry-run", "HA_SYNC_SRC", "Exit codes", "--mtime-threshold"] {
+    for word in
+        ["--src", "--dest", "--pair", "--dry-run", "HA_SYNC_SRC", "Exit codes", "--mtime-threshold"]
+    {
         assert!(help.stdout.contains(word), "{word} is not in:\n{}", help.stdout);
     }
     let version = run(binary().arg("--version"));
-    assert_eq!((version.code, version.stdout), (Some(0), format!("ha-sync {}\n", env!("CARGO_PKG_VERSION"))));
+    assert_eq!(
+        (version.code, version.stdout),
+        (Some(0), format!("ha-sync {}\n", env!("CARGO_PKG_VERSION")))
+    );
 }
 
 #[test]
@@ -87,12 +92,17 @@ fn a_lock_that_cannot_be_had_here_is_refused_with_what_to_do() {
         (&["--lock=lease"], "the kubeconfig (KUBECONFIG, else ~/.kube/config) cannot be used"),
     ];
     for (flags, says) in cases {
-        let ran = run(pair.command().args(flags).env("KUBECONFIG", pair.scratch.path().join("none")));
+        let ran =
+            run(pair.command().args(flags).env("KUBECONFIG", pair.scratch.path().join("none")));
         assert_eq!(ran.code, Some(2), "{flags:?}: {}", ran.stderr);
         assert!(ran.stderr.contains(says), "{flags:?}: {}", ran.stderr);
     }
     let in_a_pod = run(pair.command().env("KUBERNETES_SERVICE_HOST", "10.0.0.1"));
-    assert!(in_a_pod.code == Some(2) && in_a_pod.stderr.contains("--lock=file"), "{}", in_a_pod.stderr);
+    assert!(
+        in_a_pod.code == Some(2) && in_a_pod.stderr.contains("--lock=file"),
+        "{}",
+        in_a_pod.stderr
+    );
     assert!(in_a_pod.stderr.contains("automountServiceAccountToken: true"), "{}", in_a_pod.stderr);
     assert!(look(&pair.b).is_empty());
     assert_eq!(pair.sync(&["--delete-missing=false", "--require-mount=false"]).code, Some(0));
@@ -161,7 +171,8 @@ fn the_json_summary_holds_what_a_script_needs() {
     let ran = pair.sync(&["--format", "json", "--direction", "there"]);
     let summary = ran.summary();
     assert_eq!(ran.json().len(), 1);
-    for (key, value) in [("type", "summary"), ("pair", "test"), ("direction", "there"), ("status", "success")]
+    for (key, value) in
+        [("type", "summary"), ("pair", "test"), ("direction", "there"), ("status", "success")]
     {
         assert_eq!(summary[key], value);
     }
@@ -223,7 +234,12 @@ fn output_that_cannot_be_written_is_told_and_is_no_success() {
     write(&pair.a, "file", "x", T0);
     let full = fs::File::options().write(true).open("/dev/full").unwrap();
     let mut command = pair.command();
-    let output = command.arg("--dry-run").stdout(full).stderr(std::process::Stdio::piped()).output().unwrap();
+    let output = command
+        .arg("--dry-run")
+        .stdout(full)
+        .stderr(std::process::Stdio::piped())
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(5));
     assert!(String::from_utf8(output.stderr).unwrap().contains("not complete"));
 }
@@ -266,10 +282,12 @@ fn a_misspelt_variable_is_told_of_and_what_it_holds_is_not() {
 #[test]
 fn the_manual_page_has_the_sections_of_one() {
     let page = run(binary().arg("man")).stdout;
-    for section in ["SYNOPSIS", "OPTIONS", "COMMANDS", "ENVIRONMENT", "\"EXIT STATUS\"", "EXAMPLES"] {
+    for section in ["SYNOPSIS", "OPTIONS", "COMMANDS", "ENVIRONMENT", "\"EXIT STATUS\"", "EXAMPLES"]
+    {
         assert!(page.contains(&format!(".SH {section}\n")), "{section} in:\n{page}");
     }
     let synopsis = page.split(".SH SYNOPSIS").nth(1).unwrap().lines().nth(1).unwrap();
-    let plain = synopsis.replace("\\fB", "").replace("\\fI", "").replace("\\fR", "").replace('\\', "");
+    let plain =
+        synopsis.replace("\\fB", "").replace("\\fI", "").replace("\\fR", "").replace('\\', "");
     assert_eq!(plain, "ha-sync --src DIR --dest DIR --pair NAME [options]");
 }

@@ -61,7 +61,13 @@ impl Recorder for Outcomes {
 /// Windows of 4 MiB, and a note after each.
 fn options(run: u64, hash_copies: bool) -> Options {
     let options = Options::plain(Process::new(run, true, Timestamp::default()));
-    let io = IoOptions { workers: 16, scan_threads: 1, hash_copies, resume_above: 16 << 20, ..options.io };
+    let io = IoOptions {
+        workers: 16,
+        scan_threads: 1,
+        hash_copies,
+        resume_above: 16 << 20,
+        ..options.io
+    };
     Options { io, ..options }
 }
 
@@ -86,7 +92,11 @@ fn interrupted(hash_copies: bool) -> (Fixture, PathBuf) {
     assert_eq!((counts.created, counts.created_directories), (1, 1), "{counts:?}");
     let left = temporaries(&pair.b);
     assert_eq!(left.len(), 1, "the beginning stays: {left:?}");
-    assert_eq!(fs::metadata(pair.b.join(&left[0])).unwrap().mode() & 0o077, 0, "nobody else may write to it");
+    assert_eq!(
+        fs::metadata(pair.b.join(&left[0])).unwrap().mode() & 0o077,
+        0,
+        "nobody else may write to it"
+    );
     let path = pair.b.join(&left[0]);
     (pair, path)
 }
@@ -97,7 +107,8 @@ fn finish(pair: &Fixture, options: &Options) -> Summary {
     let (counts, outcomes) = run_once(pair, options, u64::MAX);
     assert_eq!(counts.failed, 0, "{outcomes:?}");
     assert_same(&look(&pair.a), &look(&pair.b));
-    let attributes = run(Command::new("getfattr").args(["-d", "-m", "-"]).arg(pair.b.join("dir/large")));
+    let attributes =
+        run(Command::new("getfattr").args(["-d", "-m", "-"]).arg(pair.b.join("dir/large")));
     assert_eq!(attributes.stdout, "", "no bookmark stays");
     if options.io.hash_copies {
         let digest = outcomes.iter().find_map(|outcome| outcome.effect.md5_after).unwrap();
@@ -203,10 +214,14 @@ fn what_another_writer_has_in_hand_is_left_to_it() {
     rustix::fs::flock(&writer, rustix::fs::FlockOperation::LockExclusive).unwrap();
     let (counts, _) = run_once(&pair, &options(2, false), u64::MAX);
     assert_eq!((counts.created, counts.continued, counts.failed), (1, 0, 0));
-    assert!(fs::read(pair.a.join("dir/large")).unwrap() == fs::read(pair.b.join("dir/large")).unwrap());
+    assert!(
+        fs::read(pair.a.join("dir/large")).unwrap() == fs::read(pair.b.join("dir/large")).unwrap()
+    );
     assert!(left.exists());
     writer.write_all_at(b"late", 0).unwrap();
-    assert!(fs::read(pair.a.join("dir/large")).unwrap() == fs::read(pair.b.join("dir/large")).unwrap());
+    assert!(
+        fs::read(pair.a.join("dir/large")).unwrap() == fs::read(pair.b.join("dir/large")).unwrap()
+    );
 }
 
 #[test]
@@ -223,6 +238,9 @@ fn without_the_lock_or_without_knowing_what_is_on_disk_nothing_is_gone_on_with()
             (counts.created, counts.continued, counts.swept),
             (1, 0, options.process.holds_lock.into())
         );
-        assert!(fs::read(pair.a.join("dir/large")).unwrap() == fs::read(pair.b.join("dir/large")).unwrap());
+        assert!(
+            fs::read(pair.a.join("dir/large")).unwrap()
+                == fs::read(pair.b.join("dir/large")).unwrap()
+        );
     }
 }

@@ -45,7 +45,10 @@ fn expect_withheld(pair: &Fixture, flags: &[&str], candidates: u64, words: &[&st
             (&footer["status"], &footer["counts"]["withheld"]),
             (&"partial_failure".into(), &candidates.into())
         );
-        assert!(footer["error_message"].as_str().unwrap().contains("nothing was deleted"), "{footer}");
+        assert!(
+            footer["error_message"].as_str().unwrap().contains("nothing was deleted"),
+            "{footer}"
+        );
     }
 }
 
@@ -144,7 +147,12 @@ fn an_empty_source_deletes_nothing_however_it_is_empty() {
     pair.logs = pair.a.join("logs");
     expect_withheld(&pair, &excluded, 2, &["no entry"]);
     assert!(pair.logs.join(".ha-sync-log-dir").exists());
-    pair.counts(&[DELETE]).expect(&[("created", 2), ("deleted", 2), ("special", 1), ("not_entered", 1)]);
+    pair.counts(&[DELETE]).expect(&[
+        ("created", 2),
+        ("deleted", 2),
+        ("special", 1),
+        ("not_entered", 1),
+    ]);
 }
 
 #[test]
@@ -191,12 +199,21 @@ fn more_candidates_than_allowed_and_none_is_deleted() {
         write(&pair.b, format!("old/{index}"), "x", T0);
     }
     expect_withheld(&pair, &[], 151, &["151 of 154", "--max-delete 50%", "--max-delete 151"]);
-    expect_withheld(&pair, &["--max-delete=150"], 151, &["--max-delete 150 allows", "--max-delete 151"]);
+    expect_withheld(
+        &pair,
+        &["--max-delete=150"],
+        151,
+        &["--max-delete 150 allows", "--max-delete 151"],
+    );
     expect_withheld(&pair, &["--max-delete=0"], 151, &["--max-delete 151"]);
     let told = pair.sync(&[DELETE]).stdout;
-    for word in
-        ["but nothing was deleted", "withheld     151 candidates", "--max-delete 151", "old/", "and 146 more"]
-    {
+    for word in [
+        "but nothing was deleted",
+        "withheld     151 candidates",
+        "--max-delete 151",
+        "old/",
+        "and 146 more",
+    ] {
         assert!(told.contains(word), "{word:?} is not in {told}");
     }
     pair.counts(&[DELETE, "--max-delete=151"]).expect(&[("deleted", 151)]);
@@ -265,8 +282,9 @@ fn what_is_left_alone_keeps_its_directory_and_those_above() {
     write(&pair.b, "old/silly/sub/.nfs000000000042e1f500000001", "x", T0);
     write(&pair.b, "old/temporary/sub/.ha-sync.0123456789abcdef.00000001.tmp", "in use", T0);
     write(&pair.b, "young-dir/file", "x", T0);
-    for (path, seen) in
-        look(&pair.b).iter().filter(|(path, seen)| seen.kind == Kind::Dir && path.starts_with(b"old"))
+    for (path, seen) in look(&pair.b)
+        .iter()
+        .filter(|(path, seen)| seen.kind == Kind::Dir && path.starts_with(b"old"))
     {
         date(&pair.b.join(std::ffi::OsStr::from_bytes(path)), T0 + 7, 0);
         assert_ne!(seen.mtime, (T0 + 7, 0));
@@ -378,7 +396,8 @@ fn a_deep_tree_and_a_wide_one_are_deleted_with_few_open_files() {
         write(&pair.b, format!("wide-{index}/sub/file"), "x", T0);
     }
     let command = pair.command();
-    let ran = run(with_ulimit("-n 64", &command).args([DELETE, "--max-delete=none", "--format=json"]));
+    let ran =
+        run(with_ulimit("-n 64", &command).args([DELETE, "--max-delete=none", "--format=json"]));
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
     Counts(ran.summary()).expect(&[("deleted", depth as u64 + 1 + 1200)]);
     assert_eq!(look(&pair.b).len(), 3);
@@ -405,7 +424,9 @@ impl Folding {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/folding-fs");
         let server = Command::new(script).arg(store).arg(mounted).spawn().unwrap();
         let device = fs::metadata(mounted).unwrap().dev();
-        wait_until("it is mounted", || fs::metadata(mounted).is_ok_and(|meta| meta.dev() != device));
+        wait_until("it is mounted", || {
+            fs::metadata(mounted).is_ok_and(|meta| meta.dev() != device)
+        });
         Self { mounted: mounted.to_owned(), server }
     }
 }
@@ -444,7 +465,9 @@ fn names_that_differ_only_in_case_are_safe_where_dest_takes_them_for_the_same() 
     let back = run(pair.command_between(&pair.b, &pair.a).args([DELETE, "--format=json"]));
     assert_eq!(Counts(back.summary()).get("deleted"), 0, "{}", back.stdout);
     let now = look(&pair.a);
-    source.keys().for_each(|path| assert!(now.contains_key(path), "{}", String::from_utf8_lossy(path)));
+    source
+        .keys()
+        .for_each(|path| assert!(now.contains_key(path), "{}", String::from_utf8_lossy(path)));
 }
 
 /// The new name is taken by something that no file replaces, so the former one is all that dest has of it.
@@ -469,7 +492,12 @@ fn the_former_name_of_a_file_that_was_not_carried_for_whatever_reason_stays() {
             let ran = pair.sync(&[DELETE, "--min-age=1h", "--format=json", dry]);
             assert!(matches!(ran.code, Some(0 | 1)), "{what}: {}{}", ran.stdout, ran.stderr);
             let counts = Counts(ran.summary());
-            assert_eq!((counts.get("spared"), counts.get("deleted")), (1, 1), "{what}: {}", ran.stdout);
+            assert_eq!(
+                (counts.get("spared"), counts.get("deleted")),
+                (1, 1),
+                "{what}: {}",
+                ran.stdout
+            );
             assert!(
                 ran.summary()["spared"][0].as_str().unwrap().contains("former name"),
                 "{what}: {}",
@@ -485,7 +513,8 @@ fn what_is_spared_is_named_with_its_reason() {
     let pair = in_sync();
     chmod(&write(&pair.a, "new-name", "content", T0 + 50), 0o000);
     write(&pair.b, "old-name", "content", T0 + 50);
-    let line = "spared    old-name: it may be the former name of a file that could not be carried over\n";
+    let line =
+        "spared    old-name: it may be the former name of a file that could not be carried over\n";
     let told = as_nobody(&pair, &[DELETE]).stdout;
     assert!(told.contains(&format!("  {line}")), "{told}");
     let verbose = as_nobody(&pair, &[DELETE, "--verbose"]).stdout;
@@ -512,7 +541,10 @@ fn copies_are_on_disk_before_anything_is_deleted() {
     let command = pair.command();
     let mut strace = Command::new("strace");
     strace.args(["-f", "-qq", "-o", "/dev/null", "-e", "inject=syncfs:error=ENOSPC"]);
-    let ran = run(strace.arg(command.get_program()).args(command.get_args()).args([DELETE, "--format=json"]));
+    let ran = run(strace
+        .arg(command.get_program())
+        .args(command.get_args())
+        .args([DELETE, "--format=json"]));
     assert_eq!(ran.code, Some(5), "{}{}", ran.stdout, ran.stderr);
     Counts(ran.summary()).expect(&[("created", 1), ("not_reached", 1)]);
     assert!(pair.b.join("old").exists());
@@ -547,14 +579,17 @@ fn a_list_that_does_not_fit_into_memory_goes_to_a_disk_and_where_that_fails_noth
 }
 
 fn now() -> i64 {
-    i64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs())
-        .unwrap()
+    i64::try_from(
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs(),
+    )
+    .unwrap()
 }
 
 /// A fifo, which nobody opens.
 fn fifo(root: &Path, name: &str) -> std::path::PathBuf {
     let path = root.join(name);
-    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o644.into(), 0).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o644.into(), 0)
+        .unwrap();
     path
 }
 

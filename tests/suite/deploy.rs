@@ -48,7 +48,10 @@ fn copy() -> (tempfile::TempDir, PathBuf) {
     let scratch = tempfile::Builder::new().prefix("ha-sync-deploy-").tempdir().unwrap();
     fs::create_dir(scratch.path().join("scripts")).unwrap();
     for (from, to) in [("deploy", "deploy"), ("scripts/manifests", "scripts/manifests")] {
-        let ran = run(Command::new("cp").arg("-a").arg(project().join(from)).arg(scratch.path().join(to)));
+        let ran = run(Command::new("cp")
+            .arg("-a")
+            .arg(project().join(from))
+            .arg(scratch.path().join(to)));
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     }
     let deploy = scratch.path().join("deploy");
@@ -71,9 +74,24 @@ fn the_manifests_pass_the_strict_check_and_damaged_ones_do_not() {
     let ran = check(&project().join("deploy"));
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
     let damages = [
-        ("pairs/media.yaml", "concurrencyPolicy: Forbid", "concurrencyPollicy: Forbid", "was unexpected"),
-        ("pairs/media.yaml", "claimName: pvc-dell-media", "claimName: pvc-dell-medja", "which is not there"),
-        ("pairs/media.yaml", "volumeName: pv-hp-media", "volumeName: pv-hp-photos", "do not name each other"),
+        (
+            "pairs/media.yaml",
+            "concurrencyPolicy: Forbid",
+            "concurrencyPollicy: Forbid",
+            "was unexpected",
+        ),
+        (
+            "pairs/media.yaml",
+            "claimName: pvc-dell-media",
+            "claimName: pvc-dell-medja",
+            "which is not there",
+        ),
+        (
+            "pairs/media.yaml",
+            "volumeName: pv-hp-media",
+            "volumeName: pv-hp-photos",
+            "do not name each other",
+        ),
         ("pairs/ai.yaml", "runAsGroup: 0", "fsGroup: 0", "fsGroup"),
         (
             "pairs/ai.yaml",
@@ -103,7 +121,12 @@ fn the_manifests_pass_the_strict_check_and_damaged_ones_do_not() {
         assert!(text.contains(before), "{file} does not have {before:?}");
         fs::write(deploy.join(file), text.replace(before, after)).unwrap();
         let ran = check(&deploy);
-        assert!(ran.code == Some(1) && ran.stdout.contains(said), "{after:?}: {}{}", ran.stdout, ran.stderr);
+        assert!(
+            ran.code == Some(1) && ran.stdout.contains(said),
+            "{after:?}: {}{}",
+            ran.stdout,
+            ran.stderr
+        );
     }
 }
 
@@ -119,7 +142,12 @@ fn with_table(change: impl Fn(String) -> String) -> Ran {
 #[test]
 fn a_seventh_pair_is_one_line() {
     let ran = with_table(|table| format!("{table}music 200Gi 4 --dry-run\n"));
-    assert!(ran.code == Some(0) && ran.stdout.contains("51 objects"), "{}{}", ran.stdout, ran.stderr);
+    assert!(
+        ran.code == Some(0) && ran.stdout.contains("51 objects"),
+        "{}{}",
+        ran.stdout,
+        ran.stderr
+    );
 }
 
 #[test]
@@ -151,7 +179,8 @@ fn the_jobs_arguments_are_ones_that_the_sync_takes() {
     assert_eq!(jobs.len(), 12);
     for job in jobs {
         let words = std::iter::once("ha-sync".to_owned()).chain(job.args());
-        let cli = Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{}: {error}", job.name()));
+        let cli =
+            Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{}: {error}", job.name()));
         assert!(cli.command.is_none() && cli.sync.safety.require_mount, "{}", job.name());
         // As shipped. Whoever has taken a pair into production in a copy of their own takes this out.
         assert!(cli.sync.carried.dry_run && !cli.sync.deletion.delete_missing, "{}", job.name());
@@ -161,23 +190,29 @@ fn the_jobs_arguments_are_ones_that_the_sync_takes() {
         args.src = Some(pair.a.clone());
         args.dest = Some(pair.b.clone());
         args.log.log_dir = Some(pair.logs.clone());
-        args.log.db_dsn =
-            Some("user:pass@tcp(general-purpose-db.infrastructure.svc.cluster.local:3306)/general_db".into());
-        let config = Config::from_args(&args).unwrap_or_else(|error| panic!("{}: {error}", job.name()));
+        args.log.db_dsn = Some(
+            "user:pass@tcp(general-purpose-db.infrastructure.svc.cluster.local:3306)/general_db"
+                .into(),
+        );
+        let config =
+            Config::from_args(&args).unwrap_or_else(|error| panic!("{}: {error}", job.name()));
         assert_eq!(job.name(), format!("ha-sync-{}-{}", config.key.pair, config.key.direction));
     }
 }
 
 #[test]
 fn the_makefile_builds_and_pushes_the_image_that_is_named() {
-    let plan = |words: &[&str]| run(Command::new("make").arg("-n").args(words).current_dir(project())).stdout;
+    let plan = |words: &[&str]| {
+        run(Command::new("make").arg("-n").args(words).current_dir(project())).stdout
+    };
     assert_eq!(plan(&["docker-build", "IMAGE=here/x:1"]), "docker build --tag here/x:1 .\n");
     assert_eq!(plan(&["docker-push", "IMAGE=here/x:1"]), "docker push here/x:1\n");
     assert_eq!(plan(&["build"]), "cargo build --release --locked --bins\n");
     let shipped = plan(&["docker-push"]);
     let things = objects();
-    let image =
-        things.iter().find(|thing| thing.is("CronJob")).unwrap().container()["image"].as_str().unwrap();
+    let image = things.iter().find(|thing| thing.is("CronJob")).unwrap().container()["image"]
+        .as_str()
+        .unwrap();
     assert_eq!(shipped, format!("docker push {image}\n"));
 }
 
@@ -269,10 +304,9 @@ fn grafana_asks_for_metrics_that_there_are_in_a_language_that_prometheus_speaks(
             assert!(documented.contains(metric), "docs/monitoring.md does not know {metric}");
         }
     }
-    let rules = queries
-        .iter()
-        .zip(0..)
-        .map(|(query, number)| serde_json::json!({ "record": format!("panel:{number}"), "expr": query }));
+    let rules = queries.iter().zip(0..).map(
+        |(query, number)| serde_json::json!({ "record": format!("panel:{number}"), "expr": query }),
+    );
     let file = serde_json::json!({ "groups": [{ "name": "grafana", "rules": rules.collect::<Vec<_>>() }] });
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("rules.yaml");

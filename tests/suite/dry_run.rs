@@ -46,7 +46,9 @@ fn the_plan_is_what_the_real_run_does_and_then_nothing_is_left() {
     let real = pair.sync(&["--verbose", "--format", "json"]);
     assert_eq!(plan(&dry.json()), plan(&real.json()));
     assert_eq!(plan(&dry.json()).len(), 8);
-    for count in ["created", "updated", "failed", "conflicts", "in_sync", "newer_at_dest", "only_at_dest"] {
+    for count in
+        ["created", "updated", "failed", "conflicts", "in_sync", "newer_at_dest", "only_at_dest"]
+    {
         assert_eq!(Counts(dry.summary()).get(count), Counts(real.summary()).get(count), "{count}");
     }
     let touched = dry.json().into_iter().find(|line| line["filepath"] == "touched").unwrap();
@@ -102,13 +104,15 @@ fn no_system_call_changes_anything_under_either_root() {
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let roots = [pair.a.to_str().unwrap(), pair.b.to_str().unwrap()];
     let files = fs::read_dir(pair.scratch.path()).unwrap().map(|entry| entry.unwrap().path());
-    let traces = files.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("trace."));
+    let traces =
+        files.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("trace."));
     let calls: String = traces.map(|path| fs::read_to_string(path).unwrap()).collect();
     let in_the_trees: Vec<&str> =
         calls.lines().filter(|line| roots.iter().any(|root| line.contains(root))).collect();
     assert!(in_the_trees.len() >= 4, "the trace shows the trees being read:\n{calls}");
     for call in in_the_trees {
-        let reads = call.contains("openat(") && call.contains("O_RDONLY") && !call.contains("O_CREAT");
+        let reads =
+            call.contains("openat(") && call.contains("O_RDONLY") && !call.contains("O_CREAT");
         assert!(reads, "{call}");
     }
 }

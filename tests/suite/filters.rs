@@ -55,7 +55,10 @@ fn the_last_match_wins_in_the_order_given_over_all_three_flags() {
         assert_eq!(names(&pair), expected, "{flags:?}");
     }
     let header = &pair.opslogs().pop().unwrap()[0];
-    assert_eq!(header["options"]["filter"], serde_json::json!(["*.log", "!really.log", "really*", "!a.log"]));
+    assert_eq!(
+        header["options"]["filter"],
+        serde_json::json!(["*.log", "!really.log", "really*", "!a.log"])
+    );
 }
 
 #[test]
@@ -65,7 +68,8 @@ fn globs_come_from_the_environment_one_a_line_and_flags_come_after_them() {
         write(&pair.a, name, "x", T0);
     }
     let sync = |variable: &str, flag: &str| {
-        let ran = run(pair.command().env("HA_SYNC_EXCLUDE", variable).args([flag, "--format=json"]));
+        let ran =
+            run(pair.command().env("HA_SYNC_EXCLUDE", variable).args([flag, "--format=json"]));
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
         let names = names(&pair);
         names.iter().for_each(|name| fs::remove_file(pair.b.join(name)).unwrap());
@@ -84,7 +88,8 @@ fn a_glob_that_is_none_is_refused_with_its_place() {
     let binary_file = pair.scratch.path().join("binary");
     fs::write(&binary_file, b"fine\ncaf\xe9\n").unwrap();
     let missing_file = pair.scratch.path().join("none");
-    let [from, binary, missing] = [&file, &binary_file, &missing_file].map(|path| path.to_str().unwrap());
+    let [from, binary, missing] =
+        [&file, &binary_file, &missing_file].map(|path| path.to_str().unwrap());
     let cases: [(&str, &str, &[&str]); 6] = [
         ("--exclude", "{a", &["--exclude", "{a", "such as"]),
         ("--exclude", "", &["--exclude", "empty"]),
@@ -97,7 +102,11 @@ fn a_glob_that_is_none_is_refused_with_its_place() {
         let ran = pair.sync(&[flag, value]);
         assert_eq!(ran.code, Some(2), "{flag} {value}: {}", ran.stderr);
         for word in words {
-            assert!(ran.stderr.contains(word), "{flag} {value} does not say {word:?}: {}", ran.stderr);
+            assert!(
+                ran.stderr.contains(word),
+                "{flag} {value} does not say {word:?}: {}",
+                ran.stderr
+            );
         }
     }
 }
@@ -117,7 +126,8 @@ fn an_excluded_name_that_cannot_be_read_is_no_failure() {
 #[test]
 fn files_that_changed_less_than_the_minimum_age_ago_are_left_alone_on_both_sides() {
     let pair = Fixture::new();
-    let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap();
+    let now =
+        i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap();
     let ages = [
         ("seconds", 5),
         ("minutes", 1800),
@@ -135,7 +145,9 @@ fn files_that_changed_less_than_the_minimum_age_ago_are_left_alone_on_both_sides
     let counts = pair.counts(&["--min-age=1h", "--delete-missing"]);
     // Three of five ages are young, for each of new, gone and replaced; and the symlink.
     counts.expect(&[("too_young", 3 * 3 + 1), ("created", 2), ("deleted", 2), ("updated", 2)]);
-    for (name, is_old) in [("seconds", false), ("hours", true), ("far-ahead", true), ("a-bit-ahead", false)] {
+    for (name, is_old) in
+        [("seconds", false), ("hours", true), ("far-ahead", true), ("a-bit-ahead", false)]
+    {
         assert_eq!(pair.b.join(name).exists(), is_old, "{name}");
         assert_eq!(!pair.b.join(format!("dest-{name}")).exists(), is_old, "{name}");
     }

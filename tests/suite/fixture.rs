@@ -115,9 +115,11 @@ impl Counts {
     /// Checks several; those that are not named must be nothing, but for scan totals and what is in sync.
     #[track_caller]
     pub fn expect(&self, expected: &[(&str, u64)]) {
-        let free = ["source_entries", "dest_entries", "copied_bytes", "in_sync", "created_directories"];
+        let free =
+            ["source_entries", "dest_entries", "copied_bytes", "in_sync", "created_directories"];
         for (name, value) in self.0["counts"].as_object().unwrap() {
-            let wanted = expected.iter().find(|(known, _)| known == name).map(|(_, wanted)| *wanted);
+            let wanted =
+                expected.iter().find(|(known, _)| known == name).map(|(_, wanted)| *wanted);
             let got = value.as_u64().unwrap();
             match wanted {
                 Some(wanted) => assert_eq!(got, wanted, "{name} in {}", self.0),
@@ -195,7 +197,9 @@ pub fn in_a_namespace(script: &str, paths: &[&Path], command: &Command) -> Comma
 
 /// Runs to the end.
 pub fn run(command: &mut Command) -> Ran {
-    Ran::of(command.output().unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}")))
+    Ran::of(
+        command.output().unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}")),
+    )
 }
 
 /// What came of a run that went on while the test did something.
@@ -210,7 +214,10 @@ pub fn as_nobody(pair: &Fixture, flags: &[&str]) -> Ran {
     // open for writing, another test's new process has open too, for a moment, and nobody could run it.
     let copy = pair.scratch.path().join("ha-sync");
     if !copy.exists() {
-        assert_eq!(run(Command::new("cp").arg(env!("CARGO_BIN_EXE_ha-sync")).arg(&copy)).code, Some(0));
+        assert_eq!(
+            run(Command::new("cp").arg(env!("CARGO_BIN_EXE_ha-sync")).arg(&copy)).code,
+            Some(0)
+        );
     }
     let mut command = Command::new(&copy);
     command.args(pair.command().get_args()).args(flags).uid(NOBODY).gid(NOBODY).current_dir("/");
@@ -236,7 +243,12 @@ fn lines(text: &str) -> Vec<Value> {
 }
 
 /// Writes a file and dates it.
-pub fn write(root: &Path, path: impl AsRef<OsStr>, content: impl AsRef<[u8]>, seconds: i64) -> PathBuf {
+pub fn write(
+    root: &Path,
+    path: impl AsRef<OsStr>,
+    content: impl AsRef<[u8]>,
+    seconds: i64,
+) -> PathBuf {
     let path = root.join(Path::new(path.as_ref()));
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&path, content).unwrap();
@@ -245,7 +257,12 @@ pub fn write(root: &Path, path: impl AsRef<OsStr>, content: impl AsRef<[u8]>, se
 }
 
 /// Makes a symlink and dates it.
-pub fn symlink(root: &Path, path: impl AsRef<OsStr>, target: impl AsRef<OsStr>, seconds: i64) -> PathBuf {
+pub fn symlink(
+    root: &Path,
+    path: impl AsRef<OsStr>,
+    target: impl AsRef<OsStr>,
+    seconds: i64,
+) -> PathBuf {
     let path = root.join(Path::new(path.as_ref()));
     std::os::unix::fs::symlink(target.as_ref(), &path).unwrap();
     date(&path, seconds, 0);
@@ -288,7 +305,12 @@ impl fmt::Debug for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(bytes) => {
-                write!(f, "File({} bytes: {})", bytes.len(), bytes[..bytes.len().min(40)].escape_ascii())
+                write!(
+                    f,
+                    "File({} bytes: {})",
+                    bytes.len(),
+                    bytes[..bytes.len().min(40)].escape_ascii()
+                )
             }
             Self::Dir => write!(f, "Dir"),
             Self::Link(target) => write!(f, "Link({})", target.escape_ascii()),
@@ -316,7 +338,10 @@ pub fn look(root: &Path) -> Tree {
                 }
                 kind => {
                     assert!(
-                        kind.is_fifo() || kind.is_socket() || kind.is_char_device() || kind.is_block_device()
+                        kind.is_fifo()
+                            || kind.is_socket()
+                            || kind.is_char_device()
+                            || kind.is_block_device()
                     );
                     Kind::Other
                 }
@@ -389,7 +414,8 @@ pub fn deep_dir(root: &Path, name: &str, depth: usize, make: bool) -> OwnedFd {
 }
 
 pub fn write_at(dir: &OwnedFd, name: &str, content: &[u8]) {
-    let file = rustix::fs::openat(dir, name, OFlags::WRONLY | OFlags::CREATE, 0o644.into()).unwrap();
+    let file =
+        rustix::fs::openat(dir, name, OFlags::WRONLY | OFlags::CREATE, 0o644.into()).unwrap();
     rustix::io::write(file, content).unwrap();
 }
 

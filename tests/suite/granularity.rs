@@ -42,7 +42,8 @@ fn a_coarse_destination_is_not_touched_again_by_a_threshold_of_nothing() {
     date(&pair.a, T0 + 7, 0);
     let ran = with_a_coarse_folder(&pair, script);
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
-    let summaries: Vec<_> = ran.json().into_iter().filter(|line| line["type"] == "summary").collect();
+    let summaries: Vec<_> =
+        ran.json().into_iter().filter(|line| line["type"] == "summary").collect();
     let counts = |index: usize| Counts(summaries[index].clone());
     for first in [0, 1] {
         counts(first).expect(&[("created", 3)]);
@@ -69,6 +70,7 @@ fn what_was_really_changed_goes_to_a_coarse_destination() {
         cmp $fine/file $coarse/file";
     let ran = with_a_coarse_folder(&pair, script);
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
-    let updated: Vec<_> = ran.json().iter().map(|summary| summary["counts"]["updated"].clone()).collect();
+    let updated: Vec<_> =
+        ran.json().iter().map(|summary| summary["counts"]["updated"].clone()).collect();
     assert_eq!(updated, [0, 1, 1]);
 }

@@ -30,7 +30,13 @@ fn dress(dir: &Path) -> (u32, u32, u32, i64) {
 /// A new directory is ours alone at first, and marked as half made. Then it gets its owner, and last its mode.
 #[test]
 fn between_making_a_directory_and_giving_it_its_owner_or_its_mode() {
-    let cases = [(0o755, None), (0o2750, Some("file")), (0o700, None), (0o777, None), (0o555, Some("file"))];
+    let cases = [
+        (0o755, None),
+        (0o2750, Some("file")),
+        (0o700, None),
+        (0o777, None),
+        (0o555, Some("file")),
+    ];
     for (call, owner) in [("fchown", 0), ("fchmod", 1234)] {
         for (mode, file) in cases {
             let pair = Fixture::new();
@@ -49,7 +55,9 @@ fn between_making_a_directory_and_giving_it_its_owner_or_its_mode() {
 /// A setgid bit, or an ACL that says how a new directory begins.
 #[test]
 fn between_making_a_directory_and_dressing_it_below_one_that_hands_something_down() {
-    for (call, xattrs) in [("fchown", "true"), ("fchmod", "true"), ("fchown", "false"), ("fchmod", "false")] {
+    for (call, xattrs) in
+        [("fchown", "true"), ("fchmod", "true"), ("fchown", "false"), ("fchmod", "false")]
+    {
         let pair = Fixture::new();
         fs::create_dir(pair.a.join("above")).unwrap();
         let source = owned_dir(&pair.a.join("above"), "dir", 0o755, None);

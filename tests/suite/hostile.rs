@@ -28,8 +28,10 @@ fn names_are_bytes() {
     ];
     for name in names {
         write(&pair.a, OsStr::from_bytes(name), name, T0);
-        fs::create_dir(pair.a.join(OsStr::from_bytes(&[b"d", &name[..name.len().min(200)]].concat())))
-            .unwrap();
+        fs::create_dir(
+            pair.a.join(OsStr::from_bytes(&[b"d", &name[..name.len().min(200)]].concat())),
+        )
+        .unwrap();
     }
     let ran = pair.sync(&["--verbose"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
@@ -38,8 +40,10 @@ fn names_are_bytes() {
     assert_eq!(odd, 0, "control characters are escaped: {:?}", ran.stdout);
 
     let rows = pair.opslogs().pop().unwrap();
-    let exact =
-        rows.iter().find(|row| row["filepath_b64"] == "Y2Fm6Q==").expect("the exact bytes of caf\\xe9");
+    let exact = rows
+        .iter()
+        .find(|row| row["filepath_b64"] == "Y2Fm6Q==")
+        .expect("the exact bytes of caf\\xe9");
     assert_eq!(exact["filepath"], "caf\u{fffd}");
 }
 
@@ -179,8 +183,8 @@ fn mount_points_below_the_roots_are_not_crossed() {
     let command = pair.command();
     let script = "mount -t tmpfs none \"$1/mounted\" && echo x >\"$1/mounted/file\" && \
                   mount --bind \"$3\" \"$2/bound\"";
-    let ran =
-        run(in_a_namespace(script, &[&pair.a, &pair.b, &elsewhere], &command).args(["--format", "json"]));
+    let ran = run(in_a_namespace(script, &[&pair.a, &pair.b, &elsewhere], &command)
+        .args(["--format", "json"]));
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
     Counts(ran.summary()).expect(&[("created", 1), ("not_entered", 2)]);
     assert_eq!(look(&elsewhere).len(), 1);
@@ -217,7 +221,8 @@ fn a_huge_directory_is_a_log_directory_and_is_swept_like_any_other() {
     fs::create_dir(pair.a.join("plain")).unwrap();
     fs::write(pair.a.join("tagged/.ha-sync-log-dir"), "").unwrap();
     for index in 0..5 {
-        fs::write(pair.b.join(format!("plain/.ha-sync.0123456789abcdef.0000000{index}.tmp")), "").unwrap();
+        fs::write(pair.b.join(format!("plain/.ha-sync.0123456789abcdef.0000000{index}.tmp")), "")
+            .unwrap();
     }
     let kept = 3 * ha_sync::tree::LOOK_AT_ONCE as u64;
     pair.counts(&[]).expect(&[("not_entered", 1), ("swept", 5), ("only_at_dest", kept)]);
@@ -248,10 +253,15 @@ fn a_root_that_a_bind_mount_hides_inside_the_other_one_is_not_synced_into_itself
     let script = "mount --bind \"$1/sub\" \"$2\"";
     let ran = run(in_a_namespace(script, &[&pair.a, &pair.b], &command).args(["--format", "json"]));
     assert_eq!(ran.code, Some(1), "{}{}", ran.stdout, ran.stderr);
-    assert!(ran.summary()["failures"][0].as_str().unwrap().contains("other tree's root"), "{}", ran.stdout);
+    assert!(
+        ran.summary()["failures"][0].as_str().unwrap().contains("other tree's root"),
+        "{}",
+        ran.stdout
+    );
     assert!(!pair.a.join("sub/sub").exists());
-    let ran = run(in_a_namespace(script, &[&pair.a, &pair.b], pair.command().arg("--delete-missing"))
-        .args(["--format", "json"]));
+    let ran =
+        run(in_a_namespace(script, &[&pair.a, &pair.b], pair.command().arg("--delete-missing"))
+            .args(["--format", "json"]));
     assert_eq!(ran.code, Some(3), "{}{}", ran.stdout, ran.stderr);
     assert!(pair.a.join("sub/file").exists(), "the only copy: {}", ran.stdout);
 }

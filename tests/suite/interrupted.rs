@@ -42,8 +42,19 @@ fn what_was_done_at_a_signal_is_printed_as_it_is_in_the_opslog() {
     }
     let command = pair.command();
     let mut strace = std::process::Command::new("strace");
-    strace.args(["-f", "-qq", "-o", "/dev/null", "-e", "inject=renameat2,linkat:delay_exit=100000"]);
-    strace.arg(command.get_program()).args(command.get_args()).args(["--verbose", "--format", "json"]);
+    strace.args([
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        "inject=renameat2,linkat:delay_exit=100000",
+    ]);
+    strace.arg(command.get_program()).args(command.get_args()).args([
+        "--verbose",
+        "--format",
+        "json",
+    ]);
     let child = strace.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     wait_until("some are done", || fs::read_dir(&pair.b).unwrap().count() > 20);
     kill_process(traced(&child), Signal::TERM).unwrap();
@@ -141,7 +152,11 @@ fn a_full_disk_fails_the_file_and_leaves_no_temporary() {
     let ran = run(&mut unshare);
     assert_eq!(ran.code, Some(1), "{}{}", ran.stdout, ran.stderr);
     Counts(ran.summary()).expect(&[("created", 1), ("failed", 1)]);
-    assert!(ran.summary()["failures"][0].as_str().unwrap().contains("No space left"), "{}", ran.stdout);
+    assert!(
+        ran.summary()["failures"][0].as_str().unwrap().contains("No space left"),
+        "{}",
+        ran.stdout
+    );
     assert_eq!(ran.stderr.trim(), "fits", "what is at dest in the end");
 }
 
@@ -165,10 +180,12 @@ fn an_opslog_that_cannot_be_written_ends_the_run_without_hanging() {
 fn a_stalled_reader_does_not_keep_a_run_from_ending() {
     let pair = Fixture::new();
     for index in 0..20_000 {
-        fs::write(pair.a.join(format!("a-file-with-a-name-that-fills-the-pipe-soon-{index}")), "").unwrap();
+        fs::write(pair.a.join(format!("a-file-with-a-name-that-fills-the-pipe-soon-{index}")), "")
+            .unwrap();
     }
     let mut command = pair.command();
-    let mut child = command.arg("--verbose").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child =
+        command.arg("--verbose").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let copied = || fs::read_dir(&pair.b).unwrap().count();
     let mut before = 0;
     wait_until("the run is held up", || {
@@ -190,7 +207,10 @@ fn a_source_root_that_is_gone_is_no_success() {
     let command = pair.command();
     let mut strace = std::process::Command::new("strace");
     strace.args(["-f", "-qq", "-o", "/dev/null", "-e", "inject=getdents64:error=ENOENT"]);
-    strace.arg(command.get_program()).args(command.get_args()).args(["--lock=none", "--log-retain-days=0"]);
+    strace
+        .arg(command.get_program())
+        .args(command.get_args())
+        .args(["--lock=none", "--log-retain-days=0"]);
     let ran = run(&mut strace);
     assert_eq!(ran.code, Some(5), "{}{}", ran.stdout, ran.stderr);
     assert!(ran.stderr.contains("cannot look at"), "{}", ran.stderr);
@@ -202,7 +222,8 @@ fn under_nohup_a_run_goes_on_when_its_terminal_goes_away() {
     write(&pair.a, "large", vec![1; 4 << 20], T0);
     let slow = slowed(&pair.command(), 30, &[]);
     let mut nohup = std::process::Command::new("nohup");
-    let child = nohup.arg(slow.get_program()).args(slow.get_args()).stdout(Stdio::piped()).spawn().unwrap();
+    let child =
+        nohup.arg(slow.get_program()).args(slow.get_args()).stdout(Stdio::piped()).spawn().unwrap();
     wait_until("a temporary appears", || !temporaries(&pair.b).is_empty());
     kill_process(traced(&child), Signal::HUP).unwrap();
     assert_eq!(child.wait_with_output().unwrap().status.code(), Some(0));

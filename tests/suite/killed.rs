@@ -205,9 +205,16 @@ fn at_each_deletion_leaves_a_true_opslog_and_the_next_run_deletes_the_rest() {
         assert_eq!(ran.code, Some(0), "{context}: {}{}", ran.stdout, ran.stderr);
         // What the killed run said was deleted had been. (The lines of its last second may be missing.)
         let logs = pair.opslogs();
-        assert_eq!((logs.len(), &logs[0].last().unwrap()["status"]), (2, &"failed".into()), "{context}");
+        assert_eq!(
+            (logs.len(), &logs[0].last().unwrap()["status"]),
+            (2, &"failed".into()),
+            "{context}"
+        );
         for row in logs[0].iter().filter(|row| row["operation"] == "delete") {
-            assert!(!found.contains_key(row["filepath"].as_str().unwrap().as_bytes()), "{context}: {row}");
+            assert!(
+                !found.contains_key(row["filepath"].as_str().unwrap().as_bytes()),
+                "{context}: {row}"
+            );
         }
         let rest = Counts(ran.summary()).get("deleted");
         assert_eq!(rest as usize, found.len() - whole.len(), "{context}");
@@ -227,9 +234,12 @@ fn while_deleting_a_run_has_written_down_all_but_its_last_moments() {
     let each = 100; // Milliseconds a deletion takes; lines are written down every second.
     let command = pair.command();
     let mut strace = Command::new("strace");
-    strace.args(["-f", "-qq", "-o", "/dev/null", "-e"]).arg(format!("inject=unlinkat:delay_exit={each}000"));
+    strace
+        .args(["-f", "-qq", "-o", "/dev/null", "-e"])
+        .arg(format!("inject=unlinkat:delay_exit={each}000"));
     strace.arg(command.get_program()).args(command.get_args());
-    let mut child = strace.args(["--workers=1", "--delete-missing", "--max-delete=none"]).spawn().unwrap();
+    let mut child =
+        strace.args(["--workers=1", "--delete-missing", "--max-delete=none"]).spawn().unwrap();
     let rows = |suffix: &str| -> usize {
         let logs = pair.log_files(suffix).into_iter().map(|path| fs::read_to_string(path).unwrap());
         logs.map(|text| text.matches("\"delete\"").count()).sum()
@@ -239,5 +249,8 @@ fn while_deleting_a_run_has_written_down_all_but_its_last_moments() {
     child.wait().unwrap();
     let gone = 60 - (look(&pair.b).len() - 1);
     let written = rows(".part");
-    assert!(written <= gone && gone - written <= 2 * 1000 / each, "{written} of {gone} are written down");
+    assert!(
+        written <= gone && gone - written <= 2 * 1000 / each,
+        "{written} of {gone} are written down"
+    );
 }

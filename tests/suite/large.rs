@@ -54,7 +54,11 @@ fn calls(mebibytes: usize, names: &str, flags: &[&str]) -> usize {
 #[test]
 fn a_large_file_is_written_to_disk_while_it_is_copied_and_a_small_one_is_not() {
     assert_eq!(calls(64, "fdatasync", &[]), 4);
-    assert_eq!(calls(64, "fadvise64", &["--hash-copies=false"]), 4, "what is on disk leaves the memory");
+    assert_eq!(
+        calls(64, "fadvise64", &["--hash-copies=false"]),
+        4,
+        "what is on disk leaves the memory"
+    );
     assert_eq!(calls(7, "fdatasync", &[]), 0);
     assert_eq!(calls(64, "fdatasync", &["--fsync=never"]), 0);
 }
@@ -116,9 +120,14 @@ fn however_many_large_files_there_are_small_ones_are_not_held_up() {
     }
     let mut child = slowed(pair.command().args(["--workers", "3"]), 20, &[]).spawn().unwrap();
     let is_there = |name: String| pair.b.join(name).exists();
-    wait_until("all small ones are there", || (0..6).all(|index| is_there(format!("b-small-{index}"))));
+    wait_until("all small ones are there", || {
+        (0..6).all(|index| is_there(format!("b-small-{index}")))
+    });
     assert!(child.try_wait().unwrap().is_none());
-    assert!((0..6).all(|index| !is_there(format!("a-large-{index}"))), "each of them takes its seconds");
+    assert!(
+        (0..6).all(|index| !is_there(format!("a-large-{index}"))),
+        "each of them takes its seconds"
+    );
     rustix::process::kill_process(traced(&child), rustix::process::Signal::TERM).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(143));
 }

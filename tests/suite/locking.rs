@@ -33,7 +33,11 @@ fn a_locked_pair_is_skipped_failed_or_waited_for_as_asked() {
         skipped.stdout
     );
     let back = run(pair.command_between(&pair.b, &pair.a).args(["--format", "json"]));
-    assert_eq!((back.code, &back.summary()["type"]), (Some(0), &"locked".into()), "the other direction too");
+    assert_eq!(
+        (back.code, &back.summary()["type"]),
+        (Some(0), &"locked".into()),
+        "the other direction too"
+    );
     let dry = pair.sync(&["--dry-run"]);
     assert!(dry.stdout.contains("skipped"), "a dry run too: {}", dry.stdout);
     assert_eq!(pair.sync(&["--if-locked=fail"]).code, Some(75));
@@ -64,7 +68,11 @@ fn who_waits_gets_the_lock_when_it_is_free_and_can_be_interrupted() {
     let running = holder(&pair);
     let start = || {
         let mut command = pair.command();
-        command.args(["--if-locked=wait", "--format", "json"]).stdout(Stdio::piped()).spawn().unwrap()
+        command
+            .args(["--if-locked=wait", "--format", "json"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap()
     };
     let (patient, impatient) = (start(), start());
     std::thread::sleep(std::time::Duration::from_millis(300)); // Both have begun to wait.
@@ -89,7 +97,11 @@ fn a_lock_file_that_cannot_be_written_is_told_of_with_what_to_do() {
     for (script, hint) in [(full, "Make room there"), (read_only, "Remount it read-write")] {
         let ran = run(&mut in_a_namespace(script, &[&pair.logs], &pair.command()));
         assert_eq!(ran.code, Some(5), "{}{}", ran.stdout, ran.stderr);
-        assert!(ran.stderr.contains("the lock file ") && ran.stderr.contains(hint), "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains("the lock file ") && ran.stderr.contains(hint),
+            "{}",
+            ran.stderr
+        );
         assert!(!ran.stderr.contains("permissions"), "{}", ran.stderr);
     }
 }
@@ -113,7 +125,11 @@ fn what_is_no_regular_file_in_the_place_of_the_lock_file_is_refused_and_left_alo
         ]);
         for ran in [run(unlock.arg(&pair.logs)), pair.sync(&[])] {
             assert_eq!(ran.code, Some(5), "{}", ran.stderr);
-            assert!(ran.stderr.contains("ha-sync-test.lock") && ran.stderr.contains(words), "{}", ran.stderr);
+            assert!(
+                ran.stderr.contains("ha-sync-test.lock") && ran.stderr.contains(words),
+                "{}",
+                ran.stderr
+            );
         }
         fs::remove_file(&lock).unwrap();
     }

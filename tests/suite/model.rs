@@ -25,20 +25,25 @@ type Names = BTreeMap<String, Node>;
 
 /// Few names, sizes and times, so that every kind of meeting is frequent. `is_closed` says which files and
 /// directories can't be read.
-fn any_node(is_closed: impl Strategy<Value = bool> + Clone + 'static) -> impl Strategy<Value = Node> {
-    let mtime = prop_oneof![Just(0), Just(1), Just(2), Just(3), Just(100)].prop_map(|seconds| T0 + seconds);
+fn any_node(
+    is_closed: impl Strategy<Value = bool> + Clone + 'static,
+) -> impl Strategy<Value = Node> {
+    let mtime =
+        prop_oneof![Just(0), Just(1), Just(2), Just(3), Just(100)].prop_map(|seconds| T0 + seconds);
     let leaf = prop_oneof![
         3 => (proptest::collection::vec(0_u8..3, 0..3), mtime.clone(), is_closed.clone())
             .prop_map(|(content, mtime, is_closed)| Node::File { content, mtime, is_closed }),
         1 => ("[ab]", mtime).prop_map(|(target, mtime)| Node::Link { target, mtime }),
     ];
     leaf.prop_recursive(3, 24, 5, move |inner| {
-        (any_names(inner), is_closed.clone()).prop_map(|(names, is_closed)| Node::Dir { names, is_closed })
+        (any_names(inner), is_closed.clone())
+            .prop_map(|(names, is_closed)| Node::Dir { names, is_closed })
     })
 }
 
 fn any_names(node: impl Strategy<Value = Node>) -> impl Strategy<Value = Names> {
-    let name = prop_oneof!["[a-d]", Just("a-b".to_owned()), Just("-d".to_owned()), Just("é".to_owned())];
+    let name =
+        prop_oneof!["[a-d]", Just("a-b".to_owned()), Just("-d".to_owned()), Just("é".to_owned())];
     proptest::collection::btree_map(name, node, 0..6)
 }
 
@@ -175,8 +180,8 @@ impl Mirror {
         let mut after = dest.clone();
         for (name, ours) in source {
             if let (Node::File { content, mtime, is_closed }, theirs) = (ours, dest.get(name)) {
-                let arrives =
-                    theirs.is_none_or(|theirs| is_in_sync(ours, theirs) || source_wins(ours, theirs));
+                let arrives = theirs
+                    .is_none_or(|theirs| is_in_sync(ours, theirs) || source_wins(ours, theirs));
                 let is_read = theirs.is_none_or(|theirs| source_wins(ours, theirs));
                 if !arrives || (is_read && *is_closed) {
                     self.not_arrived.push((content.len(), *mtime));
@@ -251,9 +256,10 @@ impl Mirror {
     fn stays(&self, theirs: &mut Node) -> bool {
         match theirs {
             Node::Link { .. } => false,
-            Node::File { content, mtime, .. } => {
-                self.not_arrived.iter().any(|(len, at)| *len == content.len() && (at - *mtime).abs() <= 2)
-            }
+            Node::File { content, mtime, .. } => self
+                .not_arrived
+                .iter()
+                .any(|(len, at)| *len == content.len() && (at - *mtime).abs() <= 2),
             Node::Dir { names, .. } => {
                 names.retain(|_, inner| self.stays(inner));
                 !names.is_empty()

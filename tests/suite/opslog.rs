@@ -37,9 +37,18 @@ fn it_has_a_header_a_line_for_each_operation_and_a_footer() {
     let lines = pair.opslogs().pop().unwrap();
     let (header, footer) = (&lines[0], lines.last().unwrap());
     assert_eq!((&header["type"], &header["format"]), (&"header".into(), &1.into()));
-    for key in
-        ["run_id", "pair", "direction", "src", "dest", "started_at", "dry_run", "version", "host", "options"]
-    {
+    for key in [
+        "run_id",
+        "pair",
+        "direction",
+        "src",
+        "dest",
+        "started_at",
+        "dry_run",
+        "version",
+        "host",
+        "options",
+    ] {
         assert!(!header[key].is_null(), "{key}");
     }
     assert_eq!(header["src"].as_str().unwrap(), pair.a.to_str().unwrap());
@@ -57,7 +66,8 @@ fn it_has_a_header_a_line_for_each_operation_and_a_footer() {
 fn one_that_is_cut_anywhere_gives_its_whole_lines_and_no_error() {
     let (pair, path) = finished();
     let bytes = fs::read(&path).unwrap();
-    let ends: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at] == b'\n').map(|at| at + 1).collect();
+    let ends: Vec<usize> =
+        (0..bytes.len()).filter(|at| bytes[*at] == b'\n').map(|at| at + 1).collect();
     let cut = pair.scratch.path().join("cut");
     for len in 0..bytes.len() {
         fs::write(&cut, &bytes[..len]).unwrap();
@@ -71,7 +81,9 @@ fn one_that_is_cut_anywhere_gives_its_whole_lines_and_no_error() {
             other => panic!("cut at {len}: {other:?}"),
         }
     }
-    assert!(matches!(read(&path).unwrap().1, End::Sealed(footer) if footer.status == RunStatus::Success));
+    assert!(
+        matches!(read(&path).unwrap().1, End::Sealed(footer) if footer.status == RunStatus::Success)
+    );
 }
 
 #[test]
@@ -159,7 +171,10 @@ fn a_run_whose_opslog_has_no_room_ends_with_5_and_the_next_one_does_not_say_that
     let footer = sealed.last().unwrap();
     assert!(sealed.len() - 2 < done, "{} lines of {done} operations", sealed.len() - 2);
     let said = footer["error_message"].as_str().unwrap();
-    assert!(said.contains("was killed, or could not write") && said.contains("may be missing"), "{said}");
+    assert!(
+        said.contains("was killed, or could not write") && said.contains("may be missing"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -178,7 +193,9 @@ fn a_damaged_one_is_set_aside_and_stops_nobody() {
 fn old_ones_are_deleted_after_their_time_with_a_warning_that_names_them() {
     let (pair, path) = finished();
     let days = |days: u64| SystemTime::now() - Duration::from_secs(days * 24 * 3600);
-    let age = |age: SystemTime| File::options().append(true).open(&path).unwrap().set_modified(age).unwrap();
+    let age = |age: SystemTime| {
+        File::options().append(true).open(&path).unwrap().set_modified(age).unwrap()
+    };
     age(days(11));
     pair.counts(&["--log-retain-days=0"]);
     pair.counts(&["--log-retain-days=12"]);
@@ -199,7 +216,9 @@ fn the_header_is_on_disk_before_anything_is_changed_at_dest() {
     strace.args(["-f", "-y", "-e", "trace=write,fsync,mkdirat,openat,renameat2", "-o"]).arg(&trace);
     assert_eq!(run(strace.arg(command.get_program()).args(command.get_args())).code, Some(0));
     let calls = fs::read_to_string(trace).unwrap();
-    let first = |words: &[&str]| calls.lines().position(|line| words.iter().all(|word| line.contains(word)));
+    let first = |words: &[&str]| {
+        calls.lines().position(|line| words.iter().all(|word| line.contains(word)))
+    };
     let header = first(&["write(", ".part", "header"]).expect("the header is written");
     let synced = first(&["fsync(", ".part"]).expect("and synced");
     let change = first(&["mkdirat(", pair.b.to_str().unwrap()]).expect("before the first change");

@@ -23,7 +23,10 @@ fn rsync(source: &Path, dest: &Path) {
 fn a_copy_into_an_empty_folder_is_the_same_as_rsyncs() {
     let pair = Fixture::new();
     fs::remove_dir(&pair.a).unwrap();
-    make_tree(&pair.a, &["--files=3000", "--per-dir=20", "--symlinks=5", "--hostile=20", "--seed=7"]);
+    make_tree(
+        &pair.a,
+        &["--files=3000", "--per-dir=20", "--symlinks=5", "--hostile=20", "--seed=7"],
+    );
     let oracle = pair.scratch.path().join("oracle");
     rsync(&pair.a, &oracle);
     pair.counts(&["--workers=8"]);
@@ -61,7 +64,10 @@ fn an_update_of_a_tree_that_changed_on_both_sides_is_the_same_as_rsyncs() {
     for seed in 1..4 {
         let pair = Fixture::new();
         fs::remove_dir(&pair.a).unwrap();
-        make_tree(&pair.a, &["--files=2000", "--per-dir=30", "--hostile=10", &format!("--seed={seed}")]);
+        make_tree(
+            &pair.a,
+            &["--files=2000", "--per-dir=30", "--hostile=10", &format!("--seed={seed}")],
+        );
         rsync(&pair.a, &pair.b);
         mutate(&pair.a, 11, 1000);
         mutate(&pair.b, 13, 2000);

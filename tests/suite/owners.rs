@@ -53,14 +53,19 @@ fn an_immutable_file_fails_alone_and_all_others_get_their_owners() {
         let fixed = write(&pair.b, "fixed", "same", T0);
         chown(&fixed, Some(owner), None).unwrap();
         let files: Vec<_> = owned_files(&pair).collect();
-        let chattr = |flag| assert_eq!(run(Command::new("chattr").arg(flag).arg(&fixed)).code, Some(0));
+        let chattr =
+            |flag| assert_eq!(run(Command::new("chattr").arg(flag).arg(&fixed)).code, Some(0));
         chattr("+i");
         let ran = pair.sync(&["--workers=1", "--format=json"]);
         chattr("-i");
         assert_eq!(ran.code, Some(1), "{}{}", ran.stdout, ran.stderr);
         Counts(ran.summary()).expect(&[("failed", 1), ("created", files.len() as u64)]);
         assert!(!ran.stderr.contains("owners"), "{}", ran.stderr);
-        assert!(ran.summary()["failures"][0].as_str().unwrap().contains("immutable"), "{}", ran.stdout);
+        assert!(
+            ran.summary()["failures"][0].as_str().unwrap().contains("immutable"),
+            "{}",
+            ran.stdout
+        );
         for (file, owner) in files {
             assert_eq!(fs::metadata(file).unwrap().uid(), owner);
         }
@@ -106,7 +111,12 @@ fn an_owner_that_is_unknown_at_the_destination_costs_one_warning_and_all_others_
         ("updated", 1),
         ("updated_metadata", 1),
     ]);
-    assert_eq!(ran.stderr.matches("does not know every user and group").count(), 1, "{}", ran.stderr);
+    assert_eq!(
+        ran.stderr.matches("does not know every user and group").count(),
+        1,
+        "{}",
+        ran.stderr
+    );
     let owner = |file: &Path| fs::metadata(file).map(|meta| (meta.uid(), meta.gid())).unwrap();
     assert_eq!(
         ["a-user", "b-group", "c-neither"].map(|name| owner(&pair.b.join(name))),
@@ -136,11 +146,16 @@ fn nobody_is_let_in_while_an_owner_changes() {
             chmod(&dest, 0o640);
         }
         let held = Held::behind(&pair, &pair.command(), Reach::Anywhere, call, 1);
-        let there = fs::read_dir(pair.b.join("dir")).unwrap().next().unwrap().unwrap().metadata().unwrap();
+        let there =
+            fs::read_dir(pair.b.join("dir")).unwrap().next().unwrap().unwrap().metadata().unwrap();
         assert_eq!(there.mode() & 0o077, 0, "behind {call}");
         let ran = held.go_on();
         assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
         let found = fs::metadata(pair.b.join("dir/file")).unwrap();
-        assert_eq!((found.uid(), found.gid(), found.mode() & 0o7777), (uid, gid, mode), "behind {call}");
+        assert_eq!(
+            (found.uid(), found.gid(), found.mode() & 0o7777),
+            (uid, gid, mode),
+            "behind {call}"
+        );
     }
 }

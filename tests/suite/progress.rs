@@ -7,7 +7,8 @@ use crate::fixture::*;
 /// Runs the sync on a terminal of that many columns, slowed down enough to be watched; returns all that was drawn.
 fn on_a_terminal(pair: &Fixture, columns: usize, flags: &str) -> String {
     let command = pair.command_between(&pair.a, &pair.b);
-    let words: Vec<String> = command.get_args().map(|word| format!("'{}'", word.to_str().unwrap())).collect();
+    let words: Vec<String> =
+        command.get_args().map(|word| format!("'{}'", word.to_str().unwrap())).collect();
     let sync = words.join(" ").replace("'--progress' 'none'", "");
     let script = format!(
         "stty cols {columns} rows 24; strace -f -qq -o /dev/null -e trace=pwrite64,getdents64 \
@@ -85,7 +86,8 @@ fn messages_can_be_json() {
         std::fs::File::options().append(true).open(path).unwrap().set_modified(age).unwrap();
     }
     let ran = pair.sync(&["--log-format=json"]);
-    let event: serde_json::Value = serde_json::from_str(ran.stderr.lines().next().unwrap()).unwrap();
+    let event: serde_json::Value =
+        serde_json::from_str(ran.stderr.lines().next().unwrap()).unwrap();
     assert_eq!(event["level"], "WARN");
     assert!(event["message"].as_str().unwrap().contains("deleted an opslog"), "{event}");
 }

@@ -32,7 +32,10 @@ fn told(ran: &Ran) -> (BTreeSet<String>, BTreeSet<String>) {
 }
 
 /// A dry run says what the real run then does; both are returned by their words.
-fn dry_and_real(pair: &Fixture, run_it: impl Fn(&[&str]) -> Ran) -> (BTreeSet<String>, BTreeSet<String>) {
+fn dry_and_real(
+    pair: &Fixture,
+    run_it: impl Fn(&[&str]) -> Ran,
+) -> (BTreeSet<String>, BTreeSet<String>) {
     let before = (look(&pair.a), look(&pair.b));
     let [dry, real] = [true, false].map(|is_dry| {
         let ran = run_it(&[&DELETE[..], if is_dry { &["--dry-run"] } else { &[] }].concat());
@@ -84,7 +87,14 @@ fn the_former_name_of_a_file_below_a_conflict_stays() {
         ("a symlink", |dest| drop(symlink(dest, "taken", "kept", T0))),
         ("a fifo", |dest| {
             let path = dest.join("taken");
-            rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o644.into(), 0).unwrap();
+            rustix::fs::mknodat(
+                rustix::fs::CWD,
+                &path,
+                rustix::fs::FileType::Fifo,
+                0o644.into(),
+                0,
+            )
+            .unwrap();
         }),
     ];
     for (what, take) in taken {
@@ -103,7 +113,12 @@ fn the_former_name_of_a_file_below_a_conflict_stays() {
         for dry in ["--dry-run=true", "--dry-run=false"] {
             let ran = pair.sync(&[&DELETE[..], &["--exclude=*.bak", dry]].concat());
             let (deleted, spared) = told(&ran);
-            assert_eq!(deleted, set(["former-of-what-takes-no-part", "gone"]), "{what}: {}", ran.stdout);
+            assert_eq!(
+                deleted,
+                set(["former-of-what-takes-no-part", "gone"]),
+                "{what}: {}",
+                ran.stdout
+            );
             let expected = ["former-top", "former-deep"].map(|name| format!("{name}: {FORMER}"));
             assert_eq!(spared, expected.into(), "{what}: {}", ran.stdout);
         }
@@ -111,7 +126,11 @@ fn the_former_name_of_a_file_below_a_conflict_stays() {
         fs::remove_file(pair.b.join("taken")).unwrap();
         let counts = pair.counts(&["--delete-missing", "--exclude=*.bak"]);
         assert_eq!((counts.get("deleted"), counts.get("spared")), (2, 0), "{what}: {counts:?}");
-        assert_eq!(fs::read(pair.b.join("taken/some/where/deep")).unwrap(), b"longer content", "{what}");
+        assert_eq!(
+            fs::read(pair.b.join("taken/some/where/deep")).unwrap(),
+            b"longer content",
+            "{what}"
+        );
     }
 }
 

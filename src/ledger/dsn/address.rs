@@ -16,13 +16,16 @@ pub enum Address {
 
 /// `tcp(host:port)/`, `unix(/path)/`, `tcp/` or `/`, and what follows.
 pub(super) fn go_address(text: &str) -> Parsed<(Address, &str)> {
-    const SHAPE: &str = "give user:password@tcp(host:3306)/database or user:password@unix(/path)/database";
+    const SHAPE: &str =
+        "give user:password@tcp(host:3306)/database or user:password@unix(/path)/database";
     let Some(end) = text.find(['(', '/']) else {
         return wrong("the part after the login", SHAPE);
     };
     let protocol = &text[..end];
     let (inside, rest) = match text[end..].strip_prefix('(') {
-        Some(open) => open.split_once(')').map_or_else(|| wrong("the address", "it lacks its )"), Ok)?,
+        Some(open) => {
+            open.split_once(')').map_or_else(|| wrong("the address", "it lacks its )"), Ok)?
+        }
         None => ("", &text[end..]),
     };
     let Some(path) = rest.strip_prefix('/') else {
@@ -77,7 +80,8 @@ fn tcp(text: &str) -> Parsed<Address> {
             );
         }
     };
-    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte) || !byte.is_ascii();
+    let is_name =
+        |byte: u8| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte) || !byte.is_ascii();
     match host {
         "" => Ok(Address::Tcp("127.0.0.1".into(), port)),
         host if host.bytes().all(is_name) => Ok(Address::Tcp(host.to_owned(), port)),

@@ -89,7 +89,10 @@ impl std::str::FromStr for Dsn {
         }
         if let Some(path) = text.strip_prefix("sqlite:") {
             return match path {
-                "" => wrong("the path after sqlite:", "give a file, such as sqlite:/var/lib/ha-sync.sqlite"),
+                "" => wrong(
+                    "the path after sqlite:",
+                    "give a file, such as sqlite:/var/lib/ha-sync.sqlite",
+                ),
                 path if path.contains('\0') => wrong("the path after sqlite:", "it holds a NUL"),
                 path if path == ":memory:" || path.starts_with("file:") => wrong(
                     "the path after sqlite:",
@@ -153,7 +156,8 @@ impl Server {
         if ats.is_empty() {
             Self::parse_rest(text, form)
         } else {
-            first_error.map_or_else(|| wrong("it", "give user:password@tcp(host:3306)/database"), Err)
+            first_error
+                .map_or_else(|| wrong("it", "give user:password@tcp(host:3306)/database"), Err)
         }
     }
 
@@ -197,7 +201,9 @@ impl Server {
                 return wrong("the parameter tls-ca", "give a file with certificates (PEM)");
             }
             "tls-ca" | "ssl-ca" => self.ca = Some(value.into()),
-            "socket" if form == Form::Url && value.starts_with('/') => self.address = Address::Unix(value),
+            "socket" if form == Form::Url && value.starts_with('/') => {
+                self.address = Address::Unix(value)
+            }
             // Options of Go's driver. A Secret that a Go program shares has them.
             "parseTime"
             | "loc"

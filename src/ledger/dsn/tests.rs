@@ -15,7 +15,9 @@ fn tcp(host: &str, port: u16) -> Address {
 
 #[test]
 fn the_forms_of_gos_driver() {
-    let full = server("ha:s3cret@tcp(db.example:3307)/sync?parseTime=true&tls=true&tls-ca=%2Fetc%2Fca.pem");
+    let full = server(
+        "ha:s3cret@tcp(db.example:3307)/sync?parseTime=true&tls=true&tls-ca=%2Fetc%2Fca.pem",
+    );
     assert_eq!((full.user.as_str(), full.password.0.as_str()), ("ha", "s3cret"));
     assert_eq!((full.address, full.database.as_str()), (tcp("db.example", 3307), "sync"));
     assert_eq!((full.tls, full.ca), (Tls::Verified, Some("/etc/ca.pem".into())));
@@ -37,8 +39,9 @@ fn the_forms_of_gos_driver() {
 
 #[test]
 fn the_url_form() {
-    let url =
-        server("mysql://ha:p%40ss%2F%3a@[2001:db8::1]:3307/sync%20db?ssl-mode=REQUIRED&ssl-ca=/etc/ca.pem");
+    let url = server(
+        "mysql://ha:p%40ss%2F%3a@[2001:db8::1]:3307/sync%20db?ssl-mode=REQUIRED&ssl-ca=/etc/ca.pem",
+    );
     assert_eq!((url.user.as_str(), url.password.0.as_str()), ("ha", "p@ss/:"));
     assert_eq!((url.address, url.database.as_str()), (tcp("2001:db8::1", 3307), "sync db"));
     assert_eq!((url.tls, url.ca), (Tls::Required, Some("/etc/ca.pem".into())));

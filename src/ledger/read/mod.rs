@@ -85,8 +85,11 @@ impl Reader {
 
     /// The table of runs, to be read along `idx_series` if the table has that index.
     fn runs_by_series(&self) -> String {
-        let hint =
-            if self.found.has_series { self.db.dialect().by_index(schema::SERIES) } else { String::new() };
+        let hint = if self.found.has_series {
+            self.db.dialect().by_index(schema::SERIES)
+        } else {
+            String::new()
+        };
         format!("{}{hint}", schema::ITERATIONS)
     }
 
@@ -109,8 +112,10 @@ fn file_id(dsn: &Dsn) -> Answer<Option<FileId>> {
 /// Fails if the directory of the file is missing. Then a mount is missing or the path is wrong, and
 /// there is nothing to begin with.
 fn has_folder(path: &Path) -> Answer<()> {
-    let folder =
-        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or_else(|| Path::new("."));
     match fs::metadata(folder) {
         Ok(metadata) if metadata.is_dir() => Ok(()),
         Ok(_) => Err(DbError::lost("its folder is none")),

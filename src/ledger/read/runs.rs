@@ -119,8 +119,9 @@ impl Reader {
         let sequences = sequences(std::slice::from_ref(&series), None, None);
         let columns = iteration_columns();
         let rows = self.latest(&sequences, &self.selected_runs(), "", &[], 1)?;
-        let in_words =
-            |rows| -> Vec<Iteration> { in_order(rows).iter().map(|row| named(&columns, row)).collect() };
+        let in_words = |rows| -> Vec<Iteration> {
+            in_order(rows).iter().map(|row| named(&columns, row)).collect()
+        };
         let (ahead, mut runs) =
             in_words(rows).into_iter().partition::<Vec<_>, _>(|run| is_after(run, latest));
         if !ahead.is_empty() {
@@ -184,15 +185,23 @@ impl Reader {
     /// The runs that are over and began at `since` (RFC 3339) or later, of every series or of one
     /// pair's. Each series has its latest `limit` runs, or fewer if there are so many series that
     /// the answer would have no bound.
-    pub fn history(&mut self, pair: Option<&str>, since: &str, limit: usize) -> Answer<Vec<History>> {
+    pub fn history(
+        &mut self,
+        pair: Option<&str>,
+        since: &str,
+        limit: usize,
+    ) -> Answer<Vec<History>> {
         let (columns, since) = (POINT.join(", "), [Value::time(since)]);
         let all = self.series(pair, None)?;
         let limit = limit.min(POINTS / all.len().max(1));
         let mut found = Vec::new();
         for series in all {
-            let sequences: Vec<Sequence<'_>> =
-                ENDINGS.iter().map(|status| Sequence { series: &series, dry_run: false, status }).collect();
-            let rows = self.latest(&sequences, &columns, " AND started_at >= ?", &since, limit + 1)?;
+            let sequences: Vec<Sequence<'_>> = ENDINGS
+                .iter()
+                .map(|status| Sequence { series: &series, dry_run: false, status })
+                .collect();
+            let rows =
+                self.latest(&sequences, &columns, " AND started_at >= ?", &since, limit + 1)?;
             let mut rows = in_order_by(rows, 1);
             let is_cut = rows.len() > limit;
             rows.truncate(limit);
@@ -211,7 +220,8 @@ impl Reader {
 
     /// The first rows of the list of all runs.
     fn everything(&mut self, beyond: &str, from: &[Value], limit: usize) -> Answer<Vec<Row>> {
-        let which = if beyond.is_empty() { String::new() } else { beyond.replacen(" AND ", " WHERE ", 1) };
+        let which =
+            if beyond.is_empty() { String::new() } else { beyond.replacen(" AND ", " WHERE ", 1) };
         let query = format!(
             "SELECT {} FROM {ITERATIONS}{which} ORDER BY started_at DESC, id DESC LIMIT {limit}",
             self.selected_runs()
@@ -254,7 +264,10 @@ impl Reader {
 
 impl RunFilter {
     fn asks_for_everything(&self) -> bool {
-        self.pair.is_none() && self.direction.is_none() && self.status.is_none() && self.dry_run.is_none()
+        self.pair.is_none()
+            && self.direction.is_none()
+            && self.status.is_none()
+            && self.dry_run.is_none()
     }
 }
 
@@ -265,13 +278,21 @@ impl Sequence<'_> {
     }
 }
 
-fn sequences<'a>(series: &'a [Series], dry_run: Option<bool>, status: Option<&'a str>) -> Vec<Sequence<'a>> {
+fn sequences<'a>(
+    series: &'a [Series],
+    dry_run: Option<bool>,
+    status: Option<&'a str>,
+) -> Vec<Sequence<'a>> {
     let dry_runs = dry_run.map_or(vec![false, true], |dry_run| vec![dry_run]);
     let statuses = status.map_or(STATUSES.to_vec(), |status| vec![status]);
     let mut found = Vec::new();
     for series in series {
         for dry_run in &dry_runs {
-            found.extend(statuses.iter().map(|status| Sequence { series, dry_run: *dry_run, status }));
+            found.extend(statuses.iter().map(|status| Sequence {
+                series,
+                dry_run: *dry_run,
+                status,
+            }));
         }
     }
     found
@@ -309,8 +330,8 @@ mod tests {
 
     #[test]
     fn a_filter_asks_for_no_more_sequences_than_it_needs() {
-        let series =
-            ["fwd", "back"].map(|direction| Series { pair: "media".into(), direction: direction.into() });
+        let series = ["fwd", "back"]
+            .map(|direction| Series { pair: "media".into(), direction: direction.into() });
         assert_eq!(sequences(&series, None, None).len(), 16);
         assert_eq!(sequences(&series, Some(true), None).len(), 8);
         assert_eq!(sequences(&series[..1], Some(false), Some("failed")).len(), 1);

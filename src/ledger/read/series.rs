@@ -21,7 +21,11 @@ impl Reader {
     ///
     /// The queries hop along the index from one name to the next. With SQLite, `SELECT DISTINCT`
     /// would read all of it.
-    pub(super) fn series(&mut self, pair: Option<&str>, direction: Option<&str>) -> Answer<Vec<Series>> {
+    pub(super) fn series(
+        &mut self,
+        pair: Option<&str>,
+        direction: Option<&str>,
+    ) -> Answer<Vec<Series>> {
         let mut found: Vec<Series> = Vec::new();
         let (mut compares, mut from) = start(pair);
         while let Some(name) = self.pair(compares, &from)?.filter(|_| found.len() < MOST_SERIES) {

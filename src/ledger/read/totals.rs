@@ -75,7 +75,14 @@ const COLUMNS: [&str; 11] = [
 impl Default for Totals {
     fn default() -> Self {
         let (settled, tail) = Default::default();
-        Self { settled, settled_to: 0, settled_run: Value::Null, file: None, open: BTreeSet::new(), tail }
+        Self {
+            settled,
+            settled_to: 0,
+            settled_run: Value::Null,
+            file: None,
+            open: BTreeSet::new(),
+            tail,
+        }
     }
 }
 
@@ -108,8 +115,10 @@ impl Totals {
         if self.settled_to == 0 {
             return Ok(true);
         }
-        let query =
-            format!("SELECT {} FROM {ITERATIONS} WHERE id = ?", reader.selected(ITERATIONS, &["run_id"]));
+        let query = format!(
+            "SELECT {} FROM {ITERATIONS} WHERE id = ?",
+            reader.selected(ITERATIONS, &["run_id"])
+        );
         let row = reader.db.first(&query, &[Value::Int(self.settled_to)])?;
         Ok(row.is_some_and(|row| row[0] == self.settled_run))
     }
@@ -139,7 +148,8 @@ impl Totals {
         for some in ids.chunks(BATCH) {
             let marks = vec!["?"; some.len()].join(",");
             let values: Row = some.iter().map(|id| Value::Int(*id)).collect();
-            let query = format!("SELECT {} FROM {ITERATIONS} WHERE id IN ({marks})", columns(reader));
+            let query =
+                format!("SELECT {} FROM {ITERATIONS} WHERE id IN ({marks})", columns(reader));
             let (open, settled) = (&mut self.open, &mut self.settled);
             let mut there = BTreeSet::new();
             reader.db.query(&query, &values, &mut |row| {
@@ -158,8 +168,10 @@ impl Totals {
 
 fn rows_after(reader: &mut Reader, id: i64) -> Answer<Vec<Row>> {
     let mut rows = Vec::new();
-    let query =
-        format!("SELECT {} FROM {ITERATIONS} WHERE id > ? ORDER BY id LIMIT {BATCH}", columns(reader));
+    let query = format!(
+        "SELECT {} FROM {ITERATIONS} WHERE id > ? ORDER BY id LIMIT {BATCH}",
+        columns(reader)
+    );
     reader.db.query(&query, &[Value::Int(id)], &mut |row| rows.push(row))?;
     Ok(rows)
 }
@@ -178,7 +190,8 @@ fn add(sums: &mut BTreeMap<Series, Sums>, row: &Row) {
     }
     let text = |column: usize| row[column].as_text().unwrap_or_default();
     let of = sums.entry(Series { pair: text(1), direction: text(2) }).or_default();
-    let [created, updated, deleted, failed, bytes] = [5, 6, 7, 8, 9].map(|column| row[column].as_count());
+    let [created, updated, deleted, failed, bytes] =
+        [5, 6, 7, 8, 9].map(|column| row[column].as_count());
     let runs = BTreeMap::from([(text(4), 1)]);
     *of += &Sums { runs, created, updated, deleted, failed, bytes };
 }

@@ -86,7 +86,8 @@ impl Contender {
         let timings = record.spec.duration.map_or(self.timings, LeaseTimings::new);
         let before = self.watched.take();
         let was_watching = before.is_some();
-        let known = before.filter(|watched| watched.uid == record.uid && watched.version == record.version);
+        let known =
+            before.filter(|watched| watched.uid == record.uid && watched.version == record.version);
         let was_renewed = was_watching && known.is_none();
         let mut watched = known.unwrap_or_else(|| Watched::new(&record, stamp));
         let step = match age(&record, stamp.date, timings) {
@@ -175,7 +176,10 @@ mod tests {
     /// A look at our second `at`, when the server's clock says `date`.
     fn look(record: &Record, at: u64, date: Option<u64>) -> Look {
         let at = seconds(at);
-        Look { record: Some(record.clone()), stamp: Stamp { sent: at, received: at, date: date.map(server) } }
+        Look {
+            record: Some(record.clone()),
+            stamp: Stamp { sent: at, received: at, date: date.map(server) },
+        }
     }
 
     fn contender() -> Contender {
@@ -200,19 +204,31 @@ mod tests {
             Step::Held(theirs.clone()),
             "30 s and a margin of 3"
         );
-        assert_eq!(contender.look(look(&theirs, 1, Some(134))), Step::LookAgain(Duration::from_millis(7500)));
-        assert_eq!(contender.look(look(&theirs, 6, Some(139))), Step::LookAgain(Duration::from_millis(2500)));
+        assert_eq!(
+            contender.look(look(&theirs, 1, Some(134))),
+            Step::LookAgain(Duration::from_millis(7500))
+        );
+        assert_eq!(
+            contender.look(look(&theirs, 6, Some(139))),
+            Step::LookAgain(Duration::from_millis(2500))
+        );
         assert_eq!(contender.look(look(&theirs, 9, Some(142))), Step::Take(theirs));
     }
 
     #[test]
     fn a_holder_that_renews_between_the_looks_keeps_it() {
         let mut contender = contender();
-        assert!(matches!(contender.look(look(&lease(1, "them", 100), 0, Some(200))), Step::LookAgain(_)));
+        assert!(matches!(
+            contender.look(look(&lease(1, "them", 100), 0, Some(200))),
+            Step::LookAgain(_)
+        ));
         let renewed = lease(2, "them", 205);
         assert_eq!(contender.look(look(&renewed, 8, Some(208))), Step::Held(renewed));
         let stale_again = lease(3, "them", 105);
-        assert!(matches!(contender.look(look(&stale_again, 9, Some(209))), Step::LookAgain(_)), "anew");
+        assert!(
+            matches!(contender.look(look(&stale_again, 9, Some(209))), Step::LookAgain(_)),
+            "anew"
+        );
     }
 
     #[test]
@@ -230,7 +246,10 @@ mod tests {
     #[test]
     fn a_renewal_that_is_seen_ends_the_watch() {
         let mut contender = contender();
-        assert!(matches!(contender.look(look(&lease(1, "them", 100), 0, None)), Step::LookAgain(_)));
+        assert!(matches!(
+            contender.look(look(&lease(1, "them", 100), 0, None)),
+            Step::LookAgain(_)
+        ));
         let renewed = lease(2, "them", 100);
         assert_eq!(contender.look(look(&renewed, 10, None)), Step::Held(renewed));
     }
@@ -241,6 +260,10 @@ mod tests {
         assert!(matches!(contender.look(look(&theirs, 0, Some(200))), Step::LookAgain(_)));
         let step = contender.look(look(&theirs, 8, Some(4000)));
         assert!(matches!(step, Step::LookAgain(_)), "{step:?}");
-        assert_eq!(contender.look(look(&theirs, 33, Some(4030))), Step::Take(theirs), "but by watching");
+        assert_eq!(
+            contender.look(look(&theirs, 33, Some(4030))),
+            Step::Take(theirs),
+            "but by watching"
+        );
     }
 }

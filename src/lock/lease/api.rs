@@ -99,7 +99,12 @@ type Called<T> = Result<Answer<T>, CallError>;
 
 impl Api {
     /// The API of this Lease. `limit` bounds each of the two steps of a call. No call is made yet.
-    pub(super) fn new(access: ApiAccess, namespace: &str, name: &str, limit: Duration) -> io::Result<Self> {
+    pub(super) fn new(
+        access: ApiAccess,
+        namespace: &str,
+        name: &str,
+        limit: Duration,
+    ) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let request = Request::new(Lease::url_path(&(), Some(namespace)));
         let connection = Connection { access, limit, client: None, plugin: None, connecting: None };
@@ -112,9 +117,8 @@ impl Api {
         match self.call(request, since_boot()) {
             // If it is the namespace that is missing, creating the Lease will tell.
             Ok((Answer { stamp, .. }, 404)) => Ok(Answer { value: None, stamp }),
-            Ok((answer, status)) => {
-                stored(answer, status).map(|Answer { value, stamp }| Answer { value: Some(value), stamp })
-            }
+            Ok((answer, status)) => stored(answer, status)
+                .map(|Answer { value, stamp }| Answer { value: Some(value), stamp }),
             Err(error) => Err(error),
         }
     }
@@ -132,16 +136,22 @@ impl Api {
     /// Replaces the version that the object was read from. `Conflict` if there is another one by
     /// now. `dated`: see `create`.
     pub(super) fn replace(&mut self, object: &Value, dated: Duration) -> Called<Record> {
-        let request =
-            self.request.replace(&self.name, &PostParams::default(), object.to_string().into_bytes());
+        let request = self.request.replace(
+            &self.name,
+            &PostParams::default(),
+            object.to_string().into_bytes(),
+        );
         self.call(request, dated).and_then(|(answer, status)| stored(answer, status))
     }
 
     /// Deletes this version and no other. `Conflict` if there is another one by now.
     pub(super) fn delete(&mut self, version: &Record) -> Called<()> {
-        let preconditions =
-            Preconditions { uid: Some(version.uid.clone()), resource_version: Some(version.version.clone()) };
-        let request = self.request.delete(&self.name, &DeleteParams::default().preconditions(preconditions));
+        let preconditions = Preconditions {
+            uid: Some(version.uid.clone()),
+            resource_version: Some(version.version.clone()),
+        };
+        let request =
+            self.request.delete(&self.name, &DeleteParams::default().preconditions(preconditions));
         let (Answer { value, stamp }, status) = self.call(request, since_boot())?;
         refusal(&value, status).map_or(Ok(Answer { value: (), stamp }), Err)
     }
@@ -163,8 +173,9 @@ impl Api {
         }
         let (runtime, connection) = (&self.runtime, &mut self.connection);
         // What the library logs meanwhile is dropped. What matters of it is told in our own words.
-        let answered =
-            with_default(NoSubscriber::new(), || runtime.block_on(async { connection.send(request).await }));
+        let answered = with_default(NoSubscriber::new(), || {
+            runtime.block_on(async { connection.send(request).await })
+        });
         let received = since_boot();
         self.used = received;
         if !matches!(answered, Ok((_, status, _)) if status != 401 && status < 500) {
@@ -182,7 +193,9 @@ impl Connection {
     async fn send(&mut self, request: http::Request<Vec<u8>>) -> Result<Received, CallError> {
         let client = match self.client.take() {
             Some(client) => client,
-            None => timeout(self.limit, self.connect()).await.unwrap_or_else(|_| Err(self.silence()))?,
+            None => {
+                timeout(self.limit, self.connect()).await.unwrap_or_else(|_| Err(self.silence()))?
+            }
         };
         let client = self.client.insert(client);
         let answered =
@@ -196,7 +209,8 @@ impl Connection {
             Some(connecting) => connecting,
             None => {
                 let config = load(self.access, self.limit).await?;
-                self.plugin = config.auth_info.exec.as_ref().and_then(|plugin| plugin.command.clone());
+                self.plugin =
+                    config.auth_info.exec.as_ref().and_then(|plugin| plugin.command.clone());
                 let build = || ClientBuilder::try_from(config).map(ClientBuilder::build);
                 let build = || with_default(NoSubscriber::new(), build);
                 let build = || build().map_err(|error| unusable("what it says", &error));
@@ -205,7 +219,9 @@ impl Connection {
         };
         let connected = connecting.await;
         self.connecting = None;
-        connected.unwrap_or_else(|error| Err(CallError::Configuration(format!("internal error: {error}"))))
+        connected.unwrap_or_else(|error| {
+            Err(CallError::Configuration(format!("internal error: {error}")))
+        })
     }
 
     /// The error that names who has not answered in time.
@@ -218,7 +234,9 @@ impl Connection {
                 )
             }
             Some(plugin) => {
-                format!("no answer {limit}, from the API server or from the credential plugin {plugin}")
+                format!(
+                    "no answer {limit}, from the API server or from the credential plugin {plugin}"
+                )
             }
             None => format!("no answer {limit}"),
         })
@@ -226,7 +244,8 @@ impl Connection {
 }
 
 async fn receive(answer: http::Response<Body>) -> Result<Received, CallError> {
-    let date = answer.headers().get("date").and_then(|date| date.to_str().ok()).and_then(from_http_date);
+    let date =
+        answer.headers().get("date").and_then(|date| date.to_str().ok()).and_then(from_http_date);
     let status = answer.status().as_u16();
     let body = answer.into_body().collect_bytes().await.map_err(no_answer)?;
     // A body that is not JSON, such as a proxy's page, is shown in the error.
@@ -267,9 +286,10 @@ fn unusable(what: &str, error: &dyn std::error::Error) -> CallError {
 fn no_answer(error: kube::Error) -> CallError {
     match error {
         kube::Error::Auth(error) => unusable("our way to prove who we are", &error),
-        kube::Error::Service(error) if error.is::<AuthError>() => {
-            unusable("our way to prove who we are (a token file must not end in a newline)", &*error)
-        }
+        kube::Error::Service(error) if error.is::<AuthError>() => unusable(
+            "our way to prove who we are (a token file must not end in a newline)",
+            &*error,
+        ),
         error => CallError::NoAnswer(chain(&error)),
     }
 }
@@ -300,7 +320,8 @@ fn stored(Answer { value, stamp }: Answer<Value>, status: u16) -> Called<Record>
 
 /// The error that a status means. `None` if the call was carried out.
 fn refusal(value: &Value, status: u16) -> Option<CallError> {
-    let said = value["message"].as_str().or(value.as_str()).unwrap_or("it does not say why").to_owned();
+    let said =
+        value["message"].as_str().or(value.as_str()).unwrap_or("it does not say why").to_owned();
     Some(match status {
         200..300 => return None,
         401 => CallError::Unauthorized(said),

@@ -50,7 +50,12 @@ impl LeaseError {
             // The words of the authorizer. A quota, or a namespace that is being removed, forbids
             // in other words.
             CallError::Forbidden(said) if said.contains(&format!(" cannot {verb} ")) => {
-                Self::Forbidden { verb, name: name.to_owned(), namespace: namespace.to_owned(), said }
+                Self::Forbidden {
+                    verb,
+                    name: name.to_owned(),
+                    namespace: namespace.to_owned(),
+                    said,
+                }
             }
             CallError::NotFound(said) if verb != "get" => Self::Configuration(format!(
                 "the namespace {namespace} cannot be used ({said}). Create it, or give another one with --namespace"

@@ -138,7 +138,8 @@ impl Heartbeat {
                 Err((verb, error)) => {
                     let (since, pause) = outage.unwrap_or((since_boot(), BACKOFF.0));
                     let tried = since_boot() - since;
-                    if tried > OUTAGE || !matches!(error, CallError::NoAnswer(_) | CallError::Unauthorized(_))
+                    if tried > OUTAGE
+                        || !matches!(error, CallError::NoAnswer(_) | CallError::Unauthorized(_))
                     {
                         return Err(self.explain(verb, error, tried));
                     }
@@ -163,7 +164,9 @@ impl Heartbeat {
         let server = self.clock.at_most(now);
         let (verb, taken) = match step {
             Step::Create => ("create", self.api.create(&self.claim.create(server), now)),
-            Step::Take(record) => ("update", self.api.replace(&self.claim.take(&record, server), now)),
+            Step::Take(record) => {
+                ("update", self.api.replace(&self.claim.take(&record, server), now))
+            }
             Step::LookAgain(pause) => return Ok(Attempt::Again(pause)),
             Step::Held(record) => return Ok(Attempt::Taken(record)),
         };
@@ -180,7 +183,9 @@ impl Heartbeat {
             }
             // Another process was faster.
             Err(CallError::Conflict(_)) => Ok(Attempt::Again(self.timings.retry())),
-            Err(CallError::NotFound(_)) if verb == "update" => Ok(Attempt::Again(self.timings.retry())),
+            Err(CallError::NotFound(_)) if verb == "update" => {
+                Ok(Attempt::Again(self.timings.retry()))
+            }
             Err(error) => Err((verb, error)),
         }
     }
@@ -229,7 +234,9 @@ impl Heartbeat {
                 // The caller finds out whether the permit is over by now.
                 let _over_or_not = self.stop.allow_until(held_lease.valid_until());
             }
-            Err(CallError::Conflict(_) | CallError::NotFound(_)) => held_lease.refused(since_boot()),
+            Err(CallError::Conflict(_) | CallError::NotFound(_)) => {
+                held_lease.refused(since_boot())
+            }
             Err(error) => held_lease.failed(since_boot(), error.to_string()),
         }
     }
@@ -280,7 +287,9 @@ impl Heartbeat {
                     error.to_string()
                 }
                 Err(CallError::Forbidden(said)) => {
-                    return Err(self.explain("delete", CallError::Forbidden(said), begun).to_string());
+                    return Err(self
+                        .explain("delete", CallError::Forbidden(said), begun)
+                        .to_string());
                 }
                 Err(error) => error.to_string(),
             };

@@ -124,7 +124,8 @@ impl HeldLease {
     pub(super) fn seen(&mut self, now: Duration, found: Option<Record>) -> Result<(), Loss> {
         let Some(found) = found else { return Err(Loss::Deleted) };
         if found.uid != self.record.uid || !self.written.contains(&found.spec) {
-            let is_ours = found.spec.holder == self.record.spec.holder && found.uid == self.record.uid;
+            let is_ours =
+                found.spec.holder == self.record.spec.holder && found.uid == self.record.uid;
             return Err(if is_ours { Loss::Edited } else { Loss::Taken(found.spec.holder) });
         }
         // Validity is not extended: it is not known when this version was sent. The next renewal
@@ -198,7 +199,10 @@ mod tests {
             held_lease.renewal(server(at));
             held_lease.failed(seconds(at), "nobody answers".into());
         }
-        assert_eq!(held_lease.next(seconds(127)), Next::Lost(Loss::RanOut(Some("nobody answers".into()))));
+        assert_eq!(
+            held_lease.next(seconds(127)),
+            Next::Lost(Loss::RanOut(Some("nobody answers".into())))
+        );
     }
 
     #[test]
@@ -210,7 +214,10 @@ mod tests {
         held_lease.refused(seconds(112));
         assert_eq!(held_lease.next(seconds(112)), Next::Look);
         assert_eq!(held_lease.seen(seconds(112), Some(stored(applied, 2))), Ok(()));
-        assert_eq!((held_lease.valid_until(), held_lease.record().version.as_str()), (seconds(127), "2"));
+        assert_eq!(
+            (held_lease.valid_until(), held_lease.record().version.as_str()),
+            (seconds(127), "2")
+        );
         assert_eq!(held_lease.next(seconds(112)), Next::Renew);
     }
 
@@ -237,8 +244,14 @@ mod tests {
             changed(&|object| object["spec"]["holderIdentity"] = "them".into()),
             Err(Loss::Taken("them".into()))
         );
-        assert_eq!(changed(&|object| object["metadata"]["uid"] = "v".into()), Err(Loss::Taken("us".into())));
-        assert_eq!(changed(&|object| object["spec"]["leaseDurationSeconds"] = 5.into()), Err(Loss::Edited));
+        assert_eq!(
+            changed(&|object| object["metadata"]["uid"] = "v".into()),
+            Err(Loss::Taken("us".into()))
+        );
+        assert_eq!(
+            changed(&|object| object["spec"]["leaseDurationSeconds"] = 5.into()),
+            Err(Loss::Edited)
+        );
         assert_eq!(changed(&|object| object["metadata"] = json!({})), Err(Loss::Deleted));
         assert_eq!(changed(&|_| ()), Ok(()));
     }

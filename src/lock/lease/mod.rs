@@ -124,7 +124,9 @@ impl Lease {
             let begun = match told.recv_timeout(POLL) {
                 Ok(begun) => begun?,
                 Err(RecvTimeoutError::Disconnected) => {
-                    return Err(LeaseError::Configuration("internal error: its thread panicked".into()));
+                    return Err(LeaseError::Configuration(
+                        "internal error: its thread panicked".into(),
+                    ));
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     if stop.signal().is_some() {
@@ -180,10 +182,13 @@ impl Lease {
         let _gone = self.ends.try_send(End::Release);
         match self.ended.recv_timeout(RELEASE) {
             Ok(released) => released.map_err(said),
-            Err(RecvTimeoutError::Timeout) => {
-                Err(said(format!("no answer within {} s. It runs out by itself", RELEASE.as_secs())))
+            Err(RecvTimeoutError::Timeout) => Err(said(format!(
+                "no answer within {} s. It runs out by itself",
+                RELEASE.as_secs()
+            ))),
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(said("internal error: its thread panicked".into()))
             }
-            Err(RecvTimeoutError::Disconnected) => Err(said("internal error: its thread panicked".into())),
         }
     }
 }

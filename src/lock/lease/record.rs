@@ -60,7 +60,10 @@ impl Record {
         let since = self.spec.acquired.or(self.spec.renewed);
         Holder {
             holder: self.spec.holder.clone(),
-            direction: self.object["metadata"]["annotations"][DIRECTION].as_str().unwrap_or("?").to_owned(),
+            direction: self.object["metadata"]["annotations"][DIRECTION]
+                .as_str()
+                .unwrap_or("?")
+                .to_owned(),
             since: since.map_or_else(|| "an unknown time".to_owned(), crate::time::to_rfc3339),
         }
     }
@@ -75,7 +78,8 @@ impl Record {
             Some(now) => object["spec"]["renewTime"] = to_rfc3339_micro(now).into(),
             None => {
                 let renewals = &mut object["metadata"]["annotations"][RENEWALS];
-                let count = renewals.as_str().and_then(|count| count.parse::<u64>().ok()).unwrap_or(0);
+                let count =
+                    renewals.as_str().and_then(|count| count.parse::<u64>().ok()).unwrap_or(0);
                 *renewals = count.saturating_add(1).to_string().into();
             }
         }
@@ -121,7 +125,8 @@ impl Claim {
     pub(super) fn take(&self, from: &Record, now: Option<SystemTime>) -> Value {
         let mut object = from.object.clone();
         let transitions = object["spec"]["leaseTransitions"].as_i64().unwrap_or(0);
-        object["spec"]["leaseTransitions"] = transitions.saturating_add(1).min(i32::MAX.into()).into();
+        object["spec"]["leaseTransitions"] =
+            transitions.saturating_add(1).min(i32::MAX.into()).into();
         self.put_into(object, now)
     }
 
@@ -147,7 +152,8 @@ mod tests {
 
     #[test]
     fn a_duration_that_is_none_says_nothing() {
-        let read = |seconds: Value| Spec::read(&json!({ "leaseDurationSeconds": seconds })).duration;
+        let read =
+            |seconds: Value| Spec::read(&json!({ "leaseDurationSeconds": seconds })).duration;
         assert_eq!(read(json!(30)), Some(Duration::from_secs(30)));
         for none in [json!(u64::MAX), json!(-5), json!("30"), json!(1.5), Value::Null] {
             assert_eq!(read(none.clone()), None, "{none}");

@@ -193,7 +193,9 @@ impl World {
     }
 
     fn happen(&mut self, event: Event) {
-        if let Event::Wake { actor } | Event::Answer { actor, .. } | Event::GiveUp { actor, .. } = event {
+        if let Event::Wake { actor } | Event::Answer { actor, .. } | Event::GiveUp { actor, .. } =
+            event
+        {
             // A process that is stopped gets no events.
             let asleep = self.actors[actor].paused_until.saturating_sub(self.time);
             if asleep > 0 {
@@ -248,10 +250,17 @@ impl World {
         }
     }
 
-    fn answer(&mut self, actor: usize, number: u64, answer: Option<(Answered, Option<SystemTime>)>) {
+    fn answer(
+        &mut self,
+        actor: usize,
+        number: u64,
+        answer: Option<(Answered, Option<SystemTime>)>,
+    ) {
         let now = self.actors[actor].now(self.time);
         let one = &mut self.actors[actor];
-        let Some((_, call, sent)) = one.pending.take_if(|(pending, ..)| *pending == number) else { return };
+        let Some((_, call, sent)) = one.pending.take_if(|(pending, ..)| *pending == number) else {
+            return;
+        };
         let answered = answer.map(|(answered, date)| {
             let stamp = Stamp { sent, received: now, date };
             one.clock.hear(stamp);
@@ -259,7 +268,9 @@ impl World {
         });
         let again = one.passes(one.timings.retry());
         match (&mut one.held_lease, call, answered) {
-            (_, Call::Delete { .. }, _) | (None, _, None) => self.after(again, Event::Wake { actor }),
+            (_, Call::Delete { .. }, _) | (None, _, None) => {
+                self.after(again, Event::Wake { actor })
+            }
             (Some(held_lease), Call::Put(_), Some((Answered::Stored(record), _))) => {
                 held_lease.renewed(sent, record);
                 self.hold(actor);
@@ -315,7 +326,8 @@ impl World {
         let one = &mut self.actors[actor];
         let Some(held_lease) = &mut one.held_lease else { return self.send(actor, Call::Get) };
         if is_done || one.shall_release {
-            let (uid, version) = (held_lease.record().uid.clone(), held_lease.record().version.clone());
+            let (uid, version) =
+                (held_lease.record().uid.clone(), held_lease.record().version.clone());
             one.held_lease = None;
             one.contender = Contender::new(&one.claim.identity, one.timings);
             return self.send(actor, Call::Delete { uid, version });
@@ -341,7 +353,9 @@ impl World {
     /// A contender takes itself for the holder from now on. No other one may do so.
     fn hold(&mut self, actor: usize) {
         let takes_itself = |one: &Actor| {
-            one.held_lease.as_ref().is_some_and(|held_lease| one.now(self.time) < held_lease.valid_until())
+            one.held_lease
+                .as_ref()
+                .is_some_and(|held_lease| one.now(self.time) < held_lease.valid_until())
         };
         let holders: Vec<usize> =
             (0..self.actors.len()).filter(|one| takes_itself(&self.actors[*one])).collect();

@@ -128,7 +128,9 @@ fn rule(source: &Entry, dest: &Entry, rules: &Rules) -> Ruling {
         (File { len }, File { len: other }) => {
             wins(source.mtime.cmp(&dest.mtime).then(len.cmp(other)), false)
         }
-        (Symlink { target }, Symlink { target: other }) if target == other => Ruling::Equal { close: false },
+        (Symlink { target }, Symlink { target: other }) if target == other => {
+            Ruling::Equal { close: false }
+        }
         (Symlink { target }, Symlink { target: other }) => {
             wins(source.mtime.cmp(&dest.mtime).then(target.cmp(other)), false)
         }
@@ -154,7 +156,8 @@ fn hands_off(joined: Joined<&Entry>) -> Option<Decision<'static>> {
             return Some(Decision::Fail(Failure::unknown(side, errno)));
         }
     }
-    let either = |kind: EntryKind| [source, dest].into_iter().flatten().any(|entry| entry.kind == kind);
+    let either =
+        |kind: EntryKind| [source, dest].into_iter().flatten().any(|entry| entry.kind == kind);
     if either(EntryKind::MountPoint) {
         Some(Decision::Leave(Leave::MountPoint))
     } else {

@@ -41,7 +41,12 @@ fn unreadable() -> Entry {
 }
 
 fn rules(checksum: Checksum) -> Rules {
-    Rules { mtime_threshold: Duration::from_secs(2), granularity: Duration::ZERO, checksum, min_age: None }
+    Rules {
+        mtime_threshold: Duration::from_secs(2),
+        granularity: Duration::ZERO,
+        checksum,
+        min_age: None,
+    }
 }
 
 /// A decision in the table's words.
@@ -182,24 +187,41 @@ fn every_combination_is_decided_as_the_table_says() {
 
 #[test]
 fn checksum_says_when_contents_are_compared() {
-    let classify =
-        |checksum, source: Entry, dest: Entry| decide(Joined::Both(&source, &dest), &rules(checksum));
+    let classify = |checksum, source: Entry, dest: Entry| {
+        decide(Joined::Both(&source, &dest), &rules(checksum))
+    };
     let tie = Row::Tie(5);
     assert_eq!(
         classify(Checksum::Never, file(5, 9000), file(5, 0)),
         copy(5),
         "never: a newer mtime means a copy"
     );
-    assert_eq!(classify(Checksum::Never, file(5, 0), file(5, 0)), in_sync(), "never: equal is equal");
+    assert_eq!(
+        classify(Checksum::Never, file(5, 0), file(5, 0)),
+        in_sync(),
+        "never: equal is equal"
+    );
     assert_eq!(
         classify(Checksum::Always, file(5, 9000), file(5, 0)),
         compare(5),
         "always: newer is compared"
     );
     assert_eq!(classify(Checksum::Always, file(5, 0), file(5, 0)), tie, "always: so is equal");
-    assert_eq!(classify(Checksum::Always, file(5, 1), file(5, 0)), tie, "always: and what is close");
-    assert_eq!(classify(Checksum::Always, file(5, 0), file(5, 9000)), Row::KeepDest, "always: older is kept");
-    assert_eq!(classify(Checksum::Always, file(6, 0), file(5, 0)), copy(6), "always: sizes tell already");
+    assert_eq!(
+        classify(Checksum::Always, file(5, 1), file(5, 0)),
+        tie,
+        "always: and what is close"
+    );
+    assert_eq!(
+        classify(Checksum::Always, file(5, 0), file(5, 9000)),
+        Row::KeepDest,
+        "always: older is kept"
+    );
+    assert_eq!(
+        classify(Checksum::Always, file(6, 0), file(5, 0)),
+        copy(6),
+        "always: sizes tell already"
+    );
 }
 
 #[test]
@@ -228,7 +250,8 @@ fn what_the_coarser_side_cannot_tell_apart_is_equal() {
         granularity: Duration::from_secs(seconds),
         ..rules(Checksum::Mismatch)
     };
-    let decide = |source: &Entry, dest: &Entry, seconds| decide(Joined::Both(source, dest), &rules(seconds));
+    let decide =
+        |source: &Entry, dest: &Entry, seconds| decide(Joined::Both(source, dest), &rules(seconds));
     let (whole, later, next, far) = (file(5, 0), file(5, 999), file(5, 1000), file(5, 2000));
     for (source, dest) in [(&whole, &later), (&later, &whole)] {
         assert_eq!(decide(source, dest, 1), in_sync());
@@ -242,7 +265,8 @@ fn what_the_coarser_side_cannot_tell_apart_is_equal() {
 
 fn any_entry() -> impl Strategy<Value = Entry> {
     // Few values, so that ties of every kind are frequent.
-    let milliseconds = prop_oneof![Just(0), Just(1), Just(1999), Just(2000), Just(2001), Just(5000)];
+    let milliseconds =
+        prop_oneof![Just(0), Just(1), Just(1999), Just(2000), Just(2001), Just(5000)];
     let kind = prop_oneof![
         4 => (0_u64..3).prop_map(|len| EntryKind::File { len }),
         3 => prop_oneof![Just(&b"a"[..]), Just(&b"b"[..]), Just(&b"\xff"[..])].prop_map(|target| EntryKind::Symlink { target: target.into() }),

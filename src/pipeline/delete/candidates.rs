@@ -115,7 +115,8 @@ impl Collected {
         if let Item::Delete(Batch { directory, candidates, .. }) = item {
             self.count += candidates.len() as u64;
             let wanted = EXAMPLES - self.examples.len().min(EXAMPLES);
-            self.examples.extend(candidates.iter().take(wanted).map(|one| directory.join(&one.name)));
+            self.examples
+                .extend(candidates.iter().take(wanted).map(|one| directory.join(&one.name)));
         }
         if self.lost.is_none() {
             self.lost = self.store(item).err();
@@ -125,8 +126,8 @@ impl Collected {
     fn store(&mut self, item: &Item) -> io::Result<()> {
         let bucket = self.buckets.entry(item.depth()).or_default();
         let before = bucket.open.len();
-        bucket.open =
-            postcard::to_extend(item, std::mem::take(&mut bucket.open)).map_err(io::Error::other)?;
+        bucket.open = postcard::to_extend(item, std::mem::take(&mut bucket.open))
+            .map_err(io::Error::other)?;
         let after = bucket.open.len();
         self.open_bytes += after - before;
         if after >= BLOCK {
@@ -195,7 +196,10 @@ impl Bucket {
 /// Where the file is made when one is needed. `/tmp` is often memory, so it comes last.
 fn spill_dir() -> PathBuf {
     let on_disk = || Some(PathBuf::from("/var/tmp")).filter(|path| Path::is_dir(path));
-    std::env::var_os("TMPDIR").map(PathBuf::from).or_else(on_disk).unwrap_or_else(std::env::temp_dir)
+    std::env::var_os("TMPDIR")
+        .map(PathBuf::from)
+        .or_else(on_disk)
+        .unwrap_or_else(std::env::temp_dir)
 }
 
 #[cfg(test)]
@@ -256,7 +260,8 @@ mod tests {
         let mut path = RelPath::root();
         for _ in 0..6000 {
             path.push(b"d");
-            candidates.push(&Item::Restore { directory: path.clone(), mtime: Timestamp::default() });
+            candidates
+                .push(&Item::Restore { directory: path.clone(), mtime: Timestamp::default() });
         }
         assert!(candidates.0.lock().unwrap().open_bytes < IN_MEMORY);
         assert_eq!(emptied(&candidates).len(), 6000);

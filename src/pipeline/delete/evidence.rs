@@ -30,7 +30,10 @@ pub(in crate::pipeline) struct Evidence {
 impl Evidence {
     /// A path failed.
     pub(in crate::pipeline) fn failed(&self, path: &RelPath, failure: &Failure) {
-        if failure.fault.is_some_and(|fault| fault.side == Side::Dest && concerns_whole_tree(fault.errno)) {
+        if failure
+            .fault
+            .is_some_and(|fault| fault.side == Side::Dest && concerns_whole_tree(fault.errno))
+        {
             let path = String::from_utf8_lossy(path.as_bytes());
             self.doubt.get_or_init(|| {
                 format!(
@@ -44,8 +47,9 @@ impl Evidence {
 
     /// One root was found inside the other one: what is deleted in one of them is gone from the other, too.
     pub(in crate::pipeline) fn roots_are_nested(&self) {
-        self.doubt
-            .get_or_init(|| "one root lies inside the other one. Check what is mounted there".to_owned());
+        self.doubt.get_or_init(|| {
+            "one root lies inside the other one. Check what is mounted there".to_owned()
+        });
     }
 
     /// A source file's version is not at the destination, for whatever reason: it may be what a candidate was renamed to.
@@ -77,11 +81,17 @@ impl Evidence {
         }
         let wanted = (candidate.file_len()?, candidate.mtime);
         let not_arrived = locked(&self.not_arrived);
-        let mut nearest =
-            not_arrived.range(..=wanted).next_back().into_iter().chain(not_arrived.range(wanted..).next());
-        let is_close =
-            |(len, mtime): &(u64, Timestamp)| *len == wanted.0 && mtime.distance(wanted.1) <= threshold;
-        nearest.any(is_close).then_some("it may be the former name of a file that could not be carried over")
+        let mut nearest = not_arrived
+            .range(..=wanted)
+            .next_back()
+            .into_iter()
+            .chain(not_arrived.range(wanted..).next());
+        let is_close = |(len, mtime): &(u64, Timestamp)| {
+            *len == wanted.0 && mtime.distance(wanted.1) <= threshold
+        };
+        nearest
+            .any(is_close)
+            .then_some("it may be the former name of a file that could not be carried over")
     }
 
     /// Why nothing at all should be deleted.
@@ -89,7 +99,8 @@ impl Evidence {
         if let Some(doubt) = self.doubt.get() {
             return Some(doubt.clone());
         }
-        let forgotten = locked(&self.not_arrived).len().max(locked(&self.aliased).len()) > REMEMBERED;
+        let forgotten =
+            locked(&self.not_arrived).len().max(locked(&self.aliased).len()) > REMEMBERED;
         forgotten.then(|| {
             format!(
                 "more than {REMEMBERED} files could not be carried over, and candidates may be their former names. \
@@ -127,8 +138,9 @@ mod tests {
         for (len, seconds) in [(5, 100), (5, 200), (7, 150)] {
             evidence.did_not_arrive(&file(len, seconds, 1));
         }
-        let protects =
-            |len, seconds| evidence.protects(&file(len, seconds, 2), Duration::from_secs(2)).is_some();
+        let protects = |len, seconds| {
+            evidence.protects(&file(len, seconds, 2), Duration::from_secs(2)).is_some()
+        };
         for (len, seconds, expected) in [
             (5, 98, true),
             (5, 102, true),

@@ -91,7 +91,8 @@ pub(in crate::pipeline) fn delete_missing(
         return Ok(());
     }
     let (tried, stopped) = (AtomicU64::new(0), OnceLock::new());
-    let workers = usize::try_from(candidates).unwrap_or(usize::MAX).clamp(1, context.options.io.workers);
+    let workers =
+        usize::try_from(candidates).unwrap_or(usize::MAX).clamp(1, context.options.io.workers);
     let (method, kept) = (deletion.method, Mutex::default());
     let phase = Phase { context, completion, trees, method, workers, tried, stopped, kept };
     phase.delete(collected, portions)
@@ -104,13 +105,15 @@ fn portion(count: u64, workers: usize) -> usize {
 
 fn portions(item: io::Result<Item>, portion: usize) -> Vec<io::Result<Item>> {
     match item {
-        Ok(Item::Delete(Batch { directory, shared, candidates })) if candidates.len() > portion => candidates
-            .chunks(portion)
-            .map(|candidates| {
-                let (directory, candidates) = (directory.clone(), candidates.to_vec());
-                Ok(Item::Delete(Batch { directory, shared, candidates }))
-            })
-            .collect(),
+        Ok(Item::Delete(Batch { directory, shared, candidates })) if candidates.len() > portion => {
+            candidates
+                .chunks(portion)
+                .map(|candidates| {
+                    let (directory, candidates) = (directory.clone(), candidates.to_vec());
+                    Ok(Item::Delete(Batch { directory, shared, candidates }))
+                })
+                .collect()
+        }
         whole => vec![whole],
     }
 }
@@ -145,8 +148,8 @@ impl Phase<'_, '_> {
             let (sign, done) = bounded(0);
             for item in collected.bucket(depth).flat_map(|item| portions(item, portion)) {
                 // Refused only where no worker is left, and then the run is ending.
-                let _ending =
-                    workers.send(Portion { item: item.map_err(Error::Candidates)?, _sign: sign.clone() });
+                let _ending = workers
+                    .send(Portion { item: item.map_err(Error::Candidates)?, _sign: sign.clone() });
             }
             drop(sign);
             let Err(_all_signs_are_gone) = done.recv();
@@ -197,7 +200,10 @@ impl Phase<'_, '_> {
                     break;
                 }
                 let directories = directories.as_ref().map(Option::as_ref).map_err(Clone::clone);
-                if matches!(self.try_one(worker, batch, candidate, directories), Err(Refusal::NotEmpty)) {
+                if matches!(
+                    self.try_one(worker, batch, candidate, directories),
+                    Err(Refusal::NotEmpty)
+                ) {
                     kept.push(candidate);
                 }
                 if walked.elapsed() > MAX_HANDLE_AGE {
@@ -205,7 +211,11 @@ impl Phase<'_, '_> {
                 }
             }
             for Candidate { name, entry } in kept {
-                self.restore_directory(&mut resolvers.dest, batch.directory.join(name), entry.mtime);
+                self.restore_directory(
+                    &mut resolvers.dest,
+                    batch.directory.join(name),
+                    entry.mtime,
+                );
             }
         }
     }
@@ -249,7 +259,8 @@ impl Phase<'_, '_> {
 
     fn tell(&self, path: RelPath, candidate: &Candidate, started: SystemTime, deleted: Tried<()>) {
         let size_before = candidate.entry.file_len();
-        let effect = Effect { size_before, ..Effect::new(Change::Delete, Subject::of(&candidate.entry)) };
+        let effect =
+            Effect { size_before, ..Effect::new(Change::Delete, Subject::of(&candidate.entry)) };
         let verdict = match deleted {
             Ok(()) if self.context.options.dry_run => Verdict::Planned { compares: false },
             Ok(()) => Verdict::Done,

@@ -65,7 +65,12 @@ impl Directories<'_> {
     ) -> Tried<()> {
         // Only a name that the source denies is absent: any error says nothing.
         let absent = self.missing.unwrap_or(name);
-        if self.source.look(absent, Freshness::Server).at_source("looking at the source again")?.is_some() {
+        if self
+            .source
+            .look(absent, Freshness::Server)
+            .at_source("looking at the source again")?
+            .is_some()
+        {
             return Err(Refusal::Spared("it is there again at the source"));
         }
         match self.dest.look(name, Freshness::Server).at_dest("looking at the destination again")? {
@@ -94,13 +99,19 @@ fn is_still(now: &Entry, scanned: &Entry) -> bool {
         // What was deleted in it has changed its times; that it is empty is for `rmdir` to say.
         EntryKind::Directory => is_the_same,
         // Deleting one name of a file changes the ctime under its other names.
-        EntryKind::File { .. } if now.links < scanned.links => is_the_same && now.mtime == scanned.mtime,
+        EntryKind::File { .. } if now.links < scanned.links => {
+            is_the_same && now.mtime == scanned.mtime
+        }
         _ => now.is_same_version_as(scanned),
     }
 }
 
 /// That something was moved or replaced meanwhile is no failure.
-pub(in crate::pipeline) fn unless_elsewhere<T>(result: io::Result<T>, side: Side, doing: &str) -> Tried<T> {
+pub(in crate::pipeline) fn unless_elsewhere<T>(
+    result: io::Result<T>,
+    side: Side,
+    doing: &str,
+) -> Tried<T> {
     match result {
         Err(error) if is_elsewhere(&error) => Err(Refusal::Spared("it is no longer where it was")),
         result => Ok(result.on(side, doing)?),
@@ -112,7 +123,9 @@ impl From<Halt> for Refusal {
         match halt {
             Halt::Failed(failure) => Self::Failed(failure),
             Halt::Stopped => Self::Stopped,
-            Halt::Overtaken | Halt::SourceChanged => Self::Spared("it has changed since it was scanned"),
+            Halt::Overtaken | Halt::SourceChanged => {
+                Self::Spared("it has changed since it was scanned")
+            }
         }
     }
 }

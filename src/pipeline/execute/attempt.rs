@@ -49,7 +49,11 @@ impl<'w, 'a> Attempt<'w, 'a> {
         let mut result = self.attempt();
         for _ in 1..ATTEMPTS {
             match result {
-                Err(Halt::SourceChanged) if self.source().file_len().is_some_and(|len| len > LARGE) => break,
+                Err(Halt::SourceChanged)
+                    if self.source().file_len().is_some_and(|len| len > LARGE) =>
+                {
+                    break;
+                }
                 Err(Halt::Overtaken | Halt::SourceChanged) => {}
                 _ => break,
             }
@@ -89,8 +93,10 @@ impl<'w, 'a> Attempt<'w, 'a> {
     /// Looks at both sides and classifies them. `None` if there is still something to carry.
     fn decide_again(&mut self) -> OpResult<Option<Done>> {
         let name = self.name;
-        let source =
-            self.open_source_dir()?.look(name, Freshness::Server).at_source("looking at the source again")?;
+        let source = self
+            .open_source_dir()?
+            .look(name, Freshness::Server)
+            .at_source("looking at the source again")?;
         let dest = self
             .open_dest_dir()?
             .look(name, Freshness::Server)
@@ -98,7 +104,9 @@ impl<'w, 'a> Attempt<'w, 'a> {
         if let (None, Some(found)) = (self.dest(), &dest) {
             self.context.evidence.aliased(found);
         }
-        let Some(joined) = Joined::new(source.as_ref(), dest.as_ref()) else { return Ok(Some(Done::Gone)) };
+        let Some(joined) = Joined::new(source.as_ref(), dest.as_ref()) else {
+            return Ok(Some(Done::Gone));
+        };
         match classify(joined, &self.context.rules) {
             Decision::Carry(carry) => {
                 self.carry = Cow::Owned(carry.cloned());

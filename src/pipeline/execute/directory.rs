@@ -7,11 +7,15 @@ use std::time::SystemTime;
 use super::done::Done;
 use super::metadata::{Metadata, Origin};
 use super::tools::Tools;
-use crate::model::{Change, Effect, Entry, EntryKind, Failure, Outcome, Subject, Timestamp, Verdict};
+use crate::model::{
+    Change, Effect, Entry, EntryKind, Failure, Outcome, Subject, Timestamp, Verdict,
+};
 use crate::pipeline::half_made::{HALF_MADE, OURS, is_marked};
 use crate::pipeline::halt::{Doing, Halt, OpResult};
 use crate::pipeline::node::{DirNode, Inherits, Made};
-use crate::tree::{Dir, Freshness, Listing, ListingPart, OpenDir, Xattrs, is_elsewhere, set_mode, set_mtime};
+use crate::tree::{
+    Dir, Freshness, Listing, ListingPart, OpenDir, Xattrs, is_elsewhere, set_mode, set_mtime,
+};
 
 impl Tools<'_> {
     /// Carries the directory itself.
@@ -31,12 +35,14 @@ impl Tools<'_> {
     fn need_directory(&self, node: &DirNode) -> OpResult<()> {
         let mut missing = Vec::new();
         let mut next = Some(node);
-        while let Some(node) = next.filter(|node| node.is_to_be_made() && node.made.get().is_none()) {
+        while let Some(node) = next.filter(|node| node.is_to_be_made() && node.made.get().is_none())
+        {
             missing.push(node);
             next = node.above.as_deref();
         }
         for node in missing.into_iter().rev() {
-            let above_failed = node.above.as_ref().and_then(|above| above.made.get()?.as_ref().err());
+            let above_failed =
+                node.above.as_ref().and_then(|above| above.made.get()?.as_ref().err());
             let made = node.made.get_or_init(|| match above_failed {
                 Some(failure) => Err(failure.clone()),
                 None => self.make(node),
@@ -87,7 +93,8 @@ impl Tools<'_> {
             return Ok(Made::Found);
         };
         let parent = above.open().at_dest("opening the directory above")?;
-        let wanted = Metadata::wanted(self.context.options, source, None).with(self.xattrs_of_source(node)?);
+        let wanted =
+            Metadata::wanted(self.context.options, source, None).with(self.xattrs_of_source(node)?);
         let inherits = match &node.above {
             Some(above) => self.inherits(above, &parent)?,
             None => self.inherits_nothing(),
@@ -109,11 +116,18 @@ impl Tools<'_> {
     }
 
     /// `false`: somebody else has made one since the scan. What it holds is looked at when it is met.
-    fn create(&self, parent: &Dir, name: &[u8], wanted: &Metadata, inherits: Inherits) -> OpResult<bool> {
+    fn create(
+        &self,
+        parent: &Dir,
+        name: &[u8],
+        wanted: &Metadata,
+        inherits: Inherits,
+    ) -> OpResult<bool> {
         self.context.may_change()?;
         match parent.create_dir(name, self.first_mode(wanted, inherits)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let found = parent.look(name, Freshness::Server).at_dest("looking at what is there")?;
+                let found =
+                    parent.look(name, Freshness::Server).at_dest("looking at what is there")?;
                 found.iter().for_each(|entry| self.context.evidence.aliased(entry));
                 match found.map(|entry| entry.kind) {
                     Some(EntryKind::Directory) => Ok(false),
@@ -144,7 +158,12 @@ impl Tools<'_> {
         }
         // Some file systems have modes of their own. One with nothing in it gives nothing away.
         let mut is_small = true;
-        let part = ListingPart::read(dir, false, || !self.context.stop.is_requested(), |_| is_small = false);
+        let part = ListingPart::read(
+            dir,
+            false,
+            || !self.context.stop.is_requested(),
+            |_| is_small = false,
+        );
         Ok(part.at_dest("listing it").map(|part| Listing::of(vec![part]).is_empty())? && is_small)
     }
 
@@ -179,11 +198,13 @@ impl Tools<'_> {
         let mut mode = wanted.xattrs.mode_without_acl(wanted.mode);
         if has.uid == self.context.options.process.owner.uid || node.is_half_made() {
             let may_have_some = inherits.acl || node.is_half_made();
-            let inherited = if may_have_some { self.xattrs_at_dest(&dir)? } else { Xattrs::default() };
+            let inherited =
+                if may_have_some { self.xattrs_at_dest(&dir)? } else { Xattrs::default() };
             let not_ours = OURS & !wanted.mode;
             let ours = Metadata { mode: wanted.mode | OURS, ..wanted };
-            mode = self.apply_metadata(&dir, origin(node), Metadata::of(&has).with(inherited), &ours)?
-                & !not_ours;
+            mode =
+                self.apply_metadata(&dir, origin(node), Metadata::of(&has).with(inherited), &ours)?
+                    & !not_ours;
         } else if is_marked(has.mode) {
             // The server squashes root, or somebody has put theirs in its place. The mark has to go, the rest comes last.
             self.context.may_change()?;
@@ -229,7 +250,11 @@ impl Tools<'_> {
     }
 
     /// Sets the mtime of a directory that stood there before this run.
-    pub(in crate::pipeline) fn set_directory_mtime(&self, dir: &Dir, mtime: Timestamp) -> OpResult<()> {
+    pub(in crate::pipeline) fn set_directory_mtime(
+        &self,
+        dir: &Dir,
+        mtime: Timestamp,
+    ) -> OpResult<()> {
         self.tolerate_directory_time(set_mtime(dir, mtime)).at_dest("setting the directory's mtime")
     }
 
@@ -240,7 +265,12 @@ impl Tools<'_> {
             return Ok(()); // Not the one that we made: somebody has put theirs in its place.
         }
         // Its xattrs it has since it was made; an ACL keeps its say, with the mode's group bits as the mask.
-        self.apply_metadata(dir, origin, Metadata::of(&has), &Metadata { mode, ..Metadata::of(source) })?;
+        self.apply_metadata(
+            dir,
+            origin,
+            Metadata::of(&has),
+            &Metadata { mode, ..Metadata::of(source) },
+        )?;
         self.context.may_change()?;
         set_mtime(dir, source.mtime).at_dest("setting the directory's mtime")
     }

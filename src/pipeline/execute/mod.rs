@@ -62,7 +62,8 @@ pub(super) fn work<'a>(
     waiting: &Waiting,
 ) {
     let copied = |bytes| context.monitor.copied(number, bytes);
-    let mut worker = Worker { number, context, tools, completion, copier: Copier::new(tools, &copied) };
+    let mut worker =
+        Worker { number, context, tools, completion, copier: Copier::new(tools, &copied) };
     for operation in std::iter::from_fn(|| waiting.next(number)).flatten() {
         context.outlive(|| worker.handle(operation));
     }
@@ -167,7 +168,9 @@ impl Worker<'_> {
         let failure = match halt {
             Halt::Stopped => return, // Nothing was done, and the next run does it.
             Halt::Failed(failure) => failure,
-            Halt::Overtaken | Halt::SourceChanged => Failure::deferred("changed while being copied"),
+            Halt::Overtaken | Halt::SourceChanged => {
+                Failure::deferred("changed while being copied")
+            }
         };
         self.did_not_arrive(operation);
         self.context.record(Outcome::failed(path, operation.intent(), started, failure));

@@ -112,7 +112,10 @@ mod tests {
             for (second, bytes) in moved.iter().enumerate() {
                 // The burst at the beginning, and steps at both ends of the second.
                 let most = rate + rate / 4 + 2 * (rate / STEPS).min(256 * 1024) + 1;
-                assert!(*bytes <= most && *bytes >= rate * 9 / 10, "second {second} at {rate}: {bytes}");
+                assert!(
+                    *bytes <= most && *bytes >= rate * 9 / 10,
+                    "second {second} at {rate}: {bytes}"
+                );
             }
         }
     }

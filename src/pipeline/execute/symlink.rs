@@ -11,7 +11,9 @@ impl Attempt<'_, '_> {
     /// Carries the symlink as a symlink.
     pub(super) fn copy_symlink(&mut self, target: &[u8]) -> OpResult<Done> {
         let source_dir = self.open_source_dir()?;
-        let now = source_dir.look(self.name, Freshness::Server).at_source("looking at the source again")?;
+        let now = source_dir
+            .look(self.name, Freshness::Server)
+            .at_source("looking at the source again")?;
         if !now.is_some_and(|now| now.is_same_version_as(self.source())) {
             return Err(Halt::Overtaken);
         }

@@ -138,7 +138,13 @@ impl<'a> Scan<'a> {
     }
 
     /// Joins the two listings and sends on what comes of it.
-    fn compare<'s>(&'s self, scope: &Scope<'s>, node: &Arc<DirNode>, source: &Listing, dest: &Listing) {
+    fn compare<'s>(
+        &'s self,
+        scope: &Scope<'s>,
+        node: &Arc<DirNode>,
+        source: &Listing,
+        dest: &Listing,
+    ) {
         if source.is_log_dir() || dest.is_log_dir() {
             node.mark_kept();
             return self.context.count(&Summary { not_entered: 1, ..Summary::default() });
@@ -174,7 +180,8 @@ impl<'a> Scan<'a> {
 
     /// Temporaries that nobody is at, as far as the pair's lock can tell.
     fn leftovers(&self, dest: &Listing) -> Vec<Name> {
-        let all = dest.temporaries().filter(|name| self.sweep && !self.context.temporaries.made(name));
+        let all =
+            dest.temporaries().filter(|name| self.sweep && !self.context.temporaries.made(name));
         all.cloned().collect()
     }
 
@@ -204,7 +211,8 @@ impl<'a> Scan<'a> {
         match decision {
             Decision::Carry(carry) => {
                 let (name, carry) = (Name::new(name), carry.cloned());
-                let is_resumed = self.sweep && self.context.options.resumes(carry.source().file_len());
+                let is_resumed =
+                    self.sweep && self.context.options.resumes(carry.source().file_len());
                 let leftover = found.leftover_for(&name, is_resumed);
                 let task = Task::Carry(CarryEntry { name, carry, leftover });
                 self.queue.plan(node, task, &mut found.bundle);
@@ -216,7 +224,9 @@ impl<'a> Scan<'a> {
             Decision::OnlyAtDest(_) => found.seen.only_at_dest += 1,
             Decision::Leave(left) => self.completion.leave(node, name, left, &mut found.seen),
             // Seen, not tried: it says nothing about the destination as a whole.
-            Decision::Fail(failure) => self.fail(node, name, joined, Failure { fault: None, ..failure }),
+            Decision::Fail(failure) => {
+                self.fail(node, name, joined, Failure { fault: None, ..failure })
+            }
         }
     }
 
@@ -238,7 +248,13 @@ impl<'a> Scan<'a> {
     }
 
     /// Spawns the task that goes on with a directory.
-    fn descend<'s>(&'s self, scope: &Scope<'s>, node: &Arc<DirNode>, name: &[u8], joined: Joined<&Entry>) {
+    fn descend<'s>(
+        &'s self,
+        scope: &Scope<'s>,
+        node: &Arc<DirNode>,
+        name: &[u8],
+        joined: Joined<&Entry>,
+    ) {
         // Until its turn comes it is a name and two entries: there may be millions of them in one directory.
         let (above, name, joined) = (Arc::clone(node), Name::new(name), joined.cloned());
         node.begin();
@@ -249,11 +265,22 @@ impl<'a> Scan<'a> {
     fn fail(&self, node: &DirNode, name: &[u8], joined: Joined<&Entry>, failure: Failure) {
         let subject = joined.source().or(joined.dest()).map_or(Subject::File, Subject::of);
         let effect = Effect::new(Change::of(joined.dest()), subject);
-        self.context.record(Outcome::failed(node.path().join(name), effect, SystemTime::now(), failure));
+        self.context.record(Outcome::failed(
+            node.path().join(name),
+            effect,
+            SystemTime::now(),
+            failure,
+        ));
     }
 
     /// A directory that could not be listed: what is in it is unknown, so it stays.
-    fn give_up<'s>(&'s self, scope: &Scope<'s>, pending: &PendingListings, side: Side, error: io::Error) {
+    fn give_up<'s>(
+        &'s self,
+        scope: &Scope<'s>,
+        pending: &PendingListings,
+        side: Side,
+        error: io::Error,
+    ) {
         let node = &pending.node;
         node.mark_kept();
         if self.context.stop.is_requested() {
@@ -262,7 +289,9 @@ impl<'a> Scan<'a> {
         let place = pending.place(side);
         if place.is_root() {
             // Nothing at all was seen of a tree: that is no failed path, that is no run.
-            return self.context.end_run(Error::Root { path: place.tree().path().to_owned(), error });
+            return self
+                .context
+                .end_run(Error::Root { path: place.tree().path().to_owned(), error });
         }
         if let (Side::Dest, Some(source), Some((above, name))) =
             (side, node.source_entry(), node.source.above())
@@ -280,7 +309,12 @@ impl<'a> Scan<'a> {
             _ => {
                 let effect = Effect::new(Change::of(node.dest_entry()), Subject::Directory);
                 let failure = Failure::error(format!("listing {}: {error}", side.name()));
-                self.context.record(Outcome::failed(node.path(), effect, SystemTime::now(), failure));
+                self.context.record(Outcome::failed(
+                    node.path(),
+                    effect,
+                    SystemTime::now(),
+                    failure,
+                ));
             }
         }
     }

@@ -65,7 +65,8 @@ impl PendingListings {
         if let Some(error) = locked(&self.error).take() {
             return Err(error);
         }
-        let whole = |parts: &Mutex<Vec<ListingPart>>| Listing::of(std::mem::take(&mut *locked(parts)));
+        let whole =
+            |parts: &Mutex<Vec<ListingPart>>| Listing::of(std::mem::take(&mut *locked(parts)));
         Ok((whole(&self.source), whole(&self.dest)))
     }
 }

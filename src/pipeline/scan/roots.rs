@@ -24,7 +24,9 @@ impl Roots {
     /// Fails where a root cannot be told from other directories.
     pub(super) fn of(trees: &Trees) -> Result<Self, Error> {
         let identity = |tree: &Arc<Tree>| {
-            tree.root().identity().map_err(|error| Error::Root { path: tree.path().to_owned(), error })
+            tree.root()
+                .identity()
+                .map_err(|error| Error::Root { path: tree.path().to_owned(), error })
         };
         let (source, dest) = (identity(&trees.source)?, identity(&trees.dest)?);
         let on_one = (source.0, source.1) == (dest.0, dest.1);
@@ -43,6 +45,7 @@ impl Roots {
             };
             entry.kind == EntryKind::Directory && (self.on_one || is_alike())
         };
-        is_root(joined.source(), self.dest, &node.dest) || is_root(joined.dest(), self.source, &node.source)
+        is_root(joined.source(), self.dest, &node.dest)
+            || is_root(joined.dest(), self.source, &node.source)
     }
 }

@@ -34,7 +34,8 @@ impl Scan<'_> {
     }
 
     fn note_all_in<'s>(&'s self, scope: &Scope<'s>, directory: &Arc<DirRef>) {
-        let Some(listing) = self.list_whole(directory).ok().filter(|listing| !listing.is_log_dir()) else {
+        let Some(listing) = self.list_whole(directory).ok().filter(|listing| !listing.is_log_dir())
+        else {
             return;
         };
         let mut selection = self.context.options.selection.in_directory(|| directory.path());
@@ -50,7 +51,8 @@ impl Scan<'_> {
         let go_on = || !self.context.stop.is_requested();
         let dir = place.open()?;
         let mut unseen = Vec::new();
-        let mut parts = vec![ListingPart::read(&dir, place.is_root(), go_on, |names| unseen.push(names))?];
+        let mut parts =
+            vec![ListingPart::read(&dir, place.is_root(), go_on, |names| unseen.push(names))?];
         for names in unseen {
             parts.push(names.look(&dir, go_on)?);
         }

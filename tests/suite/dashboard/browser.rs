@@ -96,8 +96,7 @@ impl Browser {
     /// The text that is seen at a selector; of several, a line each.
     #[track_caller]
     pub fn text(&self, selector: &str) -> String {
-        let script =
-            "return [...document.querySelectorAll(arguments[0])].map((node) => node.innerText).join('\\n')";
+        let script = "return [...document.querySelectorAll(arguments[0])].map((node) => node.innerText).join('\\n')";
         self.run_with(script, &selector.into()).as_str().unwrap().to_owned()
     }
 
@@ -145,7 +144,8 @@ impl Browser {
     /// Width and height of what is seen, as on a device that has no more.
     #[track_caller]
     pub fn resize(&self, width: u32, height: u32) {
-        let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        let metrics =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         self.devtools("Emulation.setDeviceMetricsOverride", &metrics);
         // They take width away, and not from a picture.
         self.devtools("Emulation.setScrollbarsHidden", &json!({ "hidden": true }));
@@ -167,7 +167,8 @@ impl Browser {
     /// A picture (PNG) of the page in its whole length.
     pub fn picture(&self) -> Vec<u8> {
         use base64::Engine as _;
-        let taken = self.devtools("Page.captureScreenshot", &json!({ "captureBeyondViewport": true }));
+        let taken =
+            self.devtools("Page.captureScreenshot", &json!({ "captureBeyondViewport": true }));
         base64::engine::general_purpose::STANDARD.decode(taken["data"].as_str().unwrap()).unwrap()
     }
 

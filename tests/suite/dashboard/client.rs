@@ -91,7 +91,8 @@ fn parse(bytes: &[u8]) -> Option<Response> {
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
     let body = &bytes[end + 4..];
-    let is_chunked = headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
+    let is_chunked =
+        headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
     let body = if is_chunked { unchunked(body)? } else { body.to_vec() };
     Some(Response { status, headers, body })
 }

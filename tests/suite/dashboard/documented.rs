@@ -62,7 +62,8 @@ fn the_examples_have_the_shape_of_real_answers() {
         Opslog::new(&base.pair.logs, "media", number, 3)
             .with(|lines| {
                 lines[0]["direction"] = "dell-to-hp".into();
-                lines[0]["started_at"] = ha_sync::time::to_rfc3339(std::time::SystemTime::now()).into();
+                lines[0]["started_at"] =
+                    ha_sync::time::to_rfc3339(std::time::SystemTime::now()).into();
                 let failed = &mut lines[3];
                 for (key, value) in [
                     ("status", "fail"),
@@ -95,8 +96,10 @@ fn every_metric_flag_and_alert_has_its_line() {
     write(&base.pair.a, "file", "x", T0);
     assert_eq!(base.pair.sync(&[]).code, Some(0));
     let metrics = Dashboard::start(&base.pair.dsn, &[]).get("/metrics").text();
-    let names: Vec<&str> =
-        metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let names: Vec<&str> = metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .collect();
     assert!(names.len() > 10);
     names.iter().for_each(|name| assert!(monitoring.contains(&format!("| `{name}")), "{name}"));
     let rules = fs::read_to_string(
@@ -107,7 +110,8 @@ fn every_metric_flag_and_alert_has_its_line() {
         rules.lines().filter_map(|line| line.split_once("alert: ").map(|(_, name)| name)).collect();
     alerts.iter().for_each(|name| assert!(monitoring.contains(&format!("| `{name}` |")), "{name}"));
     let help = run(super::server::dashboard().arg("--help")).stdout;
-    let flags = help.lines().filter_map(|line| line.trim_start().strip_prefix("--")?.split(' ').next());
+    let flags =
+        help.lines().filter_map(|line| line.trim_start().strip_prefix("--")?.split(' ').next());
     for flag in flags {
         assert!(dashboard.contains(&format!("| `--{flag}` |")), "{flag}");
     }

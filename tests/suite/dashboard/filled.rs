@@ -49,14 +49,17 @@ impl Run {
 
     fn values(&self, now: i64) -> String {
         let time = |seconds: i64| {
-            let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds as u64);
+            let time =
+                std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds as u64);
             ha_sync::time::to_rfc3339(time).replace('T', " ").replace('Z', "")
         };
         let begun = now - self.age * 60;
         let is_running = self.status == "running";
-        let ended = if is_running { "NULL".into() } else { format!("'{}'", time(begun + self.seconds)) };
-        let error =
-            self.error.map_or_else(|| "NULL".into(), |text| format!("'{}'", text.replace('\'', "''")));
+        let ended =
+            if is_running { "NULL".into() } else { format!("'{}'", time(begun + self.seconds)) };
+        let error = self
+            .error
+            .map_or_else(|| "NULL".into(), |text| format!("'{}'", text.replace('\'', "''")));
         let [created, updated, deleted, failed] = self.counts;
         let Self { id, pair, direction, status, bytes, .. } = self;
         format!(
@@ -78,7 +81,8 @@ const AT_ONCE: usize = 2000;
 
 /// Puts runs in.
 pub fn insert_runs(base: &Base, runs: impl IntoIterator<Item = Run>) {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+        as i64;
     insert(base, "sync_iterations", RUN_COLUMNS, runs.into_iter().map(|run| run.values(now)));
 }
 

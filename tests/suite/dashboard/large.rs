@@ -34,8 +34,10 @@ fn fill(base: &Base) {
     insert_runs(
         base,
         (1..=RUNS).map(|id| {
-            let (pair, direction) =
-                (["ai", "games", "infra", "media"][id as usize % 4], ["there", "back"][id as usize / 4 % 2]);
+            let (pair, direction) = (
+                ["ai", "games", "infra", "media"][id as usize % 4],
+                ["there", "back"][id as usize / 4 % 2],
+            );
             let run = Run::new(id, pair, direction, RUNS - id);
             if id % 500 == 0 { run.failed("failed", 0, Some("the disk is full")) } else { run }
         }),
@@ -48,8 +50,7 @@ fn fill(base: &Base) {
 /// The statements that the dashboard sent to the server.
 fn sent(base: &Base) -> Vec<String> {
     let mut root = base.connection();
-    let all =
-        "log_output = 'TABLE', GLOBAL long_query_time = 0, GLOBAL slow_query_log = 1, GLOBAL general_log = 1";
+    let all = "log_output = 'TABLE', GLOBAL long_query_time = 0, GLOBAL slow_query_log = 1, GLOBAL general_log = 1";
     root.query_drop(format!("SET GLOBAL {all}")).unwrap();
     let dashboard = Dashboard::start(&base.pair.dsn, &[]);
     for question in QUESTIONS {
@@ -93,7 +94,9 @@ fn every_query_goes_along_an_index() {
             let (table, kind, key) = (&row[2], &row[3], &row[5]);
             let is_table = table.starts_with("sync_");
             assert!(
-                !is_table || (kind != "ALL" && kind != "index" && key != "NULL") || is_walk(&row, sql),
+                !is_table
+                    || (kind != "ALL" && kind != "index" && key != "NULL")
+                    || is_walk(&row, sql),
                 "{sql}\n{row:?}"
             );
             assert!(!is_table || !row[9].contains("filesort"), "{sql}\n{row:?}");
@@ -113,7 +116,8 @@ fn for_sqlite(sql: &str) -> String {
     let sql = sql.replace(" FORCE INDEX (idx_series)", "");
     match sql.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) {
         Some(parts) => {
-            let parts = parts.split(") UNION ALL (").map(|part| format!("SELECT * FROM ({part}) AS part"));
+            let parts =
+                parts.split(") UNION ALL (").map(|part| format!("SELECT * FROM ({part}) AS part"));
             parts.collect::<Vec<_>>().join(" UNION ALL ")
         }
         None => sql,
@@ -142,12 +146,18 @@ fn each_answer_is_shown_beside_the_database_s_own_time() {
     println!("MariaDB: answer, own time; SQLite: answer, own time; question");
     for question in QUESTIONS {
         let said = statements(&mut server, &mariadb, question);
-        let answered = dashboards.each_ref().map(|dashboard| best(|| drop(dashboard.get(question))));
+        let answered =
+            dashboards.each_ref().map(|dashboard| best(|| drop(dashboard.get(question))));
         let in_server =
             best(|| said.iter().for_each(|sql| drop(server.query::<mysql::Row, _>(sql).unwrap())));
-        let in_file = best(|| assert!(said.iter().map(|sql| rows(&file, sql)).sum::<usize>() < 10_000));
-        let times = [answered[0], in_server, answered[1], in_file].map(|time| time.as_secs_f64() * 1000.0);
-        println!("{:8.1} {:8.1} {:8.1} {:8.1} ms  {question}", times[0], times[1], times[2], times[3]);
+        let in_file =
+            best(|| assert!(said.iter().map(|sql| rows(&file, sql)).sum::<usize>() < 10_000));
+        let times =
+            [answered[0], in_server, answered[1], in_file].map(|time| time.as_secs_f64() * 1000.0);
+        println!(
+            "{:8.1} {:8.1} {:8.1} {:8.1} ms  {question}",
+            times[0], times[1], times[2], times[3]
+        );
     }
 }
 

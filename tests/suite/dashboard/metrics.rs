@@ -94,7 +94,10 @@ fn prometheus_takes_the_metrics() {
     base.make_tables();
     insert_runs(
         &base,
-        [Run::new(1, "media", "there", 9), Run { status: "running", ..Run::new(2, "media", "there", 1) }],
+        [
+            Run::new(1, "media", "there", 9),
+            Run { status: "running", ..Run::new(2, "media", "there", 1) },
+        ],
     );
     let dashboard = Dashboard::start(&base.pair.dsn, &[]);
     let (folder, text) = (base.pair.scratch.path(), dashboard.get("/metrics").text());
@@ -121,7 +124,10 @@ fn alerts_are_sound_and_each_fires_for_its_reason() {
     base.make_tables();
     insert_runs(
         &base,
-        [Run::new(1, "media", "there", 9), Run { status: "running", ..Run::new(2, "media", "there", 1) }],
+        [
+            Run::new(1, "media", "there", 9),
+            Run { status: "running", ..Run::new(2, "media", "there", 1) },
+        ],
     );
     let said = Dashboard::start(&base.pair.dsn, &[]).get("/metrics").text();
     let rules = fs::read_to_string(root.join("deploy/monitoring/ha-sync.rules.yaml")).unwrap();

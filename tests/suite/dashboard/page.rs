@@ -27,7 +27,11 @@ pub fn fill(base: &Base) {
                 run.seconds = 40 + (number * number * 7 + every) % 90;
                 run.bytes = ((number * 37 + every) % 23) << 27;
                 run.counts = [number % 9, number % 4, 0, 0];
-                runs.push(if number % 31 == 0 { run.failed("partial_failure", 2, None) } else { run });
+                runs.push(if number % 31 == 0 {
+                    run.failed("partial_failure", 2, None)
+                } else {
+                    run
+                });
             }
         }
     }
@@ -38,7 +42,9 @@ pub fn fill(base: &Base) {
         Some(error),
     ));
     runs.push(Run { status: "running", ..Run::new(next(), "owncloud", "dell-to-hp", 4) });
-    runs.push(Run { counts: [1820, 44, 7, 0], ..Run::new(next(), "games", "dell-to-hp", 95) }.dry());
+    runs.push(
+        Run { counts: [1820, 44, 7, 0], ..Run::new(next(), "games", "dell-to-hp", 95) }.dry(),
+    );
     runs.push(Run { counts: [0, 0, 0, 0], ..Run::new(next(), "games", "hp-to-dell", 80) }.dry());
     insert_runs(base, runs);
     insert_operations(base, 1, 2500);
@@ -65,13 +71,15 @@ impl Seen {
     #[track_caller]
     fn open(&self, query: &str) {
         self.browser.open(&self.url(query));
-        self.browser.wait("Number(document.body.dataset.round) > 0 && !document.body.dataset.asking");
+        self.browser
+            .wait("Number(document.body.dataset.round) > 0 && !document.body.dataset.asking");
     }
 
     /// Nothing was asked for elsewhere, and the browser complained of nothing.
     #[track_caller]
     fn assert_quiet(&self) {
-        let asked = self.browser.get("performance.getEntriesByType('resource').map((entry) => entry.name)");
+        let asked =
+            self.browser.get("performance.getEntriesByType('resource').map((entry) => entry.name)");
         for url in asked.as_array().unwrap() {
             assert!(url.as_str().unwrap().starts_with(&self.url("")), "{url}");
         }
@@ -92,7 +100,9 @@ fn a_person_sees_how_every_pair_stands_and_follows_it_to_the_operations() {
     assert!(browser.text(&format!("{} .pill", card("media"))).contains("In step"));
     assert_eq!(browser.text(&format!("{} .pill", card("games"))), "Dry runs only");
     assert!(
-        browser.text(&card("games")).contains("Nothing has been synced yet: its runs were dry runs only")
+        browser
+            .text(&card("games"))
+            .contains("Nothing has been synced yet: its runs were dry runs only")
     );
     assert!(browser.text(&card("games")).contains(": would create 1,820, update 44, delete 7"));
     assert!(browser.text(&card("owncloud")).contains("Running for 4 min"));
@@ -102,8 +112,7 @@ fn a_person_sees_how_every_pair_stands_and_follows_it_to_the_operations() {
         "cannot write at the destination: No space left on device (os error 28)"
     );
     let colour = |selector: &str| {
-        let script =
-            "return getComputedStyle(document.querySelector(arguments[0])).color.match(/\\d+/g).map(Number)";
+        let script = "return getComputedStyle(document.querySelector(arguments[0])).color.match(/\\d+/g).map(Number)";
         let colour: Vec<u64> = browser
             .run_with(script, &selector.into())
             .as_array()
@@ -131,7 +140,8 @@ fn a_person_sees_how_every_pair_stands_and_follows_it_to_the_operations() {
     assert!(browser.text("#runs tbody tr:first-child") != first);
     assert!(browser.get("location.search").as_str().unwrap().starts_with("?before="));
     browser.back();
-    browser.wait(&format!("document.querySelector('#runs tbody tr').innerText === {}", json!(first)));
+    browser
+        .wait(&format!("document.querySelector('#runs tbody tr').innerText === {}", json!(first)));
     browser.and_drawn("const form = document.getElementById('run-filter'); form.elements.status.value = 'failed'; form.elements.status.dispatchEvent(new Event('change', { bubbles: true }))");
     assert_eq!(browser.get("location.search"), "?status=failed");
     assert_eq!(browser.get("document.querySelectorAll('#runs tbody tr').length"), 1);
@@ -146,7 +156,10 @@ fn a_person_sees_how_every_pair_stands_and_follows_it_to_the_operations() {
     // A run: by a click on it, then by its address alone.
     browser.and_drawn("document.querySelector('#runs tbody a').click()");
     let run = browser.get("location.search").as_str().unwrap().to_owned();
-    assert!(run.starts_with("?run=") && browser.text("#run-error").contains("No space left"), "{run}");
+    assert!(
+        run.starts_with("?run=") && browser.text("#run-error").contains("No space left"),
+        "{run}"
+    );
     assert_eq!(
         browser.get("document.activeElement.id"),
         "run-title",
@@ -156,8 +169,14 @@ fn a_person_sees_how_every_pair_stands_and_follows_it_to_the_operations() {
     seen.open("?run=1&operation=update&q=file-00019&status=success");
     let rows = browser.text("#operations tbody .path");
     assert_eq!(rows.lines().filter(|line| line.contains("/file-00019")).count(), 49, "{rows}");
-    assert_eq!(browser.get("document.querySelector('#operation-filter [name=q]').value"), "file-00019");
-    assert_eq!(browser.get("document.querySelector('#operation-filter [name=operation]').value"), "update");
+    assert_eq!(
+        browser.get("document.querySelector('#operation-filter [name=q]').value"),
+        "file-00019"
+    );
+    assert_eq!(
+        browser.get("document.querySelector('#operation-filter [name=operation]').value"),
+        "update"
+    );
 
     // Pages of operations, a filter, and one that finds nothing.
     seen.open("?run=1");
@@ -194,7 +213,10 @@ fn a_run_whose_opslog_is_damaged_is_not_said_to_have_changed_nothing() {
     seen.open("?run=1");
     let error = seen.browser.text("#run-error");
     assert!(error.contains("it holds 3 operations, its last line says 4"), "{error}");
-    assert_eq!(seen.browser.text("#search-state"), "What this run did is not here: its opslog is damaged.");
+    assert_eq!(
+        seen.browser.text("#search-state"),
+        "What this run did is not here: its opslog is damaged."
+    );
     seen.assert_quiet();
 }
 
@@ -213,7 +235,10 @@ fn a_refresh_shows_what_is_new_and_keeps_scroll_selection_and_focus() {
     insert_runs(&seen.base, [Run::new(9000, "photos", "hp-to-dell", 0)]);
     browser.wait_for_refresh();
     browser.wait("document.getElementById('verdict').innerText === '3 pairs are in step, 1 not synced in both directions yet'");
-    assert_eq!(browser.get("getSelection().toString() === window.was[1] && window.was[1] !== ''"), true);
+    assert_eq!(
+        browser.get("getSelection().toString() === window.was[1] && window.was[1] !== ''"),
+        true
+    );
     assert_eq!(browser.get("document.activeElement === window.row.querySelector('a')"), true);
     assert_eq!(
         browser.get("window.nodes.filter((node) => !node.isConnected).length <= 1"),
@@ -245,7 +270,8 @@ fn the_keyboard_reaches_everything_and_a_phone_shows_it() {
     for (width, query) in [(360, ""), (360, "?run=1"), (1400, ""), (1400, "?run=1")] {
         browser.resize(width, 800);
         seen.open(query);
-        let wide = browser.get("document.documentElement.scrollWidth - document.documentElement.clientWidth");
+        let wide = browser
+            .get("document.documentElement.scrollWidth - document.documentElement.clientWidth");
         assert_eq!(wide, 0, "{width} {query}: nothing sticks out");
     }
     // Every field has a name, every table its heads, every picture its words.
@@ -276,14 +302,19 @@ fn a_plot_has_a_scale_and_its_bars_are_reached_and_heard() {
     let browser = &seen.browser;
     seen.open("");
     let within = |part: &str| format!(".card[data-key='media'] [data-key='dell-to-hp'] {part}");
-    let runs = seen.dashboard.ask("/api/history?pair=media")["pairs"][0]["directions"][0]["runs"].clone();
-    let ids: Vec<i64> = runs.as_array().unwrap().iter().map(|run| run["id"].as_i64().unwrap()).collect();
+    let runs =
+        seen.dashboard.ask("/api/history?pair=media")["pairs"][0]["directions"][0]["runs"].clone();
+    let ids: Vec<i64> =
+        runs.as_array().unwrap().iter().map(|run| run["id"].as_i64().unwrap()).collect();
     assert_eq!(ids.len(), 60);
     // The longest and the largest of what `fill` made.
     let longest = (1..=60).map(|number| 40 + (number * number * 7 + 30) % 90).max().unwrap();
     let scale = browser.text(&within(".scale"));
     let expected = format!("{} min {} s\n0\n2.75 GiB", longest / 60, longest % 60);
-    assert_eq!(scale.split_whitespace().collect::<Vec<_>>(), expected.split_whitespace().collect::<Vec<_>>());
+    assert_eq!(
+        scale.split_whitespace().collect::<Vec<_>>(),
+        expected.split_whitespace().collect::<Vec<_>>()
+    );
     assert!(
         browser.text(&within(".legend")).starts_with("60 runs, the first 30 h ago")
             || browser.text(&within(".legend")).starts_with("60 runs, the first 1 d ago"),
@@ -332,8 +363,10 @@ fn a_plot_has_a_scale_and_its_bars_are_reached_and_heard() {
         &within(&format!(".bar[data-key='{}']", ids[58])).into(),
     );
     browser.press(&["\u{e007}"]);
-    browser
-        .wait(&format!("location.search === '?run={}' && !document.getElementById('run').hidden", ids[58]));
+    browser.wait(&format!(
+        "location.search === '?run={}' && !document.getElementById('run').hidden",
+        ids[58]
+    ));
     seen.assert_quiet();
 }
 
@@ -344,7 +377,12 @@ fn what_is_plotted_is_asked_for_when_a_run_has_ended() {
     let slot = || browser.get("Math.floor(Date.now() / 300000)");
     let asked = || {
         let names = browser.get("performance.getEntriesByType('resource').map((entry) => entry.name.split('/').pop()).filter((name) => name.startsWith('history'))");
-        names.as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        names
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|name| name.as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     let mut id = 9000;
     loop {
@@ -371,7 +409,9 @@ fn a_pair_is_overdue_by_its_own_measure() {
     let seen = Seen::new(|base| {
         base.make_tables();
         let every = |pair, first, minutes: i64, late: i64| {
-            (0..10).map(move |number| Run::new(first + number, pair, "there", late + (9 - number) * minutes))
+            (0..10).map(move |number| {
+                Run::new(first + number, pair, "there", late + (9 - number) * minutes)
+            })
         };
         let half_hourly = every("late", 1, 30, 100);
         let daily = every("daily", 11, 24 * 60, 26 * 60);
@@ -385,8 +425,13 @@ fn a_pair_is_overdue_by_its_own_measure() {
             Run::new(54, "busy", "there", 5),
         ];
         let alone = Run::new(21, "new", "there", 600);
-        insert_runs(base, half_hourly.chain(daily).chain(by_hand).chain(hung).chain(at_work).chain([alone]));
-        base.execute(&[r#"UPDATE sync_iterations SET counts = '{"deferred":12}' WHERE sync_pair = 'busy'"#]);
+        insert_runs(
+            base,
+            half_hourly.chain(daily).chain(by_hand).chain(hung).chain(at_work).chain([alone]),
+        );
+        base.execute(&[
+            r#"UPDATE sync_iterations SET counts = '{"deferred":12}' WHERE sync_pair = 'busy'"#,
+        ]);
     });
     seen.open("");
     let states = seen.browser.text(".direction .state");
@@ -411,7 +456,11 @@ fn a_pair_is_overdue_by_its_own_measure() {
         "DELETE FROM sync_iterations WHERE status = 'success'",
     ]);
     seen.open("");
-    assert_eq!(seen.browser.text("#verdict"), "To be watched: hung (Running for long)", "never in step yet");
+    assert_eq!(
+        seen.browser.text("#verdict"),
+        "To be watched: hung (Running for long)",
+        "never in step yet"
+    );
     seen.assert_quiet();
 }
 
@@ -421,7 +470,9 @@ fn an_empty_database_shows_how_to_begin_and_then_the_first_run() {
     let browser = &seen.browser;
     seen.open("");
     assert!(
-        browser.text("#first").contains("ha-sync --src /path/to/a --dest /path/to/b --pair media --dry-run")
+        browser
+            .text("#first")
+            .contains("ha-sync --src /path/to/a --dest /path/to/b --pair media --dry-run")
     );
     assert_eq!(browser.text("#verdict"), "No runs yet");
     assert!(browser.text("#missing").contains("rows.sqlite"), "where it is waited for");
@@ -457,7 +508,9 @@ fn a_database_that_goes_away_is_told_of_and_what_was_known_stays() {
     // The dashboard itself.
     let port = dashboard.port;
     drop(dashboard);
-    browser.wait("document.getElementById('away').innerText.startsWith('The dashboard cannot be reached')");
+    browser.wait(
+        "document.getElementById('away').innerText.startsWith('The dashboard cannot be reached')",
+    );
     assert_eq!(browser.get("document.querySelectorAll('.card').length"), 1);
     let _again = Dashboard::start_on(port, &pair.dsn, &[]);
     browser.wait("document.getElementById('away').hidden");
@@ -502,14 +555,16 @@ fn file_names_are_shown_as_text_whatever_they_say() {
     });
     let browser = &seen.browser;
     seen.open("?run=1");
-    let shown = browser
-        .get("[...document.querySelectorAll('#operations .path bdi')].map((node) => node.textContent)");
-    let shown: Vec<&str> = shown.as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    let shown = browser.get(
+        "[...document.querySelectorAll('#operations .path bdi')].map((node) => node.textContent)",
+    );
+    let shown: Vec<&str> =
+        shown.as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
     for (name, expected) in &names {
         assert!(
-            shown
-                .iter()
-                .any(|shown| shown == expected || shown.starts_with(expected) || shown.contains(expected)),
+            shown.iter().any(|shown| shown == expected
+                || shown.starts_with(expected)
+                || shown.contains(expected)),
             "{}: {shown:#?}",
             String::from_utf8_lossy(name)
         );
@@ -552,7 +607,10 @@ fn a_script_in_the_page_would_not_run() {
     );
     assert_eq!(browser.get("document.querySelectorAll('.card').length"), 4);
     let complaints = browser.complaints();
-    assert!(complaints.iter().any(|line| line.contains("The action has been blocked")), "{complaints:?}");
+    assert!(
+        complaints.iter().any(|line| line.contains("The action has been blocked")),
+        "{complaints:?}"
+    );
 }
 
 /// Pictures for the eye and for the documentation: `HA_SYNC_PICTURES=folder cargo nextest run --run-ignored only -E 'test(pictures)'`.
@@ -578,7 +636,9 @@ fn pictures_of_the_page() {
             }),
         );
     });
-    let save = |browser: &Browser, name: &str| std::fs::write(folder.join(name), browser.picture()).unwrap();
+    let save = |browser: &Browser, name: &str| {
+        std::fs::write(folder.join(name), browser.picture()).unwrap()
+    };
     take(&seen, &save, "overview", "");
     take(&seen, &save, "run", "?run=1");
     let empty = Seen::new(|_| {});

@@ -54,7 +54,9 @@ impl Dashboard {
         wait_until("it says where it listens", || {
             let said = log.lock().unwrap();
             let address = said.split_once("listening on http://127.0.0.1:").map(|(_, rest)| rest);
-            port = address.and_then(|rest| rest.split_once(',')).map(|(port, _)| port.parse().unwrap());
+            port = address
+                .and_then(|rest| rest.split_once(','))
+                .map(|(port, _)| port.parse().unwrap());
             assert!(port.is_some() || child.try_wait().unwrap().is_none(), "{said}");
             port.is_some()
         });

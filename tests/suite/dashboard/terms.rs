@@ -43,7 +43,10 @@ fn a_wrong_question_is_refused_with_the_reason() {
         ("/api/operations", "iteration_id is missing"),
         ("/api/operations?iteration_id=", "iteration_id is missing"),
         ("/api/operations?iteration_id=1.5", "iteration_id is \"1.5\""),
-        ("/api/operations?iteration_id=9223372036854775808", "give a number from 0 to 9223372036854775807"),
+        (
+            "/api/operations?iteration_id=9223372036854775808",
+            "give a number from 0 to 9223372036854775807",
+        ),
         ("/api/operations?iteration_id=1&operation=move", "give create, update, delete"),
         ("/api/history?days=0", "give a number from 1 to 3660"),
     ] {
@@ -55,11 +58,16 @@ fn a_wrong_question_is_refused_with_the_reason() {
     }
     // Bytes that do not belong into an address at all.
     assert_eq!(
-        send(dashboard.port, b"GET /api/iterations?pair=\xff HTTP/1.1\r\nHost: x\r\n\r\n").unwrap().status,
+        send(dashboard.port, b"GET /api/iterations?pair=\xff HTTP/1.1\r\nHost: x\r\n\r\n")
+            .unwrap()
+            .status,
         400
     );
     let missing = dashboard.get("/api/nothing");
-    assert_eq!((missing.status, missing.json()), (404, json!({ "error": "there is nothing at this path" })));
+    assert_eq!(
+        (missing.status, missing.json()),
+        (404, json!({ "error": "there is nothing at this path" }))
+    );
 }
 
 #[test]
@@ -84,7 +92,8 @@ fn whatever_is_asked_the_answer_is_never_an_internal_error() {
             .prop_map(|bytes| bytes.iter().map(|byte| format!("%{byte:02x}")).collect()),
     ];
     let parameters = prop::collection::vec((name, value), 0..4);
-    let config = ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() };
+    let config =
+        ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |((route, parameters) in (route, parameters))| {
         let query: Vec<String> = parameters.iter().map(|(name, value)| format!("{name}={}", value.replace([' ', '#'], "+"))).collect();
         let status = get(dashboard.port, &format!("/api/{route}?{}", query.join("&"))).status;
@@ -141,12 +150,21 @@ fn the_session_at_a_server_can_change_nothing() {
 #[test]
 fn every_answer_has_the_headers_that_keep_a_browser_from_mistakes() {
     let (_base, dashboard) = filled();
-    for path in
-        ["/", "/app.js", "/style.css", "/icon.svg", "/api/pairs", "/metrics", "/nothing", "/api/pairs?x"]
-    {
+    for path in [
+        "/",
+        "/app.js",
+        "/style.css",
+        "/icon.svg",
+        "/api/pairs",
+        "/metrics",
+        "/nothing",
+        "/api/pairs?x",
+    ] {
         let response = dashboard.get(path);
         let policy = response.header("content-security-policy").unwrap();
-        for part in ["default-src 'none'", "script-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"] {
+        for part in
+            ["default-src 'none'", "script-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"]
+        {
             assert!(policy.contains(part), "{path}: {policy}");
         }
         assert!(!policy.contains("unsafe"), "{policy}");
@@ -161,7 +179,10 @@ fn every_answer_has_the_headers_that_keep_a_browser_from_mistakes() {
         }
     }
     let page = dashboard.get("/").text();
-    assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("style="), "{page}");
+    assert!(
+        !page.contains("http://") && !page.contains("https://") && !page.contains("style="),
+        "{page}"
+    );
 }
 
 #[test]
@@ -198,7 +219,8 @@ fn who_is_slow_or_says_too_much_is_cut_off_and_nobody_else_waits_for_it() {
     let long = "x".repeat(64 << 10);
     let answer = request(dashboard.port, "GET", "/", &[("X-Long", &long)], "");
     assert!(answer.is_err() || answer.unwrap().status == 431);
-    let many: Vec<(String, String)> = (0..200).map(|index| (format!("X-{index}"), "x".into())).collect();
+    let many: Vec<(String, String)> =
+        (0..200).map(|index| (format!("X-{index}"), "x".into())).collect();
     let many: Vec<(&str, &str)> = many.iter().map(|(name, value)| (&**name, &**value)).collect();
     let answer = request(dashboard.port, "GET", "/", &many, "");
     assert!(answer.is_err() || answer.unwrap().status == 431);
@@ -224,7 +246,8 @@ fn asked_over(stream: &mut TcpStream, path: &str) -> (String, bool) {
         head.push(byte[0]);
     }
     let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
-    let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
+    let length =
+        head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
     stream.read_exact(&mut vec![0; length.unwrap()]).unwrap();
     (head[9..12].to_owned(), head.contains("connection: close"))
 }
@@ -281,16 +304,25 @@ fn the_access_log_tells_who_asked_and_for_whom_a_proxy_says_it_does() {
 fn answers_are_compressed_for_who_takes_them_so() {
     let (base, dashboard) = filled();
     let plain = dashboard.get("/app.js");
-    assert_eq!((plain.header("content-encoding"), plain.header("vary")), (None, Some("accept-encoding")));
-    let packed = request(dashboard.port, "GET", "/app.js", &[("Accept-Encoding", "br, gzip")], "").unwrap();
+    assert_eq!(
+        (plain.header("content-encoding"), plain.header("vary")),
+        (None, Some("accept-encoding"))
+    );
+    let packed =
+        request(dashboard.port, "GET", "/app.js", &[("Accept-Encoding", "br, gzip")], "").unwrap();
     assert_eq!(packed.header("content-encoding"), Some("gzip"));
     assert!(packed.body.len() < plain.body.len() / 2, "{}", packed.body.len());
     let file = base.pair.scratch.path().join("app.js.gz");
     std::fs::write(&file, &packed.body).unwrap();
     assert_eq!(run(std::process::Command::new("gzip").arg("-dc").arg(&file)).stdout, plain.text());
     for path in ["/api/pairs", "/metrics"] {
-        let packed = request(dashboard.port, "GET", path, &[("Accept-Encoding", "gzip")], "").unwrap();
-        assert_eq!((packed.status, packed.header("content-encoding")), (200, Some("gzip")), "{path}");
+        let packed =
+            request(dashboard.port, "GET", path, &[("Accept-Encoding", "gzip")], "").unwrap();
+        assert_eq!(
+            (packed.status, packed.header("content-encoding")),
+            (200, Some("gzip")),
+            "{path}"
+        );
         assert_eq!(packed.header("x-content-type-options"), Some("nosniff"));
     }
 }
@@ -317,7 +349,9 @@ fn a_database_that_is_away_or_hangs_is_told_of_within_a_bound_and_found_again() 
     };
     server.kill();
     assert_eq!(away(), "the database cannot be reached");
-    for (path, status) in [("/healthz", 200), ("/readyz", 200), ("/", 200), ("/api/iterations", 503)] {
+    for (path, status) in
+        [("/healthz", 200), ("/readyz", 200), ("/", 200), ("/api/iterations", 503)]
+    {
         assert_eq!(dashboard.get(path).status, status, "{path}");
     }
     let metrics = dashboard.get("/metrics");
@@ -343,7 +377,10 @@ fn a_database_that_is_away_or_hangs_is_told_of_within_a_bound_and_found_again() 
     server.thaw();
     wait_until("it answers again", || away().is_empty());
     let log = dashboard.log();
-    assert!(log.contains("no answer from the database ha@tcp(") && log.contains("answers again"), "{log}");
+    assert!(
+        log.contains("no answer from the database ha@tcp(") && log.contains("answers again"),
+        "{log}"
+    );
 }
 
 #[test]
@@ -365,7 +402,8 @@ fn a_file_that_is_replaced_or_gone_is_not_read_any_longer() {
     let other = Base::sqlite();
     other.make_tables();
     insert_runs(&other, [Run::new(1, "other", "there", 5)]);
-    let [file, new] = [&base, &other].map(|base| base.pair.dsn.trim_start_matches("sqlite:").to_owned());
+    let [file, new] =
+        [&base, &other].map(|base| base.pair.dsn.trim_start_matches("sqlite:").to_owned());
     std::fs::rename(&new, &file).unwrap();
     assert_eq!(pairs(), ["other"]);
     assert!(counted("other") && !counted("media"));
@@ -384,7 +422,10 @@ fn a_file_whose_folder_is_missing_is_away_and_one_that_is_not_there_yet_is_named
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("mount/rows");
     let dashboard = Dashboard::start(&format!("sqlite:{}", file.display()), &[]);
-    assert_eq!(dashboard.get("/api/pairs").json(), json!({ "error": "the database cannot be reached" }));
+    assert_eq!(
+        dashboard.get("/api/pairs").json(),
+        json!({ "error": "the database cannot be reached" })
+    );
     std::fs::create_dir(folder.path().join("mount")).unwrap();
     assert_eq!(dashboard.ask("/api/pairs")["missing"], file.to_str().unwrap());
 }
@@ -406,14 +447,24 @@ fn no_answer_and_no_log_has_the_password_or_what_the_server_said() {
     for dsn in [&base.pair.dsn, &wrong] {
         let dashboard = Dashboard::start(dsn, &["--log-format", "json"]);
         let mut said = String::new();
-        for path in ["/", "/api/pairs", "/api/iterations", "/api/history", "/metrics", "/healthz", "/readyz"]
-        {
+        for path in [
+            "/",
+            "/api/pairs",
+            "/api/iterations",
+            "/api/history",
+            "/metrics",
+            "/healthz",
+            "/readyz",
+        ] {
             let response = dashboard.get(path);
             said += &format!("{:?}{}", response.headers, response.text());
         }
         assert!(!said.contains("ha@") && !said.contains("Access denied"), "{said}");
         said += &dashboard.log();
-        assert!(!said.contains(PASSWORD) && !said.contains("p@ss") && !said.contains("w:rd"), "{said}");
+        assert!(
+            !said.contains(PASSWORD) && !said.contains("p@ss") && !said.contains("w:rd"),
+            "{said}"
+        );
     }
 }
 
@@ -441,7 +492,11 @@ fn what_makes_no_sense_is_refused_before_it_listens() {
     let taken = taken.local_addr().unwrap().to_string();
     for (flags, code, words) in [
         (&["--listen", "8080"][..], 2, "give an IP address and a port"),
-        (&["--listen", &taken, "--db-dsn", "sqlite:/nonexistent/x"], 5, "cannot listen on 127.0.0.1:"),
+        (
+            &["--listen", &taken, "--db-dsn", "sqlite:/nonexistent/x"],
+            5,
+            "cannot listen on 127.0.0.1:",
+        ),
         (&["--db-dsn", "none"], 2, "--db-dsn none is no database"),
         (&["--db-dsn", "user:s3cret@tcp(db:port)/x"], 2, "the port is wrong"),
         (&["--allowed-host", "http://x/"], 2, "give a name alone"),
@@ -450,10 +505,18 @@ fn what_makes_no_sense_is_refused_before_it_listens() {
     ] {
         let ran = run(dashboard().args(flags).stdin(Stdio::null()));
         assert_eq!(ran.code, Some(code), "{flags:?}: {}", ran.stderr);
-        assert!(ran.stderr.contains(words) && !ran.stderr.contains("s3cret"), "{flags:?}: {}", ran.stderr);
+        assert!(
+            ran.stderr.contains(words) && !ran.stderr.contains("s3cret"),
+            "{flags:?}: {}",
+            ran.stderr
+        );
     }
     let version = run(dashboard().arg("--version"));
     assert_eq!(version.stdout, format!("ha-sync-ui {}\n", env!("CARGO_PKG_VERSION")));
     let help = run(dashboard().arg("--help").env("HA_SYNC_DB_DSN", "user:s3cret@tcp(db)/x"));
-    assert!(help.stdout.contains("HA_SYNC_LISTEN") && !help.stdout.contains("s3cret"), "{}", help.stdout);
+    assert!(
+        help.stdout.contains("HA_SYNC_LISTEN") && !help.stdout.contains("s3cret"),
+        "{}",
+        help.stdout
+    );
 }

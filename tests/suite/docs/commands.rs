@@ -20,15 +20,21 @@ fn run_session(page: &Path) {
     let (home, bin) = (scratch.path().join("home"), scratch.path().join("bin"));
     fs::create_dir_all(&home).unwrap();
     fs::create_dir_all(&bin).unwrap();
-    for (program, name) in
-        [(env!("CARGO_BIN_EXE_ha-sync"), "ha-sync"), (env!("CARGO_BIN_EXE_ha-sync-ui"), "ha-sync-ui")]
-    {
+    for (program, name) in [
+        (env!("CARGO_BIN_EXE_ha-sync"), "ha-sync"),
+        (env!("CARGO_BIN_EXE_ha-sync-ui"), "ha-sync-ui"),
+    ] {
         std::os::unix::fs::symlink(program, bin.join(name)).unwrap();
     }
-    let script: String = session.iter().map(|block| format!(": {}\n{}", block.place, block.text)).collect();
+    let script: String =
+        session.iter().map(|block| format!(": {}\n{}", block.place, block.text)).collect();
     let inside = "mount -t tmpfs none /var/log && exec bash -euxo pipefail -c \"$1\"";
     let mut command = Command::new("unshare");
-    command.args(["-m", "sh", "-c", inside, "sh", &script]).env_clear().current_dir(&home).env("HOME", &home);
+    command
+        .args(["-m", "sh", "-c", inside, "sh", &script])
+        .env_clear()
+        .current_dir(&home)
+        .env("HOME", &home);
     command.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", bin.display()));
     let ran = run(&mut command);
     assert_eq!(ran.code, Some(0), "{}\n{}\n{}", page.display(), ran.stdout, ran.stderr);
@@ -37,7 +43,8 @@ fn run_session(page: &Path) {
 #[test]
 fn every_command_that_needs_nothing_else_runs() {
     let pages = pages();
-    let sessions = pages.iter().flat_map(|page| blocks(page)).filter(|block| block.tag == "sh").count();
+    let sessions =
+        pages.iter().flat_map(|page| blocks(page)).filter(|block| block.tag == "sh").count();
     assert!(sessions >= 5, "there are only {sessions} blocks to run");
     pages.iter().for_each(|page| run_session(page));
 }
@@ -54,10 +61,15 @@ fn commands_that_need_more_are_at_least_commands() {
 fn names_beside_the_manifests(things: &[Thing]) -> BTreeSet<String> {
     let by_hand = ["ha-sync-db-secret", "ha-sync-ui-db-secret"].map(str::to_owned);
     let made = tagged("sh cluster").into_iter().flat_map(|block| {
-        let names = block.text.split("create job ").skip(1).filter_map(|rest| rest.split_whitespace().next());
+        let names = block
+            .text
+            .split("create job ")
+            .skip(1)
+            .filter_map(|rest| rest.split_whitespace().next());
         names.map(str::to_owned).collect::<Vec<_>>()
     });
-    let pairs = things.iter().filter_map(|thing| thing.0["metadata"]["labels"]["ha-sync/pair"].as_str());
+    let pairs =
+        things.iter().filter_map(|thing| thing.0["metadata"]["labels"]["ha-sync/pair"].as_str());
     pairs.map(|pair| format!("ha-sync-{pair}")).chain(made).chain(by_hand).collect()
 }
 

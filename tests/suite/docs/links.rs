@@ -13,14 +13,18 @@ fn links(text: &str) -> Vec<String> {
         is_code ^= fence;
         !is_code && !fence
     });
-    let targets = prose.flat_map(|line| line.split("](").skip(1).filter_map(|rest| rest.split(')').next()));
+    let targets =
+        prose.flat_map(|line| line.split("](").skip(1).filter_map(|rest| rest.split(')').next()));
     targets.map(str::to_owned).collect()
 }
 
 /// A heading as it is linked to.
 fn anchor(heading: &str) -> String {
-    let kept =
-        heading.trim_start_matches('#').trim().chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    let kept = heading
+        .trim_start_matches('#')
+        .trim()
+        .chars()
+        .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
     kept.collect::<String>().to_lowercase().replace(' ', "-")
 }
 
@@ -38,7 +42,8 @@ fn every_link_leads_somewhere() {
                 continue;
             }
             let (file, heading) = link.split_once('#').unwrap_or((&link, ""));
-            let target = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            let target =
+                if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
             if !target.exists() || (!heading.is_empty() && !has_anchor(&target, heading)) {
                 broken.push(format!("{}: {link}", page.display()));
             }

@@ -68,7 +68,8 @@ pub fn tagged(tag: &str) -> Vec<Block> {
 
 #[test]
 fn every_block_says_what_it_is() {
-    let known = ["sh", "sh cluster", "sh server", "sh project", "sql", "json", "yaml", "text", "rust"];
+    let known =
+        ["sh", "sh cluster", "sh server", "sh project", "sql", "json", "yaml", "text", "rust"];
     let unknown: Vec<String> = pages()
         .iter()
         .flat_map(|page| blocks(page))
@@ -82,7 +83,9 @@ fn every_block_says_what_it_is() {
 fn json_and_yaml_can_be_read() {
     for block in tagged("json") {
         let whole = serde_json::from_str::<serde_json::Value>(&block.text);
-        let lines = || block.text.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok());
+        let lines = || {
+            block.text.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok())
+        };
         assert!(whole.is_ok() || lines(), "{}: {:?}", block.place, whole.err());
     }
     for block in tagged("yaml") {

@@ -52,8 +52,10 @@ fn section(page: &mut String, command: &Command, name: &str) {
 
 fn row(page: &mut String, arg: &Arg) {
     let long = arg.get_long().map(|long| format!("--{long}"));
-    let values =
-        arg.get_value_names().filter(|_| arg.get_action().takes_values()).map(|names| names.join(" "));
+    let values = arg
+        .get_value_names()
+        .filter(|_| arg.get_action().takes_values())
+        .map(|names| names.join(" "));
     let is_switch = arg.is_require_equals_set();
     let typed = match (long, values) {
         (Some(long), Some(_)) if is_switch => long,
@@ -61,12 +63,16 @@ fn row(page: &mut String, arg: &Arg) {
         (Some(long), None) => long,
         (None, _) => arg.get_id().as_str().to_uppercase(),
     };
-    let variable =
-        arg.get_env().and_then(|name| name.to_str()).map(|name| format!("`{name}`")).unwrap_or_default();
+    let variable = arg
+        .get_env()
+        .and_then(|name| name.to_str())
+        .map(|name| format!("`{name}`"))
+        .unwrap_or_default();
     let help = arg.get_help().map(ToString::to_string).unwrap_or_default().replace('\n', " ");
     // What only people can be told of stands in brackets at the end of the help.
     let (help, said) = help.split_once(" [default: ").unwrap_or((&help, ""));
-    let values: Vec<_> = arg.get_default_values().iter().filter_map(|value| value.to_str()).collect();
+    let values: Vec<_> =
+        arg.get_default_values().iter().filter_map(|value| value.to_str()).collect();
     let default = match values.as_slice() {
         [] if arg.is_required_set() => "required".to_owned(),
         [] => said.trim_end_matches(']').to_owned(),

@@ -11,9 +11,9 @@ use crate::fixture::*;
 /// The names of all fields, of those within others too.
 fn fields(value: &Value) -> BTreeSet<String> {
     let Some(object) = value.as_object() else { return BTreeSet::new() };
-    let below = object
-        .iter()
-        .flat_map(|(name, value)| fields(value).into_iter().map(move |field| format!("{name}.{field}")));
+    let below = object.iter().flat_map(|(name, value)| {
+        fields(value).into_iter().map(move |field| format!("{name}.{field}"))
+    });
     object.keys().cloned().chain(below).collect()
 }
 
@@ -21,9 +21,16 @@ fn fields(value: &Value) -> BTreeSet<String> {
 fn example(kind: &str) -> Value {
     let page = project().join("docs/output.md");
     let lines = blocks(&page).into_iter().filter(|block| block.tag == "json").flat_map(|block| {
-        block.text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect::<Vec<_>>()
+        block
+            .text
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap())
+            .collect::<Vec<_>>()
     });
-    lines.into_iter().find(|line| line["type"] == kind).unwrap_or_else(|| panic!("no example of {kind}"))
+    lines
+        .into_iter()
+        .find(|line| line["type"] == kind)
+        .unwrap_or_else(|| panic!("no example of {kind}"))
 }
 
 #[test]
@@ -42,8 +49,11 @@ fn output_in_json_is_as_documented() {
     let lock = pair.logs.join("ha-sync-test.lock");
     let held = fs::File::options().write(true).open(&lock).unwrap();
     held.lock().unwrap();
-    fs::write(&lock, r#"{"holder":"node-1/5679","direction":"fwd","since":"2026-11-23T22:25:01.123Z"}"#)
-        .unwrap();
+    fs::write(
+        &lock,
+        r#"{"holder":"node-1/5679","direction":"fwd","since":"2026-11-23T22:25:01.123Z"}"#,
+    )
+    .unwrap();
     let locked = pair.sync(&["--format", "json"]).summary();
     assert_eq!(fields(&locked), fields(&example("locked")), "{locked}");
     drop(held);
@@ -68,7 +78,11 @@ fn troubleshooting_has_the_very_messages() {
         assert!(page.contains(words), "the page does not have {words:?}");
     };
     check(said(&["--require-mount"]), 3, "is no mount point. Mount what should be there");
-    check(said(&["--require-file", ".mounted"]), 3, ".mounted is not there. Mount the disk that holds it");
+    check(
+        said(&["--require-file", ".mounted"]),
+        3,
+        ".mounted is not there. Mount the disk that holds it",
+    );
     for index in 0..200 {
         write(&pair.b, format!("extra-{index}"), "x", T0);
     }
@@ -90,7 +104,11 @@ fn troubleshooting_has_the_very_messages() {
     write(&pair.b, "both", "x", T0);
     check(said(&[]), 1, "a directory at the source");
     let mistyped = run(binary().args(["history", "--log-dir", "/nonexistent/logs"]));
-    check((mistyped.code, mistyped.stderr), 2, "the log directory /nonexistent/logs cannot be used");
+    check(
+        (mistyped.code, mistyped.stderr),
+        2,
+        "the log directory /nonexistent/logs cannot be used",
+    );
     check(
         {
             let ran = run(pair.command().env("HA_SYNC_WORKER", "9"));
@@ -107,6 +125,9 @@ fn every_exit_code_has_a_heading() {
     let headings: Vec<&str> = page.lines().filter(|line| line.starts_with("## ")).collect();
     for (code, _) in ha_sync::cli::EXIT_CODES {
         let wanted = format!("Exit code {}", code.split(',').next().unwrap());
-        assert!(headings.iter().any(|heading| heading.contains(&wanted)), "{wanted} in {headings:?}");
+        assert!(
+            headings.iter().any(|heading| heading.contains(&wanted)),
+            "{wanted} in {headings:?}"
+        );
     }
 }

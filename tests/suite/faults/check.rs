@@ -76,7 +76,8 @@ impl Before {
         for path in self.dest_then.keys() {
             assert!(now.contains_key(path), "{fault}: {} is gone", shown(path));
         }
-        let left: Vec<_> = temporaries.difference(&self.leftovers).map(|path| shown(path)).collect();
+        let left: Vec<_> =
+            temporaries.difference(&self.leftovers).map(|path| shown(path)).collect();
         assert!(self.may_leave_temporaries || left.is_empty(), "{fault}: {left:?} is left");
         self.dest_now = now;
     }
@@ -91,7 +92,10 @@ impl Before {
             Some(5) => {
                 let last = ran.summary();
                 assert_eq!(last["exit_code"], 5, "{context}");
-                assert!(last["error_message"].as_str().is_some_and(|text| !text.is_empty()), "{context}");
+                assert!(
+                    last["error_message"].as_str().is_some_and(|text| !text.is_empty()),
+                    "{context}"
+                );
                 if last["opslog"].is_string() {
                     let failed = self.operations_are_true(&context, &last);
                     self.unfinished = failed.into_iter().map(|(name, _)| name).collect();
@@ -112,18 +116,26 @@ impl Before {
         let status = if ran.code == Some(0) { "success" } else { "partial_failure" };
         assert_eq!(summary["status"], status, "{context}");
         let failed = self.operations_are_true(context, &summary);
-        let causes = |wanted: &str| failed.iter().filter(|(_, cause)| cause == wanted).count() as u64;
+        let causes =
+            |wanted: &str| failed.iter().filter(|(_, cause)| cause == wanted).count() as u64;
         let counts = Counts(summary);
-        for (count, cause) in [("failed", "error"), ("conflicts", "conflict"), ("deferred", "deferred")] {
+        for (count, cause) in
+            [("failed", "error"), ("conflicts", "conflict"), ("deferred", "deferred")]
+        {
             assert_eq!(counts.get(count), causes(cause), "{count}, {context}");
         }
         assert_eq!(ran.code == Some(1), causes("error") + causes("conflict") > 0, "{context}");
         let now = look_apart(&self.dest).0;
-        let all_the_time = |path: &&Vec<u8>| self.wholes.iter().all(|whole| whole.contains_key(*path));
+        let all_the_time =
+            |path: &&Vec<u8>| self.wholes.iter().all(|whole| whole.contains_key(*path));
         for path in self.wholes[0].keys().filter(all_the_time) {
             let is_there = now.get(path).is_some_and(|seen| self.is_new(path, seen));
             let is_named = failed.iter().any(|(name, _)| lies_below(path, name));
-            assert!(is_there || is_named, "{} is not in place and nobody says so, {context}", shown(path));
+            assert!(
+                is_there || is_named,
+                "{} is not in place and nobody says so, {context}",
+                shown(path)
+            );
         }
         self.unfinished = failed.into_iter().map(|(name, _)| name).collect();
     }
@@ -131,15 +143,18 @@ impl Before {
     /// What the opslog says was done was done, and what failed was not. Returns what failed, and why.
     fn operations_are_true(&self, context: &str, summary: &Value) -> Vec<(Vec<u8>, String)> {
         let text = fs::read_to_string(summary["opslog"].as_str().unwrap()).unwrap();
-        let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let rows: Vec<Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let (footer, rows) = (rows.last().unwrap(), &rows[1..rows.len() - 1]);
         assert_eq!(footer["status"], summary["status"], "{context}");
         for (name, count) in summary["counts"].as_object().unwrap() {
             assert_eq!(footer["counts"][name].as_u64().unwrap_or(0), *count, "{name}, {context}");
         }
         let now = look_apart(&self.dest).0;
-        let (done, failed): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row["status"] == "success");
-        let changes = |operation: &str| done.iter().filter(|row| row["operation"] == operation).count();
+        let (done, failed): (Vec<_>, Vec<_>) =
+            rows.iter().partition(|row| row["status"] == "success");
+        let changes =
+            |operation: &str| done.iter().filter(|row| row["operation"] == operation).count();
         assert_eq!(summary["counts"]["created"], changes("create"), "{context}");
         assert_eq!(summary["counts"]["updated"], changes("update"), "{context}");
         for row in done {
@@ -215,7 +230,8 @@ fn owner(root: &Path, path: &[u8]) -> (u32, u32) {
 }
 
 fn lies_below(path: &[u8], above: &[u8]) -> bool {
-    path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest[0] == b'/' || above.is_empty())
+    path.strip_prefix(above)
+        .is_some_and(|rest| rest.is_empty() || rest[0] == b'/' || above.is_empty())
 }
 
 fn path_of(row: &Value) -> Vec<u8> {

@@ -17,12 +17,16 @@ const CLOSED: [(&str, u32, bool); 6] = [
 
 fn scenario() -> Fixture {
     let pair = Fixture::new();
-    for name in ["file", "not-compared", "open", "unlisted/file", "names-only/file", "not-written/file"] {
+    for name in
+        ["file", "not-compared", "open", "unlisted/file", "names-only/file", "not-written/file"]
+    {
         write(&pair.a, name, "of the source", T0 + 100);
     }
     write(&pair.a, "not-seen/file", "of the source", T0 + 100);
     write(&pair.a, "not-written/dir/file", "of the source", T0 + 100);
-    for name in ["not-compared", "unlisted/file", "names-only/old", "not-written/old", "not-seen/file"] {
+    for name in
+        ["not-compared", "unlisted/file", "names-only/old", "not-written/old", "not-seen/file"]
+    {
         write(&pair.b, name, "of the target", T0);
     }
     pair

@@ -44,7 +44,8 @@ fn changed_before_deleting(pair: &Fixture, change: impl FnOnce(&Path, &Path)) ->
         command
     };
     let looks = made_by(PIPELINE, &undisturbed, &command(&undisturbed), Reach::Roots, "openat");
-    let held = Held::behind_call_of(PIPELINE, pair, &command(pair), Reach::Roots, ("openat", looks));
+    let held =
+        Held::behind_call_of(PIPELINE, pair, &command(pair), Reach::Roots, ("openat", looks));
     change(&pair.a.join(BELOW), &pair.b.join(BELOW));
     held.go_on()
 }
@@ -137,7 +138,11 @@ fn what_changes_between_two_deletions_of_one_directory_is_spared() {
         let ran = held.go_on();
         assert_eq!(ran.code, Some(0), "{what}: {}{}", ran.stdout, ran.stderr);
         let counts = Counts(ran.summary());
-        assert!(counts.get("deleted") <= 2 && counts.get("spared") >= FILES - 1, "{what}: {}", ran.stdout);
+        assert!(
+            counts.get("deleted") <= 2 && counts.get("spared") >= FILES - 1,
+            "{what}: {}",
+            ran.stdout
+        );
     }
 }
 
@@ -168,7 +173,11 @@ fn roots_that_are_not_what_they_were_withhold_everything() {
         ),
         ("the source has lost its mark", |a, _| unmark(a), "is not there"),
         ("the destination has", |_, b| unmark(b), "is not there"),
-        ("the source is empty now", |a, _| fs::rename(a, a.with_file_name("../away")).unwrap(), "no entry"),
+        (
+            "the source is empty now",
+            |a, _| fs::rename(a, a.with_file_name("../away")).unwrap(),
+            "no entry",
+        ),
     ];
     for (what, change, word) in cases {
         let pair = scenario();
@@ -214,7 +223,10 @@ fn a_signal_ends_the_deletions_and_the_opslog_says_how_far_they_came() {
         assert_eq!(lost(&before, &pair), told(&pair));
         assert_eq!(told(&pair).len(), 3);
         let footer = pair.opslogs().pop().unwrap().pop().unwrap();
-        assert_eq!((&footer["status"], &footer["counts"]["deleted"]), (&"failed".into(), &3.into()));
+        assert_eq!(
+            (&footer["status"], &footer["counts"]["deleted"]),
+            (&"failed".into(), &3.into())
+        );
         assert_eq!(footer["counts"]["not_reached"], CANDIDATES - 3);
         // The directories in which something was deleted have their mtimes back, all the same.
         let (mtime, name) = (|tree: &Tree| tree[&b"t/dir"[..]].mtime, &b"t/dir/gone"[..]);
@@ -273,9 +285,12 @@ fn an_error_at_any_call_of_a_run_that_deletes_loses_nothing() {
     ];
     for (call, reach, at_least) in calls {
         let error = |index: usize| ERRORS[index % ERRORS.len()];
-        let hit = (1..).take_while(|when| stands(call, reach, error(*when), &when.to_string())).count();
+        let hit =
+            (1..).take_while(|when| stands(call, reach, error(*when), &when.to_string())).count();
         assert!(hit >= at_least, "{call} was only made {hit} times");
-        for when in std::iter::successors(Some(1), |when| Some(2 * when)).take_while(|when| *when <= hit) {
+        for when in
+            std::iter::successors(Some(1), |when| Some(2 * when)).take_while(|when| *when <= hit)
+        {
             stands(call, reach, error(when + 1), &format!("{when}+"));
         }
     }

@@ -21,7 +21,8 @@ pub struct Disk {
 impl Disk {
     /// Makes a file system of so many megabytes with `mkfs`, and mounts it in the pair's scratch folder.
     pub fn new(pair: &Fixture, mkfs: &[&str], megabytes: u64) -> Self {
-        let (image, mounted) = (pair.scratch.path().join("image"), pair.scratch.path().join("disk"));
+        let (image, mounted) =
+            (pair.scratch.path().join("image"), pair.scratch.path().join("disk"));
         File::create(&image).unwrap().set_len(megabytes << 20).unwrap();
         expect(&run(Command::new(mkfs[0]).args(&mkfs[1..]).arg(&image)));
         std::fs::create_dir(&mounted).unwrap();
@@ -63,7 +64,10 @@ impl Disk {
     /// Takes it out and puts it in again.
     pub fn mount_again(&self) {
         self.run("umount", [&self.mounted]);
-        self.run("mount", ["-o".as_ref(), "loop".as_ref(), self.image.as_os_str(), self.mounted.as_os_str()]);
+        self.run(
+            "mount",
+            ["-o".as_ref(), "loop".as_ref(), self.image.as_os_str(), self.mounted.as_os_str()],
+        );
     }
 
     /// The sync of the source to a folder on the disk.

@@ -28,7 +28,12 @@ struct Row {
     besides: &'static [&'static str],
 }
 
-const fn row(call: &'static str, reach: Reach, errors: &'static [&'static str], at_least: usize) -> Row {
+const fn row(
+    call: &'static str,
+    reach: Reach,
+    errors: &'static [&'static str],
+    at_least: usize,
+) -> Row {
     Row { call, reach, errors, first: 1, step: 1, files: 0, at_least, flags: &[], besides: &[] }
 }
 
@@ -67,7 +72,10 @@ fn stands(row: &Row, error: &str, when: &str) -> bool {
         return false;
     }
     let fault = format!("{error} at {} number {when}, {:?}", row.call, row.reach);
-    assert!(ran.code != Some(0) || hit.iter().all(|line| is_harmless(line)), "{fault}, no word of {hit:#?}");
+    assert!(
+        ran.code != Some(0) || hit.iter().all(|line| is_harmless(line)),
+        "{fault}, no word of {hit:#?}"
+    );
     before.nothing_is_lost(&fault);
     before.was_told(&fault, &ran);
     before.is_mended_by(&fault, &pair.sync(&[]));
@@ -87,9 +95,12 @@ fn stands_everywhere(rows: &[Row]) {
     for row in rows {
         let number = |index: usize| row.first + index * row.step;
         let error = |index: usize| row.errors[index % row.errors.len()];
-        let hit = (0..).take_while(|index| stands(row, error(*index), &number(*index).to_string())).count();
+        let hit = (0..)
+            .take_while(|index| stands(row, error(*index), &number(*index).to_string()))
+            .count();
         assert!(hit >= row.at_least, "{} was only made {hit} times", row.call);
-        for (turn, index) in std::iter::successors(Some(0), |index| Some(2 * index + 1)).enumerate() {
+        for (turn, index) in std::iter::successors(Some(0), |index| Some(2 * index + 1)).enumerate()
+        {
             if index >= hit {
                 break;
             }

@@ -20,7 +20,8 @@ fn a_limit_on_open_files_that_is_reached_in_the_middle_loses_nothing() {
         let fault = format!("a limit of {limit} open files behind mkdirat number {when}");
         let mut before = Before::of(&pair.a, &pair.b);
         let mut command = pair.command();
-        let held = Held::behind(&pair, command.args(["--format", "json"]), Reach::Below, "mkdirat", when);
+        let held =
+            Held::behind(&pair, command.args(["--format", "json"]), Reach::Below, "mkdirat", when);
         let limit = Rlimit { current: Some(limit), maximum: Some(1024) };
         prlimit(Some(held.process()), Resource::Nofile, limit).unwrap();
         let ran = held.go_on();
@@ -85,8 +86,9 @@ fn a_limit_on_threads_loses_nothing() {
     for threads in 1..12 {
         let pair = scenario();
         let fault = format!("{threads} threads");
-        let given =
-            run(Command::new("chown").args(["-Rh", &format!("{USER}:{USER}")]).arg(pair.scratch.path()));
+        let given = run(Command::new("chown")
+            .args(["-Rh", &format!("{USER}:{USER}")])
+            .arg(pair.scratch.path()));
         assert_eq!(given.code, Some(0), "{}", given.stderr);
         let before = Before::of(&pair.a, &pair.b);
         let mut command = Command::new("setpriv");
@@ -125,7 +127,10 @@ fn workers_are_started_when_there_is_something_to_do() {
         write(&pair.a, format!("{index}"), "x", T0);
     }
     let with = started(&pair, "64");
-    assert!((without + 1..=without + 3).contains(&with), "three files: {with} threads, {without} without");
+    assert!(
+        (without + 1..=without + 3).contains(&with),
+        "three files: {with} threads, {without} without"
+    );
 }
 
 /// The kernel kills what outgrows its cgroup, wherever that is; page cache it takes back. We need about 30 MiB of our
@@ -163,7 +168,9 @@ impl Cgroup {
 
     fn run(&self, command: &Command) -> Ran {
         let mut limited = Command::new("bash");
-        limited.args(["-c", "echo $$ >\"$1/cgroup.procs\" && shift && exec \"$@\"", "bash"]).arg(&self.0);
+        limited
+            .args(["-c", "echo $$ >\"$1/cgroup.procs\" && shift && exec \"$@\"", "bash"])
+            .arg(&self.0);
         run(limited.arg(command.get_program()).args(command.get_args()))
     }
 }

@@ -52,7 +52,8 @@ fn scenario() -> Fixture {
     write(&b, "only-here", "stays", T0);
     write(&b, ".ha-sync.0123456789abcdef.00000001.tmp", "of a killed run", T0);
     symlink(&b, ".ha-sync.0123456789abcdef.00000002.tmp", "of a killed run", T0);
-    let owned = [write(&a, "owned", "x", T0), symlink(&a, "owned-link", "x", T0), a.join("owned-dir")];
+    let owned =
+        [write(&a, "owned", "x", T0), symlink(&a, "owned-link", "x", T0), a.join("owned-dir")];
     fs::create_dir(&owned[2]).unwrap();
     owned.iter().for_each(|path| lchown(path, Some(1234), Some(2345)).unwrap());
     chmod(&owned[0], 0o4750);

@@ -19,11 +19,17 @@ type Happening<T> = (&'static str, fn(&T));
 
 /// What happens to the file.
 const CHANGES: [Happening<Path>; 8] = [
-    ("it is truncated", |file| File::options().write(true).open(file).unwrap().set_len(1000).unwrap()),
+    ("it is truncated", |file| {
+        File::options().write(true).open(file).unwrap().set_len(1000).unwrap()
+    }),
     ("it is emptied", |file| fs::write(file, "").unwrap()),
-    ("it grows", |file| File::options().append(true).open(file).unwrap().write_all(&[3; LARGE]).unwrap()),
+    ("it grows", |file| {
+        File::options().append(true).open(file).unwrap().write_all(&[3; LARGE]).unwrap()
+    }),
     ("it is written over", |file| fs::write(file, vec![4; LARGE]).unwrap()),
-    ("another file takes its place", |file| put_in_its_place(file, |new| fs::write(new, "new").unwrap())),
+    ("another file takes its place", |file| {
+        put_in_its_place(file, |new| fs::write(new, "new").unwrap())
+    }),
     ("a fifo takes its place", |file| {
         put_in_its_place(file, |new| {
             rustix::fs::mknodat(CWD, new, FileType::Fifo, Mode::from_raw_mode(0o644), 0).unwrap();
@@ -106,7 +112,12 @@ fn a_file_that_changes_while_it_is_compared_arrives_whole_in_one_of_its_versions
                 let before = Before::of(&pair.a, &pair.b);
                 let held = held(&pair, "pread64", when);
                 change(&pair.a.join("dir/file"));
-                stands(&format!("{what} while it is compared, behind read {when}"), &pair, held, before);
+                stands(
+                    &format!("{what} while it is compared, behind read {when}"),
+                    &pair,
+                    held,
+                    before,
+                );
             }
         }
     }
@@ -126,10 +137,18 @@ fn a_destination_that_is_edited_while_it_is_given_metadata_stays_the_newer_one()
         let mtime = file.metadata().unwrap().modified().unwrap();
         let ran = held.go_on();
         assert_eq!(ran.code, Some(1), "behind {call}: {}{}", ran.stdout, ran.stderr);
-        assert!(ran.stdout.contains("the destination was changed"), "behind {call}: {}", ran.stdout);
+        assert!(
+            ran.stdout.contains("the destination was changed"),
+            "behind {call}: {}",
+            ran.stdout
+        );
         assert_eq!(fs::metadata(&edited).unwrap().modified().unwrap(), mtime, "behind {call}");
         pair.counts_back(&[]).expect(&[("updated", 1)]);
-        assert_eq!(fs::read(pair.a.join("dir/file")).unwrap(), fs::read(&edited).unwrap(), "behind {call}");
+        assert_eq!(
+            fs::read(pair.a.join("dir/file")).unwrap(),
+            fs::read(&edited).unwrap(),
+            "behind {call}"
+        );
     }
 }
 
@@ -172,7 +191,12 @@ fn a_destination_that_is_saved_while_it_is_given_metadata_is_lost_on_no_side() {
             (Some(0), Some(0))
         );
         for root in [&pair.a, &pair.b] {
-            assert_eq!(fs::read(root.join("dir/file")).unwrap(), b"saved", "behind {call:?}: {}", ran.stdout);
+            assert_eq!(
+                fs::read(root.join("dir/file")).unwrap(),
+                b"saved",
+                "behind {call:?}: {}",
+                ran.stdout
+            );
         }
     }
 }

@@ -25,13 +25,19 @@ pub enum Reach {
 }
 
 /// The command under strace. `injections` are `CALL:WHAT…` as strace reads them.
-pub fn under_strace(pair: &Fixture, command: &Command, reach: Reach, injections: &[&str]) -> Command {
+pub fn under_strace(
+    pair: &Fixture,
+    command: &Command,
+    reach: Reach,
+    injections: &[&str],
+) -> Command {
     let mut strace = Command::new("strace");
     strace.args(["-f", "-qq", "-y", "-Y", "-o"]).arg(output(pair));
     if !injections.iter().any(|injection| injection.contains("signal=")) {
         strace.arg("--seccomp-bpf"); // Quick, but it loses signals.
     }
-    let calls: Vec<_> = injections.iter().map(|injection| injection.split(':').next().unwrap()).collect();
+    let calls: Vec<_> =
+        injections.iter().map(|injection| injection.split(':').next().unwrap()).collect();
     strace.args(["-e", &format!("trace={}", calls.join(","))]);
     for injection in injections {
         strace.args(["-e", &format!("inject={injection}")]);
@@ -39,7 +45,10 @@ pub fn under_strace(pair: &Fixture, command: &Command, reach: Reach, injections:
     for path in paths(pair, reach) {
         strace.arg("-P").arg(path);
     }
-    strace.arg(command.get_program()).args(command.get_args()).args(["--workers=1", "--scan-threads=1"]);
+    strace
+        .arg(command.get_program())
+        .args(command.get_args())
+        .args(["--workers=1", "--scan-threads=1"]);
     strace
 }
 
@@ -98,7 +107,13 @@ pub struct Held {
 
 impl Held {
     /// Starts the command, and returns when it stands right behind that call: the `when`th of its kind.
-    pub fn behind(pair: &Fixture, command: &Command, reach: Reach, call: &str, when: usize) -> Self {
+    pub fn behind(
+        pair: &Fixture,
+        command: &Command,
+        reach: Reach,
+        call: &str,
+        when: usize,
+    ) -> Self {
         Self::behind_calls_of(|_| true, pair, command, reach, (call, when))
     }
 
@@ -125,7 +140,10 @@ impl Held {
         let mut strace = strace.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut before = String::new();
         wait_until(&format!("the run stands behind {call} number {when}"), || {
-            assert!(strace.try_wait().unwrap().is_none(), "it has ended before {call} number {when}");
+            assert!(
+                strace.try_wait().unwrap().is_none(),
+                "it has ended before {call} number {when}"
+            );
             let text = fs::read_to_string(output(pair)).unwrap_or_default();
             // A SIGCONT that meets the SIGSTOP of the thread that matters would take it away: it is only sent to a run
             // that does nothing any more.

@@ -46,7 +46,11 @@ fn a_file_whose_mtime_dest_cannot_keep_fails_alone_and_nothing_comes_back() {
         let back = pair.command_between(&disk.inside("dest"), &pair.a);
         let ran = run(disk.enter(&back).args(["--format", "json"]));
         assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
-        Counts(ran.summary()).expect(&[("newer_at_dest", 2), ("close_mtimes", 1), ("only_at_dest", 1)]);
+        Counts(ran.summary()).expect(&[
+            ("newer_at_dest", 2),
+            ("close_mtimes", 1),
+            ("only_at_dest", 1),
+        ]);
         assert_same(&look(&pair.a), &source);
     }
 }
@@ -65,7 +69,8 @@ fn an_unusual_mtime_that_dest_keeps_is_asked_about_once() {
     let ran = run(strace.arg(command.get_program()).args(command.get_args()).arg("--workers=1"));
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
     let calls = std::fs::read_to_string(&trace).unwrap();
-    let made = calls.lines().filter(|call| call.contains(".tmp\"") && call.contains("O_EXCL")).count();
+    let made =
+        calls.lines().filter(|call| call.contains(".tmp\"") && call.contains("O_EXCL")).count();
     assert_eq!(made, 21, "{calls}");
     pair.counts(&[]).expect(&[]);
 }

@@ -41,7 +41,9 @@ pub fn a_pair_is_held_by_one_run_in_whatever_direction(lab: &Lab) {
     let skipped = run(&mut job.command(30));
     assert_eq!(skipped.code, Some(0), "{}", skipped.stderr);
     assert!(
-        skipped.stdout.contains(&format!("skipped, the pair is locked by {holder} (there) since 2")),
+        skipped
+            .stdout
+            .contains(&format!("skipped, the pair is locked by {holder} (there) since 2")),
         "{}",
         skipped.stdout
     );
@@ -92,7 +94,10 @@ pub fn a_dead_holders_lease_is_taken_over_when_its_time_is_over_and_not_before(l
     let running = job.slow_holder(5);
     end(running);
     let left = job.lease().unwrap();
-    assert!(run(&mut job.command(4)).stdout.contains("skipped"), "nobody knows yet that it is dead");
+    assert!(
+        run(&mut job.command(4)).stdout.contains("skipped"),
+        "nobody knows yet that it is dead"
+    );
     let next = {
         let mut command = job.command(6);
         command.args(["--if-locked=wait", "--direction", "back"]);
@@ -129,7 +134,11 @@ pub fn a_lease_that_is_deleted_taken_or_edited_ends_the_run(lab: &Lab) {
         let ran = finish(running);
         assert_eq!(ran.code, Some(4), "{what}: {}{}", ran.stdout, ran.stderr);
         let (summary, footer) = (ran.summary(), job.footer());
-        assert_eq!((&summary["exit_code"], &summary["status"]), (&4.into(), &"failed".into()), "{summary}");
+        assert_eq!(
+            (&summary["exit_code"], &summary["status"]),
+            (&4.into(), &"failed".into()),
+            "{summary}"
+        );
         assert_eq!((&footer["type"], &footer["status"]), (&"footer".into(), &"failed".into()));
         let said = footer["error_message"].as_str().unwrap();
         assert!(said.contains("the lock was lost") && said.contains(what), "{said}");
@@ -186,7 +195,13 @@ pub fn unlock_removes_what_is_stale_and_asks_before(lab: &Lab) {
         true
     });
     let removed = job.unlock(&["--yes"]);
-    assert_eq!((removed.code, job.lease()), (Some(0), None), "{}{}", removed.stdout, removed.stderr);
+    assert_eq!(
+        (removed.code, job.lease()),
+        (Some(0), None),
+        "{}{}",
+        removed.stdout,
+        removed.stderr
+    );
 
     let job = lab.job();
     let running = job.slow_holder(5);
@@ -196,15 +211,24 @@ pub fn unlock_removes_what_is_stale_and_asks_before(lab: &Lab) {
 
 pub fn unlock_says_of_a_lease_without_a_holder_that_nobody_has_it(lab: &Lab) {
     let job = lab.job();
-    let metadata =
-        serde_json::json!({ "name": format!("ha-sync-{}", job.pair), "namespace": "infrastructure" });
+    let metadata = serde_json::json!({ "name": format!("ha-sync-{}", job.pair), "namespace": "infrastructure" });
     let lease = serde_json::json!({
         "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": {},
     });
     lab.ask("admin", "POST", super::lab::LEASES, Some(&lease)).unwrap();
     let removed = job.unlock(&["--yes"]);
-    assert_eq!((removed.code, job.lease()), (Some(0), None), "{}{}", removed.stdout, removed.stderr);
-    assert!(removed.stdout.contains("held by nobody: the Lease ha-sync-pair"), "{}", removed.stdout);
+    assert_eq!(
+        (removed.code, job.lease()),
+        (Some(0), None),
+        "{}{}",
+        removed.stdout,
+        removed.stderr
+    );
+    assert!(
+        removed.stdout.contains("held by nobody: the Lease ha-sync-pair"),
+        "{}",
+        removed.stdout
+    );
     assert!(!removed.stdout.contains("held by  ("), "{}", removed.stdout);
 }
 

@@ -50,13 +50,20 @@ impl Fake {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let fake = Self { inner: Arc::default(), port };
-        fake.inner.lock().unwrap().tokens.insert(ADMIN.into(), vec!["get", "create", "update", "delete"]);
+        fake.inner
+            .lock()
+            .unwrap()
+            .tokens
+            .insert(ADMIN.into(), vec!["get", "create", "update", "delete"]);
         let app = Router::new().fallback(handle).with_state(fake.clone());
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 listener.set_nonblocking(true).unwrap();
-                axum::serve(tokio::net::TcpListener::from_std(listener).unwrap(), app).await.unwrap();
+                axum::serve(tokio::net::TcpListener::from_std(listener).unwrap(), app)
+                    .await
+                    .unwrap();
             });
         });
         fake
@@ -128,7 +135,8 @@ impl Inner {
         let Some(verbs) = token(headers).and_then(|token| self.tokens.get(&token)) else {
             return refuse(401, "Unauthorized", "Unauthorized");
         };
-        let mut path = path.trim_start_matches("/apis/coordination.k8s.io/v1/namespaces/").split('/');
+        let mut path =
+            path.trim_start_matches("/apis/coordination.k8s.io/v1/namespaces/").split('/');
         let (namespace, name) = (path.next().unwrap_or_default(), path.nth(1).unwrap_or_default());
         let verb = match method.as_str() {
             "GET" if name.is_empty() => "list",
@@ -148,7 +156,11 @@ impl Inner {
         match verb {
             "get" => match self.leases.get(name) {
                 Some(lease) => (200, lease.clone()),
-                None => refuse(404, "NotFound", &format!("leases.coordination.k8s.io {name:?} not found")),
+                None => refuse(
+                    404,
+                    "NotFound",
+                    &format!("leases.coordination.k8s.io {name:?} not found"),
+                ),
             },
             "create" => self.create(namespace, body),
             "update" => self.update(name, body),
@@ -219,7 +231,11 @@ impl Inner {
 
     fn delete(&mut self, name: &str, body: &Value) -> Answer {
         let Some(stored) = self.leases.get(name) else {
-            return refuse(404, "NotFound", &format!("leases.coordination.k8s.io {name:?} not found"));
+            return refuse(
+                404,
+                "NotFound",
+                &format!("leases.coordination.k8s.io {name:?} not found"),
+            );
         };
         let wanted = &body["preconditions"];
         for part in ["uid", "resourceVersion"] {

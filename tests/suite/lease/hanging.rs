@@ -24,8 +24,13 @@ impl HangingFs {
         let (store, hang) = (scratch.join("store"), scratch.join("hang"));
         fs::create_dir(&store).unwrap();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hanging-fs");
-        let process =
-            Command::new(script).arg(&store).arg(on).arg(&hang).stdin(Stdio::null()).spawn().unwrap();
+        let process = Command::new(script)
+            .arg(&store)
+            .arg(on)
+            .arg(&hang)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
         let mounted = on.to_owned();
         wait_until("it is mounted", || {
             fs::read_to_string("/proc/self/mounts").unwrap().contains(mounted.to_str().unwrap())
@@ -46,7 +51,9 @@ impl Drop for HangingFs {
 /// are no other threads, and the exit code can't be had.
 fn wait_for_the_end(child: &Child) {
     let stat = format!("/proc/{}/stat", child.id());
-    wait_until("all of it has ended that can", || fs::read_to_string(&stat).unwrap().contains(") Z "));
+    wait_until("all of it has ended that can", || {
+        fs::read_to_string(&stat).unwrap().contains(") Z ")
+    });
 }
 
 #[test]
@@ -108,7 +115,8 @@ fn what_comes_back_after_the_opslog_was_sealed_changes_nothing() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(143), "{output:?}");
     assert_eq!(job.footer()["operations"], 0);
-    let left: Vec<_> = fs::read_dir(&dest.store).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let left: Vec<_> =
+        fs::read_dir(&dest.store).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(left.iter().all(|name| name.to_string_lossy().starts_with(".ha-sync.")), "{left:?}");
     assert_eq!(left.len(), 1, "the temporary, for the next run to sweep");
 }
@@ -118,7 +126,10 @@ fn hanging_before_it_begins(job: &Job<'_>, dest: &HangingFs) -> Child {
     write(&job.trees.a, "file", "x", T0);
     job.held_by_somebody();
     let mut command = job.command(6);
-    command.args(["--if-locked=wait", "--format=json"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(["--if-locked=wait", "--format=json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let child = command.spawn().unwrap();
     let requests = || job.lab.fake.as_ref().unwrap().inner.lock().unwrap().requests.len();
     wait_until("it waits for the Lease, and has looked at the roots", || requests() > 0);
@@ -197,7 +208,10 @@ fn what_ended_the_run_is_told_also_where_a_worker_hangs_then() {
     let summary = ran.summary();
     let said = summary["error_message"].as_str().unwrap();
     assert!(said.contains("interrupted by SIGTERM"), "{said}");
-    assert!(said.contains("cannot write down what was done, in the opslog: File too large"), "{said}");
+    assert!(
+        said.contains("cannot write down what was done, in the opslog: File too large"),
+        "{said}"
+    );
 }
 
 /// A run that hangs in giving the file `first` its name, loses its Lease meanwhile, and then hears that it could not
@@ -219,16 +233,21 @@ fn after_a_name_was_refused(call: &str, meanwhile: impl FnOnce(&Path)) -> Vec<(S
     let tasks = format!("/proc/{}/task", child.id());
     wait_until("it knows of the loss", || {
         let threads = fs::read_dir(&tasks).unwrap().map(|task| task.unwrap().path().join("comm"));
-        !threads.into_iter().any(|name| fs::read_to_string(name).is_ok_and(|name| name == "lease\n"))
+        !threads
+            .into_iter()
+            .any(|name| fs::read_to_string(name).is_ok_and(|name| name == "lease\n"))
     });
     meanwhile(&dest.store);
     fs::remove_file(&dest.hang).unwrap();
     let ran = finish(child);
     assert_eq!(ran.code, Some(4), "{}{}", ran.stdout, ran.stderr);
     let entries = fs::read_dir(&dest.store).unwrap().map(|entry| entry.unwrap());
-    let shown = |name: String| if name.starts_with(".ha-sync.") { "temporary".to_owned() } else { name };
+    let shown =
+        |name: String| if name.starts_with(".ha-sync.") { "temporary".to_owned() } else { name };
     let mut left: Vec<_> = entries
-        .map(|entry| (shown(entry.file_name().into_string().unwrap()), entry.file_type().unwrap().is_dir()))
+        .map(|entry| {
+            (shown(entry.file_name().into_string().unwrap()), entry.file_type().unwrap().is_dir())
+        })
         .collect();
     left.sort();
     left

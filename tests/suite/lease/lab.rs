@@ -71,7 +71,8 @@ impl Lab {
         // The servers keep what they were given open: a pipe would never end.
         let (out, err) = (self.dir.path().join("out"), self.dir.path().join("err"));
         let file = |path: &Path| fs::File::create(path).unwrap();
-        let status = command.args(then).stdin(Stdio::null()).stdout(file(&out)).stderr(file(&err)).status();
+        let status =
+            command.args(then).stdin(Stdio::null()).stdout(file(&out)).stderr(file(&err)).status();
         let (out, err) = (fs::read_to_string(out).unwrap(), fs::read_to_string(err).unwrap());
         assert!(status.unwrap().success(), "{first:?}: {out}{err}");
         out
@@ -81,7 +82,8 @@ impl Lab {
     pub fn account(&self, name: &str, may: bool) -> PathBuf {
         match &self.fake {
             Some(fake) => {
-                let verbs = if may { vec!["get", "create", "update", "delete"] } else { Vec::new() };
+                let verbs =
+                    if may { vec!["get", "create", "update", "delete"] } else { Vec::new() };
                 fake.inner.lock().unwrap().tokens.insert(name.into(), verbs);
                 self.write_kubeconfig(name, name);
             }
@@ -94,11 +96,19 @@ impl Lab {
     }
 
     fn make_account(&self, name: &str, may: bool) {
-        let _there_already = self.kubectl(&["create", "serviceaccount", name, "-n", "infrastructure"]);
+        let _there_already =
+            self.kubectl(&["create", "serviceaccount", name, "-n", "infrastructure"]);
         if may && name != "ha-sync" {
             let account = format!("--serviceaccount=infrastructure:{name}");
-            let binding =
-                ["create", "rolebinding", name, "--role=ha-sync-lease", &account, "-n", "infrastructure"];
+            let binding = [
+                "create",
+                "rolebinding",
+                name,
+                "--role=ha-sync-lease",
+                &account,
+                "-n",
+                "infrastructure",
+            ];
             let _there_already = self.kubectl(&binding);
         }
     }
@@ -149,7 +159,13 @@ impl Lab {
     }
 
     /// A request in somebody's name. The error is the server's answer. (kubectl sends no token without TLS.)
-    pub fn ask(&self, who: &str, method: &str, path: &str, body: Option<&Value>) -> Result<String, String> {
+    pub fn ask(
+        &self,
+        who: &str,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<String, String> {
         let text = |name: &str| fs::read_to_string(self.dir.path().join(name)).unwrap();
         let server = match &self.fake {
             Some(fake) => format!("http://127.0.0.1:{}", fake.port),
@@ -157,7 +173,16 @@ impl Lab {
         };
         let token = text(&format!("{who}.token"));
         let mut curl = Command::new("curl");
-        curl.args(["-sk", "--noproxy", "*", "--fail-with-body", "-X", method, "--data-binary", "@-"]);
+        curl.args([
+            "-sk",
+            "--noproxy",
+            "*",
+            "--fail-with-body",
+            "-X",
+            method,
+            "--data-binary",
+            "@-",
+        ]);
         curl.args([
             "-H",
             "Content-Type: application/json",
@@ -196,15 +221,28 @@ impl Job<'_> {
         command.arg(format!("KUBECONFIG={}", self.kubeconfig.display()));
         command.arg(env!("CARGO_BIN_EXE_ha-sync")).arg("--src").arg(source).arg("--dest").arg(dest);
         command.arg("--log-dir").arg(&self.trees.logs);
-        command.args(["--pair", &self.pair, "--progress", "none", "--db-dsn", "none", "--lock=lease"]);
+        command.args([
+            "--pair",
+            &self.pair,
+            "--progress",
+            "none",
+            "--db-dsn",
+            "none",
+            "--lock=lease",
+        ]);
         command.args(["--lock-ttl", &seconds.to_string()]);
         command
     }
 
     pub fn unlock(&self, flags: &[&str]) -> Ran {
         let mut command = Command::new("env");
-        command.arg(format!("KUBECONFIG={}", self.kubeconfig.display())).arg(env!("CARGO_BIN_EXE_ha-sync"));
-        run(command.args(["unlock", "--pair", &self.pair, "--lock=lease"]).args(flags).stdin(Stdio::null()))
+        command
+            .arg(format!("KUBECONFIG={}", self.kubeconfig.display()))
+            .arg(env!("CARGO_BIN_EXE_ha-sync"));
+        run(command
+            .args(["unlock", "--pair", &self.pair, "--lock=lease"])
+            .args(flags)
+            .stdin(Stdio::null()))
     }
 
     /// A run that copies slowly: it has the Lease, and is at it for a while.
@@ -274,8 +312,12 @@ impl Job<'_> {
 
 /// What a command that went well printed; the error is what another one did.
 fn said(command: &mut Command, input: Option<&Value>) -> Result<String, String> {
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     if let Some(input) = input {
         stdin.write_all(input.to_string().as_bytes()).unwrap();

@@ -54,7 +54,8 @@ on_both!(
 #[test]
 fn a_real_api_server_says_the_same() {
     let lab = Lab::real();
-    const ONLY_THERE: (&str, Body) = ("a_pod_takes_a_lease_by_itself", pod::a_pod_takes_a_lease_by_itself);
+    const ONLY_THERE: (&str, Body) =
+        ("a_pod_takes_a_lease_by_itself", pod::a_pod_takes_a_lease_by_itself);
     let failed: Vec<&str> = thread::scope(|threads| {
         let begun: Vec<_> = BODIES
             .iter()
@@ -64,7 +65,10 @@ fn a_real_api_server_says_the_same() {
                 (*name, threads.spawn(move || catch_unwind(AssertUnwindSafe(|| body(lab))).is_ok()))
             })
             .collect();
-        begun.into_iter().filter_map(|(name, thread)| (!thread.join().unwrap()).then_some(name)).collect()
+        begun
+            .into_iter()
+            .filter_map(|(name, thread)| (!thread.join().unwrap()).then_some(name))
+            .collect()
     });
     assert!(failed.is_empty(), "on the real server: {failed:?}");
 }

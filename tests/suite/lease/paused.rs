@@ -10,7 +10,13 @@ use crate::fixture::*;
 
 /// Stops the run right behind that call, lets another one do everything, wakes the first one up, and
 /// compares the destination before and after.
-fn sleep_through(job: &Job<'_>, command: &Command, call: &str, when: usize, expect: impl FnOnce(&Tree)) {
+fn sleep_through(
+    job: &Job<'_>,
+    command: &Command,
+    call: &str,
+    when: usize,
+    expect: impl FnOnce(&Tree),
+) {
     let held = Held::behind(&job.trees, command, Reach::Anywhere, call, when);
     let next = run(job.command(3).args([
         "--if-locked=wait",
@@ -38,9 +44,14 @@ fn changed_at(job: &Job<'_>) -> Vec<String> {
 }
 
 pub fn a_run_that_slept_through_its_lease_changes_nothing_more(lab: &Lab) {
-    for (call, when) in
-        [("pwrite64", 1), ("renameat2", 1), ("mkdirat", 1), ("symlinkat", 1), ("utimensat", 1), ("fchmod", 1)]
-    {
+    for (call, when) in [
+        ("pwrite64", 1),
+        ("renameat2", 1),
+        ("mkdirat", 1),
+        ("symlinkat", 1),
+        ("utimensat", 1),
+        ("fchmod", 1),
+    ] {
         let job = lab.job();
         for name in ["one", "two", "below/three"] {
             let path = write(&job.trees.a, name, vec![1; 600_000], T0);
@@ -79,7 +90,11 @@ pub fn a_run_that_slept_while_it_deleted_deletes_nothing_more(lab: &Lab) {
     assert_eq!(ran.code, Some(4), "{}{}", ran.stdout, ran.stderr);
     assert_same(&before, &look(&job.trees.b));
     assert_eq!(changed, changed_at(&job));
-    let footer =
-        job.trees.opslogs().into_iter().find(|log| log.last().unwrap()["status"] == "failed").unwrap();
+    let footer = job
+        .trees
+        .opslogs()
+        .into_iter()
+        .find(|log| log.last().unwrap()["status"] == "failed")
+        .unwrap();
     assert_eq!(footer.last().unwrap()["counts"]["not_reached"], 3, "{footer:?}");
 }

@@ -13,7 +13,8 @@ use crate::fixture::*;
 fn job_with_plugin<'l>(lab: &'l Lab, first: &str) -> (Job<'l>, PathBuf) {
     let (plugin, begun) = (lab.dir.path().join("prove"), lab.dir.path().join("begun"));
     let credential = r#"{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"ha-sync"}}"#;
-    let script = format!("#!/bin/sh\necho $$ >>{}\n{first}\necho '{credential}'\n", begun.display());
+    let script =
+        format!("#!/bin/sh\necho $$ >>{}\n{first}\necho '{credential}'\n", begun.display());
     fs::write(&plugin, script).unwrap();
     chmod(&plugin, 0o755);
     let user = serde_json::json!({
@@ -45,8 +46,9 @@ fn a_plugin_that_hangs_is_named_and_not_waited_for() {
     let ran = run(&mut job.command(3));
     assert_eq!(end(&begun), 1, "it is begun once, and waited for again and again");
     assert_eq!(ran.code, Some(5), "{}{}", ran.stdout, ran.stderr);
-    let names =
-        |said: &str| said.contains("the credential plugin /") && said.contains("/prove, which the kube");
+    let names = |said: &str| {
+        said.contains("the credential plugin /") && said.contains("/prove, which the kube")
+    };
     assert!(names(&ran.stderr) && ran.stderr.contains("Nothing was touched"), "{}", ran.stderr);
     assert!(look(&job.trees.b).is_empty());
 

@@ -14,7 +14,12 @@ pub fn a_pod_takes_a_lease_by_itself(lab: &Lab) {
     let mut command = Command::new("env");
     command.args(["KUBERNETES_SERVICE_HOST=127.0.0.1", "POD_NAME=pod-x", "JOB_NAME=job-x"]);
     command.arg(format!("KUBERNETES_SERVICE_PORT={}", port.split(' ').next().unwrap()));
-    command.arg(env!("CARGO_BIN_EXE_ha-sync")).arg("--src").arg(&job.trees.a).arg("--dest").arg(&job.trees.b);
+    command
+        .arg(env!("CARGO_BIN_EXE_ha-sync"))
+        .arg("--src")
+        .arg(&job.trees.a)
+        .arg("--dest")
+        .arg(&job.trees.b);
     command.arg("--log-dir").arg(&job.trees.logs).args([
         "--pair",
         &job.pair,
@@ -23,7 +28,8 @@ pub fn a_pod_takes_a_lease_by_itself(lab: &Lab) {
     ]);
     let account = "account=/run/secrets/kubernetes.io/serviceaccount && mount -t tmpfs none /run && mkdir -p $account && \
                    cp \"$1\" $account/token && cp \"$2\" $account/ca.crt && printf infrastructure >$account/namespace";
-    let (token, ca) = (lab.dir.path().join("ha-sync.token"), lab.dir.path().join("certs/apiserver.crt"));
+    let (token, ca) =
+        (lab.dir.path().join("ha-sync.token"), lab.dir.path().join("certs/apiserver.crt"));
     let in_a_pod = || run(&mut in_a_namespace(account, &[&token, &ca], &command));
 
     let ran = in_a_pod();

@@ -20,7 +20,10 @@ pub fn what_may_not_be_done_is_named_with_the_rule_that_is_missing(lab: &Lab) {
     ] {
         assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
     }
-    assert!(look(&job.trees.b).is_empty() && job.trees.log_files(".jsonl").is_empty(), "nothing was touched");
+    assert!(
+        look(&job.trees.b).is_empty() && job.trees.log_files(".jsonl").is_empty(),
+        "nothing was touched"
+    );
 }
 
 pub fn a_namespace_that_is_not_there_is_named(lab: &Lab) {

@@ -8,8 +8,10 @@ pub fn an_api_server_keeps_to_what_the_lease_relies_on(lab: &Lab) {
     let path = format!("{LEASES}/rules");
     let post = |lease: &Value| lab.ask("admin", "POST", LEASES, Some(lease));
     let put = |lease: &Value| lab.ask("admin", "PUT", &path, Some(lease));
-    let get =
-        || lab.ask("admin", "GET", &path, None).map(|text| serde_json::from_str::<Value>(&text).unwrap());
+    let get = || {
+        lab.ask("admin", "GET", &path, None)
+            .map(|text| serde_json::from_str::<Value>(&text).unwrap())
+    };
     let delete = || lab.ask("admin", "DELETE", &path, None);
     let delete_if = |part: &str, is: &str| {
         lab.ask("admin", "DELETE", &path, Some(&json!({ "preconditions": { part: is } })))
@@ -27,7 +29,10 @@ pub fn an_api_server_keeps_to_what_the_lease_relies_on(lab: &Lab) {
     post(&fresh).unwrap();
     refused(post(&fresh), "already exists");
     let first = get().unwrap();
-    assert_eq!(first["spec"]["renewTime"], fresh["spec"]["renewTime"], "six digits, as they were sent");
+    assert_eq!(
+        first["spec"]["renewTime"], fresh["spec"]["renewTime"],
+        "six digits, as they were sent"
+    );
 
     let mut without_version = first.clone();
     without_version["metadata"].as_object_mut().unwrap().remove("resourceVersion");

@@ -124,14 +124,22 @@ impl Base {
 
     pub fn flush_command(&self) -> std::process::Command {
         let mut command = binary();
-        command.arg("flush").arg("--log-dir").arg(&self.pair.logs).args(["--db-dsn", &self.pair.dsn]);
+        command
+            .arg("flush")
+            .arg("--log-dir")
+            .arg(&self.pair.logs)
+            .args(["--db-dsn", &self.pair.dsn]);
         command
     }
 
     /// Another subcommand.
     pub fn ask(&self, words: &[&str]) -> Ran {
         let mut command = binary();
-        command.args(words).arg("--log-dir").arg(&self.pair.logs).args(["--db-dsn", &self.pair.dsn]);
+        command
+            .args(words)
+            .arg("--log-dir")
+            .arg(&self.pair.logs)
+            .args(["--db-dsn", &self.pair.dsn]);
         run(&mut command)
     }
 
@@ -147,7 +155,8 @@ impl Base {
                  WHERE i.run_id = '{run_id}'"
             );
             let (lines, one) = (opslog.operations.to_string(), "1".to_owned());
-            let expected = vec![lines.clone(), lines.clone(), lines.clone(), lines, "success".into(), one];
+            let expected =
+                vec![lines.clone(), lines.clone(), lines.clone(), lines, "success".into(), one];
             assert_eq!(self.rows(&query), [expected], "{run_id}");
         }
     }
@@ -169,7 +178,9 @@ fn sqlite_rows(connection: &rusqlite::Connection, sql: &str) -> Vec<Row> {
             ValueRef::Null => "NULL".to_owned(),
             ValueRef::Integer(number) => number.to_string(),
             ValueRef::Real(number) => number.to_string(),
-            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+                String::from_utf8_lossy(bytes).into_owned()
+            }
         };
         found.push((0..columns).map(text).collect());
     }

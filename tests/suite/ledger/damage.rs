@@ -147,14 +147,18 @@ fn damaged(opslog: &Opslog, how: &str) -> String {
             None
         }),
         "the last operation is missing" => changed(&|lines| Some(lines.remove(5000))),
-        "a line is missing, and the footer" => changed(&|lines| lines.pop().and(Some(lines.remove(2)))),
+        "a line is missing, and the footer" => {
+            changed(&|lines| lines.pop().and(Some(lines.remove(2))))
+        }
         "a line is missing, and the footer is torn" => {
             with_one_missing[..with_one_missing.len() - 5].to_owned()
         }
-        "a line is missing, and a later one split" => with_one_missing.replacen("file 4900", "file\n4900", 1),
-        "a line makes no sense" => {
-            changed(&|lines| Some(std::mem::replace(&mut lines[4900]["started_at"], "yesterday".into())))
+        "a line is missing, and a later one split" => {
+            with_one_missing.replacen("file 4900", "file\n4900", 1)
         }
+        "a line makes no sense" => changed(&|lines| {
+            Some(std::mem::replace(&mut lines[4900]["started_at"], "yesterday".into()))
+        }),
         other => panic!("{other}"),
     }
 }

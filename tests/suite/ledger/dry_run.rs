@@ -14,7 +14,9 @@ fn dry_runs(base: &Base) -> String {
 /// The message's time, if it was printed as it has to be.
 fn current_as_of(ran: &Ran) -> Option<String> {
     let line = ran.stdout.lines().find(|line| line.contains("already current"))?;
-    let time = line.strip_prefix("Dry-run already current as of ")?.strip_suffix(". Nothing has changed.")?;
+    let time = line
+        .strip_prefix("Dry-run already current as of ")?
+        .strip_suffix(". Nothing has changed.")?;
     Some(time.to_owned())
 }
 

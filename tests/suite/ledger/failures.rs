@@ -202,7 +202,14 @@ fn a_flush_that_lasts_tells_how_far_it_is() {
     let flush = base.flush_command();
     let mut strace = Command::new("strace");
     // The first commit takes longer than one hears nothing.
-    strace.args(["-f", "-qq", "-o", "/dev/null", "-e", "inject=fsync:delay_enter=2600000:when=1..2"]);
+    strace.args([
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        "inject=fsync:delay_enter=2600000:when=1..2",
+    ]);
     let ran = run(strace.arg(flush.get_program()).args(flush.get_args()));
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert!(ran.stderr.contains("4096 operations are in the database"), "{}", ran.stderr);
@@ -220,7 +227,10 @@ fn a_full_disk_under_sqlite_loses_nothing() {
     let script = "mount -t tmpfs -o size=1m none \"$1\" && \"$2\" flush --db-dsn \"sqlite:$1/rows\" --log-dir \"$3\"; echo \"first $?\"; \
                   mount -o remount,size=64m \"$1\" && \"$2\" flush --db-dsn \"sqlite:$1/rows\" --log-dir \"$3\"; echo \"then $?\"; cp \"$1/rows\" \"$4\"";
     let mut unshare = Command::new("unshare");
-    unshare.args(["-m", "bash", "-c", script, "bash"]).arg(&small).arg(env!("CARGO_BIN_EXE_ha-sync"));
+    unshare
+        .args(["-m", "bash", "-c", script, "bash"])
+        .arg(&small)
+        .arg(env!("CARGO_BIN_EXE_ha-sync"));
     let ran = run(unshare.arg(&pair.logs).arg(&copy));
     assert!(
         ran.stdout.contains("first 1\n") && ran.stdout.contains("then 0\n"),
@@ -263,13 +273,27 @@ fn a_transaction_that_nobody_waits_for_any_more_keeps_the_others_out_of_the_sqli
     write(&base.pair.a, "file", "x", T0);
     let file = base.pair.dsn.strip_prefix("sqlite:").unwrap();
     let mut strace = Command::new("strace");
-    strace.args(["-f", "-qq", "-o", "/dev/null", "-P", file, "-P", &format!("{file}-journal"), "-P"]);
+    strace.args([
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-P",
+        file,
+        "-P",
+        &format!("{file}-journal"),
+        "-P",
+    ]);
     // So slow that the run is announced, and each thread's first commit slower than the run has patience.
     strace.arg(&base.pair.b).args(["-e", "inject=fsync:delay_enter=8000000:when=1"]);
     strace.args(["-e", "inject=renameat,renameat2:delay_enter=700000"]);
     let command = base.pair.command();
-    let mut run =
-        strace.arg(command.get_program()).args(command.get_args()).stdout(Stdio::null()).spawn().unwrap();
+    let mut run = strace
+        .arg(command.get_program())
+        .args(command.get_args())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     let mut opslogs = Vec::new();
     while run.try_wait().unwrap().is_none() {
         opslogs.push(Opslog::new(&base.pair.logs, "other", opslogs.len() as u32, 3000).lay_down());

@@ -11,7 +11,8 @@ use crate::fixture::*;
 
 /// Three runs of two pairs: one of long ago, a dry run of long ago, one of today.
 fn three_runs(base: &Base) {
-    let opslogs = [(1, "media", false, "2020"), (2, "media", true, "2020"), (3, "photos", false, "2026")];
+    let opslogs =
+        [(1, "media", false, "2020"), (2, "media", true, "2020"), (3, "photos", false, "2026")];
     for (number, pair, dry_run, year) in opslogs {
         let opslog = Opslog::new(&base.pair.logs, pair, number, 12_000).with(|lines| {
             lines[0]["dry_run"] = dry_run.into();
@@ -161,7 +162,10 @@ fn a_flag_of_the_sync_before_a_subcommand_is_refused_and_its_variable_is_not_in_
     assert!(refused.stderr.contains("cannot be used with"), "{}", refused.stderr);
     fs::create_dir(&pair.logs).unwrap();
     let mut command = binary();
-    command.env("HA_SYNC_SRC", &pair.a).env("HA_SYNC_DEST", &pair.b).env("HA_SYNC_DELETE_MISSING", "true");
+    command
+        .env("HA_SYNC_SRC", &pair.a)
+        .env("HA_SYNC_DEST", &pair.b)
+        .env("HA_SYNC_DELETE_MISSING", "true");
     command.env("HA_SYNC_LOG_DIR", &pair.logs).env("HA_SYNC_PAIR", "test");
     assert_eq!(run(command.arg("history")).stdout, "no runs yet\n");
 }
@@ -181,12 +185,20 @@ fn history_reads_a_file_that_it_may_not_write_to_and_says_no_less_than_another()
         run(command.uid(65534).gid(65534).current_dir("/"))
     };
     let nothing = as_nobody();
-    assert!(nothing.code == Some(5) && nothing.stderr.contains("Permission denied"), "{}", nothing.stderr);
+    assert!(
+        nothing.code == Some(5) && nothing.stderr.contains("Permission denied"),
+        "{}",
+        nothing.stderr
+    );
 
     three_runs(&base);
     let file = base.pair.dsn.strip_prefix("sqlite:").unwrap();
     let hidden = as_nobody();
-    assert!(hidden.code == Some(5) && hidden.stderr.contains("Permission denied"), "{}", hidden.stderr);
+    assert!(
+        hidden.code == Some(5) && hidden.stderr.contains("Permission denied"),
+        "{}",
+        hidden.stderr
+    );
     chmod(Path::new(file), 0o644);
     let read = as_nobody();
     assert_eq!((read.code, read.stderr.as_str()), (Some(0), ""));
@@ -196,7 +208,9 @@ fn history_reads_a_file_that_it_may_not_write_to_and_says_no_less_than_another()
     let script = "mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\" && shift && \"$@\"";
     let mut unshare = Command::new("unshare");
     unshare.args(["-m", "bash", "-c", script, "bash"]).arg(scratch).arg(&copy);
-    let read = run(unshare.args(["history", "--db-dsn", &base.pair.dsn, "--log-dir"]).arg(&base.pair.logs));
+    let read = run(unshare
+        .args(["history", "--db-dsn", &base.pair.dsn, "--log-dir"])
+        .arg(&base.pair.logs));
     assert_eq!((read.code, read.stderr.as_str()), (Some(0), ""));
     assert_eq!(read.stdout, base.ask(&["history"]).stdout);
 }

@@ -78,8 +78,15 @@ impl Server {
             words.push(data.to_str().unwrap().to_owned());
         }
         let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).args(["mariadbd", "--no-defaults", "--user=root", "--skip-log-bin"]);
-        command.arg(format!("--datadir={}", data.display())).arg(format!("--socket={}", self.socket()));
+        command.args(&words[1..]).args([
+            "mariadbd",
+            "--no-defaults",
+            "--user=root",
+            "--skip-log-bin",
+        ]);
+        command
+            .arg(format!("--datadir={}", data.display()))
+            .arg(format!("--socket={}", self.socket()));
         command.arg(format!("--pid-file={}", self.folder.join("pid").display()));
         // A server that starts removes the temporary tables of all others there.
         let temporary = self.folder.join("tmp");
@@ -167,7 +174,8 @@ fn new_folder() -> PathBuf {
     fs::create_dir_all(&above).unwrap();
     for entry in fs::read_dir(&above).unwrap() {
         let path = entry.unwrap().path();
-        let owner = path.file_name().unwrap().to_str().unwrap().split('-').next().unwrap().to_owned();
+        let owner =
+            path.file_name().unwrap().to_str().unwrap().split('-').next().unwrap().to_owned();
         if !Path::new("/proc").join(owner).exists() {
             let _another_is_at_it = fs::remove_dir_all(path);
         }

@@ -267,10 +267,12 @@ fn a_dsn_may_end_in_a_newline_and_an_empty_one_is_none_at_all() {
     let pair = Fixture::new();
     fs::create_dir(&pair.logs).unwrap();
     let file = pair.scratch.path().join("rows");
-    for (dsn, made) in
-        [(format!("sqlite:{}\n", file.display()), &file), (String::new(), &pair.logs.join("ha-sync.sqlite"))]
-    {
-        let ran = run(binary().args(["history", "--log-dir"]).arg(&pair.logs).env("HA_SYNC_DB_DSN", dsn));
+    for (dsn, made) in [
+        (format!("sqlite:{}\n", file.display()), &file),
+        (String::new(), &pair.logs.join("ha-sync.sqlite")),
+    ] {
+        let ran =
+            run(binary().args(["history", "--log-dir"]).arg(&pair.logs).env("HA_SYNC_DB_DSN", dsn));
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "no runs yet\n"), "{}", ran.stderr);
         assert!(made.exists());
     }
@@ -323,7 +325,11 @@ fn a_wrong_dsn_is_refused_with_the_part_that_is_wrong() {
             run(binary().args(["history", "--db-dsn", dsn])),
         ] {
             assert_eq!(ran.code, Some(2), "{dsn}: {}", ran.stderr);
-            assert!(ran.stderr.contains(words) && !ran.stderr.contains("s3cret"), "{dsn}: {}", ran.stderr);
+            assert!(
+                ran.stderr.contains(words) && !ran.stderr.contains("s3cret"),
+                "{dsn}: {}",
+                ran.stderr
+            );
         }
     }
     for words in [

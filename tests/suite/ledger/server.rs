@@ -27,9 +27,15 @@ impl Own {
         let mut pair = Fixture::new();
         pair.dsn = server.database("own");
         let own = Self { server, pair };
-        let made =
-            run(binary().args(["history", "--db-dsn", &own.pair.dsn, "--log-dir"]).arg(&own.pair.logs));
-        assert_eq!((made.code, made.stdout.as_str()), (Some(0), "no runs yet\n"), "{}", made.stderr);
+        let made = run(binary()
+            .args(["history", "--db-dsn", &own.pair.dsn, "--log-dir"])
+            .arg(&own.pair.logs));
+        assert_eq!(
+            (made.code, made.stdout.as_str()),
+            (Some(0), "no runs yet\n"),
+            "{}",
+            made.stderr
+        );
         own
     }
 
@@ -56,7 +62,9 @@ impl Own {
     }
 
     fn rows(&self) -> usize {
-        server_rows(&self.server, "own", "SELECT COUNT(*) FROM sync_operations")[0][0].parse().unwrap()
+        server_rows(&self.server, "own", "SELECT COUNT(*) FROM sync_operations")[0][0]
+            .parse()
+            .unwrap()
     }
 
     /// How many of ours the server still has.
@@ -74,7 +82,10 @@ impl Own {
                  JOIN sync_operations o ON o.iteration_id = i.id WHERE i.run_id = '{run_id}'"
             );
             let lines = operations.to_string();
-            assert_eq!(server_rows(&self.server, "own", &query), [[lines.clone(), lines, "success".into()]]);
+            assert_eq!(
+                server_rows(&self.server, "own", &query),
+                [[lines.clone(), lines, "success".into()]]
+            );
         }
     }
 }
@@ -85,8 +96,12 @@ fn a_server_that_is_killed_in_the_middle_of_a_transaction_has_every_row_once_in_
     for number in 1..4 {
         let opslog = own.opslog(number, 60_000);
         let before = own.rows();
-        let mut child =
-            own.flush_command(&own.pair.dsn).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = own
+            .flush_command(&own.pair.dsn)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         wait_until("some are in", || own.rows() > before || child.try_wait().unwrap().is_some());
         own.server.kill();
         assert_ne!(child.wait().unwrap().code(), Some(0));
@@ -110,7 +125,10 @@ fn no_value_stands_in_the_text_of_a_statement_but_the_rows_of_a_flush() {
     assert_eq!(own.flush().code, Some(0));
     for words in [&["history", "--pair", "test"][..], &["prune", "--older-than", "1d"]] {
         let mut command = binary();
-        let ran = run(command.args(words).args(["--db-dsn", &own.pair.dsn, "--log-dir"]).arg(&own.pair.logs));
+        let ran = run(command
+            .args(words)
+            .args(["--db-dsn", &own.pair.dsn, "--log-dir"])
+            .arg(&own.pair.logs));
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     }
     // A closed statement is not answered: the server may hear of the last one after the process has ended.
@@ -121,15 +139,29 @@ fn no_value_stands_in_the_text_of_a_statement_but_the_rows_of_a_flush() {
             "SELECT CONVERT(argument USING utf8mb4) FROM mysql.general_log \
              WHERE user_host LIKE 'ha[%' AND command_type = '{kind}'"
         );
-        server_rows(&own.server, "own", &query).into_iter().map(|mut row| row.remove(0)).collect::<Vec<_>>()
+        server_rows(&own.server, "own", &query)
+            .into_iter()
+            .map(|mut row| row.remove(0))
+            .collect::<Vec<_>>()
     };
     let (prepared, sent) = (said("Prepare"), said("Query"));
-    for part in ["INSERT INTO sync_iterations", "UPDATE sync_iterations", "sync_pair = ?", "DELETE FROM"] {
-        assert!(prepared.iter().any(|sql| sql.contains(part) && sql.contains('?')), "{part}: {prepared:#?}");
+    for part in
+        ["INSERT INTO sync_iterations", "UPDATE sync_iterations", "sync_pair = ?", "DELETE FROM"]
+    {
+        assert!(
+            prepared.iter().any(|sql| sql.contains(part) && sql.contains('?')),
+            "{part}: {prepared:#?}"
+        );
     }
     let close = said("Close stmt").len();
-    assert_eq!((said("Execute").len(), close), (prepared.len(), prepared.len()), "each is executed once");
-    let texts = || prepared.iter().chain(&sent).filter(|sql| !sql.starts_with("INSERT INTO sync_operations"));
+    assert_eq!(
+        (said("Execute").len(), close),
+        (prepared.len(), prepared.len()),
+        "each is executed once"
+    );
+    let texts = || {
+        prepared.iter().chain(&sent).filter(|sql| !sql.starts_with("INSERT INTO sync_operations"))
+    };
     for value in [&opslog.run_id, "'test'", "/mnt/a", "node-1", "2026-", "'fwd'"] {
         assert_eq!(texts().find(|sql| sql.contains(value)), None, "{value}");
     }
@@ -183,7 +215,8 @@ fn a_lost_answer_at_any_point_of_a_run_changes_nothing_of_it() {
         assert_eq!(pair.sync(&[]).code, Some(0));
         assert_eq!(pair.log_files(".jsonl").len(), 0);
     }
-    let query = "SELECT COUNT(DISTINCT run_id), COUNT(*), MIN(status), MAX(status) FROM sync_iterations";
+    let query =
+        "SELECT COUNT(DISTINCT run_id), COUNT(*), MIN(status), MAX(status) FROM sync_iterations";
     assert_eq!(server_rows(&own.server, "own", query), [["6", "6", "success", "success"]]);
     assert_eq!(own.rows(), 3);
 }
@@ -248,7 +281,10 @@ fn a_connection_that_ends_during_a_run_costs_nothing() {
         }
         kill_process(traced(&child), Signal::CONT).unwrap();
         let output = child.wait_with_output().unwrap();
-        assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
+        assert_eq!(
+            (output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()),
+            (Some(0), "")
+        );
         assert_eq!(own.pair.log_files(".jsonl").len(), 0);
     }
     let query = "SELECT COUNT(*), MIN(status), MAX(status) FROM sync_iterations";
@@ -265,7 +301,8 @@ fn an_opslog_that_somebody_took_away_is_not_said_to_be_in_the_database() {
     std::fs::remove_file(&own.pair.log_files(".jsonl")[0]).unwrap();
     own.server.thaw();
     let output = child.wait_with_output().unwrap();
-    let (said, told) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    let (said, told) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert_eq!(output.status.code(), Some(0), "{told}");
     assert!(!said.contains("recorded") && !told.is_empty(), "{said}{told}");
 }
@@ -321,7 +358,13 @@ fn what_the_server_refuses_gets_in_when_it_does_so_no_more() {
             1,
             "does not fit into the server's max_allowed_packet of 4096 bytes",
         ),
-        ("SELECT 1", "GRANT SELECT, INSERT, UPDATE ON own.* TO less@'%'", &less, 5, "Access denied"),
+        (
+            "SELECT 1",
+            "GRANT SELECT, INSERT, UPDATE ON own.* TO less@'%'",
+            &less,
+            5,
+            "Access denied",
+        ),
         (
             "REVOKE INSERT ON own.* FROM less@'%'",
             "GRANT INSERT ON own.* TO less@'%'",
@@ -333,10 +376,15 @@ fn what_the_server_refuses_gets_in_when_it_does_so_no_more() {
     for (number, (wrong, right, dsn, code, words)) in (1..).zip(cases) {
         wrong.split("; ").for_each(|sql| own.execute(sql));
         let opslog = Opslog::new(&own.pair.logs, "test", number, 10);
-        let opslog = opslog.with(|lines| lines[4]["error_message"] = "x".repeat(6000).into()).lay_down();
+        let opslog =
+            opslog.with(|lines| lines[4]["error_message"] = "x".repeat(6000).into()).lay_down();
         let ran = own.flush_by(dsn);
         assert_eq!(ran.code, Some(code), "{words}: {}{}", ran.stdout, ran.stderr);
-        assert!(ran.stderr.contains(words) && !ran.stderr.contains("s3cret"), "{words}: {}", ran.stderr);
+        assert!(
+            ran.stderr.contains(words) && !ran.stderr.contains("s3cret"),
+            "{words}: {}",
+            ran.stderr
+        );
         assert!(opslog.path.exists(), "{words}");
         own.execute(right);
         let ran = own.flush_by(dsn);
@@ -380,11 +428,18 @@ fn a_full_disk_under_the_server_loses_nothing() {
         .args(["if=/dev/zero", "bs=64k", &format!("of={}", filler.display())])
         .output()
         .unwrap();
-    assert!(String::from_utf8_lossy(&filled.stderr).contains("No space left"), "the disk is full now");
+    assert!(
+        String::from_utf8_lossy(&filled.stderr).contains("No space left"),
+        "the disk is full now"
+    );
     let opslog = own.opslog(1, 60_000);
     let ran = own.flush();
     assert_eq!(ran.code, Some(1), "{}{}", ran.stdout, ran.stderr);
-    assert!(ran.stderr.contains("is full") || ran.stderr.contains("No space left"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("is full") || ran.stderr.contains("No space left"),
+        "{}",
+        ran.stderr
+    );
     assert!(opslog.path.exists());
     std::fs::remove_file(filler).unwrap();
     let ran = own.flush();
@@ -525,7 +580,8 @@ fn each_way_to_ask_for_tls_gets_what_it_says() {
             Ok(encrypted) => {
                 assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{params}");
                 let handshakes =
-                    server_rows(&own.server, "own", "SHOW GLOBAL STATUS LIKE 'Ssl_accepts'")[0][1].clone();
+                    server_rows(&own.server, "own", "SHOW GLOBAL STATUS LIKE 'Ssl_accepts'")[0][1]
+                        .clone();
                 assert_eq!(handshakes != "0", encrypted, "{params}: {handshakes}");
                 own.assert_all_in(&[opslog]);
             }

@@ -89,8 +89,11 @@ on_both! {
 
 #[test]
 fn a_server_that_thinks_in_latin1_loses_nothing() {
-    let server =
-        Server::start(&["--character-set-server=latin1", "--default-time-zone=+05:00", "--sql-mode="]);
+    let server = Server::start(&[
+        "--character-set-server=latin1",
+        "--default-time-zone=+05:00",
+        "--sql-mode=",
+    ]);
     let mut pair = Fixture::new();
     pair.dsn = server.database("old");
     let mut root = server.root();
@@ -101,7 +104,8 @@ fn a_server_that_thinks_in_latin1_loses_nothing() {
     (failed["status"], failed["error_message"]) = ("fail".into(), "cannot open 漢字".into());
     let lines = paths.iter().map(|path| operation(path)).chain([failed]).collect::<Vec<_>>();
     Opslog::new(&pair.logs, "media", 1, 4).with(|all| drop(all.splice(1..5, lines))).lay_down();
-    let flush = |dsn: &str| run(binary().args(["flush", "--db-dsn", dsn, "--log-dir"]).arg(&pair.logs));
+    let flush =
+        |dsn: &str| run(binary().args(["flush", "--db-dsn", dsn, "--log-dir"]).arg(&pair.logs));
     let ran = flush(&pair.dsn);
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{}", ran.stdout);
     let rows = server_rows(
@@ -136,7 +140,11 @@ fn a_table_without_transactions_is_refused() {
     Opslog::new(&base.pair.logs, "media", 1, 5).lay_down();
     let ran = base.flush();
     assert_eq!(ran.code, Some(5));
-    assert!(ran.stderr.contains("the table sync_iterations knows no transactions"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("the table sync_iterations knows no transactions"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]
@@ -157,7 +165,8 @@ fn a_user_who_may_not_make_the_dashboard_s_index_records_runs_all_the_same() {
         base.pair.dsn = dsn;
         let ran = base.pair.sync(&[]);
         assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
-        let warnings = ran.stderr.lines().filter(|line| line.contains("INDEX command denied")).count();
+        let warnings =
+            ran.stderr.lines().filter(|line| line.contains("INDEX command denied")).count();
         assert_eq!(
             (warnings, ran.stderr.lines().count()),
             if made == "0" { (1, 1) } else { (0, 0) },

@@ -23,7 +23,8 @@ fn calls(pair: &Fixture, flags: &[&str]) -> (f64, Counts) {
 #[test]
 fn no_file_costs_more_calls_than_the_documentation_says() {
     in_the_lab(|pair| {
-        let paths: Vec<_> = (0..DIRS * FILES).map(|index| format!("d{}/f{index}", index % DIRS)).collect();
+        let paths: Vec<_> =
+            (0..DIRS * FILES).map(|index| format!("d{}/f{index}", index % DIRS)).collect();
         for path in &paths {
             write(SERVER_A.as_ref(), path, vec![1; 2000], T0);
         }

@@ -83,8 +83,13 @@ fn an_equal_file_that_is_saved_at_the_server_in_the_last_moment_stays_the_newer_
         };
         date(&pair.a.join("f"), T0 + 200, 0);
         // The last of them comes after the mtime was set.
-        let held =
-            Held::behind_call_of("worker-0", &pair, &pair.command(), Reach::Below, ("statx", looks - 1));
+        let held = Held::behind_call_of(
+            "worker-0",
+            &pair,
+            &pair.command(),
+            Reach::Below,
+            ("statx", looks - 1),
+        );
         fs::write("/srv/b/f", "saved").unwrap();
         let ran = held.go_on();
         assert_eq!(ran.code, Some(1), "{}{}", ran.stdout, ran.stderr);

@@ -26,7 +26,9 @@ pub fn in_the_lab<F: FnOnce(Fixture)>(fact: F) {
     let name = type_name::<F>().trim_start_matches("suite::").trim_end_matches("::{{closure}}");
     let lab = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/labs/nfs");
     let mut command = Command::new(lab);
-    command.args(["--memory", "512M", "--timeout", "150s", "--"]).arg(std::env::current_exe().unwrap());
+    command
+        .args(["--memory", "512M", "--timeout", "150s", "--"])
+        .arg(std::env::current_exe().unwrap());
     let ran = run(command.args(["--exact", name, "--nocapture", "--test-threads=1"]));
     let holds = ran.code == Some(0) && ran.stdout.contains(HOLDS);
     assert!(holds, "in the guest, status {:?}:\n{}{}", ran.code, ran.stdout, ran.stderr);

@@ -73,7 +73,8 @@ fn a_candidate_that_comes_back_at_the_source_while_others_are_being_deleted_stay
 
 /// The directories' handles lead nowhere any more: `ESTALE`.
 #[test]
-fn directories_that_are_replaced_at_the_server_during_the_run_are_unknown_and_nothing_is_deleted_for_them() {
+fn directories_that_are_replaced_at_the_server_during_the_run_are_unknown_and_nothing_is_deleted_for_them()
+ {
     in_the_lab(|pair| {
         for index in 0..60 {
             write(SERVER_A.as_ref(), format!("d{index:02}/file"), "x", T0);
@@ -82,7 +83,8 @@ fn directories_that_are_replaced_at_the_server_during_the_run_are_unknown_and_no
             write(SERVER_B.as_ref(), format!("d{index:02}/sub/only-here"), "a user's", T0);
         }
         slow_down("2ms");
-        let child = start(&pair, &["--delete-missing", "--max-delete", "none", "--scan-threads", "2"]);
+        let child =
+            start(&pair, &["--delete-missing", "--max-delete", "none", "--scan-threads", "2"]);
         wait_until("a file arrives", || {
             (0..60).any(|index| fs::exists(format!("/srv/b/d{index:02}/file")).unwrap())
         });
@@ -96,7 +98,11 @@ fn directories_that_are_replaced_at_the_server_during_the_run_are_unknown_and_no
         assert!(matches!(ran.code, Some(0 | 1 | 3 | 5)), "{}{}", ran.stdout, ran.stderr);
         let (a, b) = (look(SERVER_A.as_ref()), look(SERVER_B.as_ref()));
         for (path, seen) in a.iter().filter(|(_, seen)| seen.kind != Kind::Dir) {
-            assert!(b.get(path).is_none_or(|there| there == seen), "{}", String::from_utf8_lossy(path));
+            assert!(
+                b.get(path).is_none_or(|there| there == seen),
+                "{}",
+                String::from_utf8_lossy(path)
+            );
         }
         assert!(!ran.stdout.contains("\"deleted\":240"), "{}", ran.stdout);
         shell("nfs_remount");
@@ -130,7 +136,9 @@ fn a_file_that_is_open_keeps_its_directory_until_the_next_run() {
         // It is nobody's file: it is neither carried nor deleted.
         pair.counts(&["--delete-missing", "--max-delete", "none"]).expect(&[]);
         drop(held);
-        wait_until("the client removes it", || fs::read_dir("/srv/b/gone").unwrap().next().is_none());
+        wait_until("the client removes it", || {
+            fs::read_dir("/srv/b/gone").unwrap().next().is_none()
+        });
         pair.counts(&["--delete-missing", "--max-delete", "none"]).expect(&[("deleted", 1)]);
         all_is_carried(&pair);
     });

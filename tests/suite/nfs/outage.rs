@@ -9,7 +9,12 @@ use crate::fixture::*;
 fn fill(files: usize) {
     for index in 0..files {
         write(SERVER_A.as_ref(), format!("new-{index:03}"), vec![index as u8; 5000], T0);
-        write(SERVER_A.as_ref(), format!("d{}/old-{index:03}", index % 9), "the new version", T0 + 100);
+        write(
+            SERVER_A.as_ref(),
+            format!("d{}/old-{index:03}", index % 9),
+            "the new version",
+            T0 + 100,
+        );
         write(SERVER_B.as_ref(), format!("d{}/old-{index:03}", index % 9), "the old", T0);
     }
 }
@@ -45,14 +50,17 @@ fn a_soft_mount_whose_server_goes_away_loses_nothing_and_deletes_nothing() {
             "umount /mnt/a /mnt/b; nfs_server stop; echo 90 >/proc/fs/nfsd/nfsv4leasetime; nfs_server start",
         );
         shell("nfs_mount a soft,timeo=2,retrans=1; nfs_mount b soft,timeo=2,retrans=1");
-        let mut before = Before::of(SERVER_A.as_ref(), SERVER_B.as_ref()).may_leave_temporaries(true);
+        let mut before =
+            Before::of(SERVER_A.as_ref(), SERVER_B.as_ref()).may_leave_temporaries(true);
         slow_down("2ms");
         let child = start(&pair, &["--delete-missing", "--max-delete", "none"]);
         wait_for_files("/srv/b", 14);
         shell("nfs_server stop");
         wait_until("a call fails", || {
             let opslogs = pair.log_files(".part");
-            opslogs.iter().any(|path| fs::read_to_string(path).unwrap().contains("Input/output error"))
+            opslogs
+                .iter()
+                .any(|path| fs::read_to_string(path).unwrap().contains("Input/output error"))
         });
         shell("nfs_server start");
         let ran = finish(child);

@@ -41,7 +41,8 @@ fn names_are_bytes_and_symlinks_stay_symlinks() {
             [b"-rf", b"new\nline", b"caf\xe9", b"\xff\xfe", &long, b"...", b"\x1b[2J", b"*"];
         for name in names {
             write(&pair.a, OsStr::from_bytes(name), name, T0);
-            let dir = pair.a.join(OsStr::from_bytes(&[b"d", &name[..name.len().min(200)]].concat()));
+            let dir =
+                pair.a.join(OsStr::from_bytes(&[b"d", &name[..name.len().min(200)]].concat()));
             fs::create_dir(&dir).unwrap();
             symlink(&dir, "to the name", OsStr::from_bytes(name), T0 + 1);
         }

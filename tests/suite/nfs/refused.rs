@@ -32,7 +32,9 @@ fn a_full_disk_at_the_server_fails_the_files_that_have_no_room_and_leaves_nothin
             let ran = pair.sync(&["--delete-missing", "--max-delete", "none", "--format", "json"]);
             assert_eq!(ran.code, Some(3), "deletions are withheld: {}{}", ran.stdout, ran.stderr);
             assert!(ran.stdout.contains("No space left"), "{}", ran.stdout);
-            assert!(Counts(ran.summary()).get("failed") > 0 && Counts(ran.summary()).get("created") > 0);
+            assert!(
+                Counts(ran.summary()).get("failed") > 0 && Counts(ran.summary()).get("created") > 0
+            );
             before.nothing_is_lost("a full disk");
             shell("nfs_empty");
             before.is_mended_by("a full disk", &pair.sync(&[]));
@@ -46,7 +48,9 @@ fn a_full_disk_at_the_server_fails_the_files_that_have_no_room_and_leaves_nothin
 #[test]
 fn a_used_up_quota_at_the_server_fails_the_files_that_have_no_room_and_loses_nothing() {
     in_the_lab(|pair| {
-        shell("nfs_disk quota mkfs.btrfs -q; btrfs quota enable /srv/quota; mkdir /srv/quota/plain");
+        shell(
+            "nfs_disk quota mkfs.btrfs -q; btrfs quota enable /srv/quota; mkdir /srv/quota/plain",
+        );
         shell("btrfs subvolume create /srv/quota/dest >/dev/null");
         let pair = Fixture { b: "/mnt/quota/dest".into(), ..pair };
         let dest = Path::new("/srv/quota/dest");
@@ -83,7 +87,8 @@ fn an_export_that_squashes_root_costs_one_warning_and_no_file() {
         let ran = pair.sync(&["--format", "json", "--workers=1"]);
         assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
         Counts(ran.summary()).expect(&[("created", 10), ("updated", 2), ("updated_metadata", 1)]);
-        let warnings = ran.stderr.lines().filter(|line| line.contains("refuses to set owners")).count();
+        let warnings =
+            ran.stderr.lines().filter(|line| line.contains("refuses to set owners")).count();
         assert_eq!(warnings, 1, "{}", ran.stderr);
         assert_eq!(fs::metadata("/srv/b/d1/f1").unwrap().uid(), 65534);
         assert_eq!(fs::metadata("/srv/b/d1").unwrap().mode() & 0o7777, 0o755);

@@ -70,11 +70,17 @@ impl Attempt<'_, '_> {
     /// What was hashed must be what was classified, before and after: a digest of something that changed in between
     /// says nothing.
     fn expect_same_versions(&self, compared: &Compared) -> OpResult<()> {
-        let source = compared.source_file.look(Freshness::Server).at_source("looking at the source again")?;
+        let source = compared
+            .source_file
+            .look(Freshness::Server)
+            .at_source("looking at the source again")?;
         if !source.is_same_version_as(self.source()) {
             return Err(Halt::SourceChanged);
         }
-        let dest = compared.dest_file.look(Freshness::Server).at_dest("looking at the destination again")?;
+        let dest = compared
+            .dest_file
+            .look(Freshness::Server)
+            .at_dest("looking at the destination again")?;
         match self.dest() {
             Some(scanned) if dest.is_same_version_as(scanned) => Ok(()),
             _ => Err(Halt::Overtaken),
@@ -83,7 +89,12 @@ impl Attempt<'_, '_> {
 
     /// The mtime comes last: until it is the source's, the next run comes back to this file. Nothing: the file may not
     /// be changed, but a copy can take its place.
-    fn carry_metadata(&self, compared: &Compared, dest: &Entry, len: u64) -> OpResult<Option<Done>> {
+    fn carry_metadata(
+        &self,
+        compared: &Compared,
+        dest: &Entry,
+        len: u64,
+    ) -> OpResult<Option<Done>> {
         let (source, file) = (self.source(), &compared.dest_file);
         let has = Metadata::of(dest).with(self.tools.xattrs_at_dest(file)?);
         let wanted = Metadata::wanted(self.context.options, source, Some(dest))
@@ -141,6 +152,7 @@ fn is_allowed(file: &File, set: io::Result<()>) -> OpResult<bool> {
 }
 
 fn undone<T>(reason: &str) -> OpResult<T> {
-    let reason = format!("{reason} before it had its mtime: it may have got its owner, mode and attributes");
+    let reason =
+        format!("{reason} before it had its mtime: it may have got its owner, mode and attributes");
     Err(Halt::Failed(Failure::error(reason)))
 }

@@ -60,14 +60,18 @@ pub(in crate::pipeline::execute) struct Beginning<'n> {
 }
 
 impl<'n> Beginning<'n> {
-    pub(in crate::pipeline::execute) fn new(durable: u64, note: &'n Option<impl Fn(u64) -> bool>) -> Self {
+    pub(in crate::pipeline::execute) fn new(
+        durable: u64,
+        note: &'n Option<impl Fn(u64) -> bool>,
+    ) -> Self {
         Self { durable, note: note.as_ref().map(|note| note as _) }
     }
 
     /// Begins anew: what is there must not be taken for the beginning by a later run, either.
     fn forget(&mut self, dest: &File) -> OpResult<()> {
         if self.note.is_some_and(|note| !note(0)) {
-            let reason = "the beginning that an interrupted run left is not the source's".to_owned();
+            let reason =
+                "the beginning that an interrupted run left is not the source's".to_owned();
             return Err(Halt::Failed(Failure::error(reason)));
         }
         self.durable = 0;
@@ -86,7 +90,10 @@ struct Move<'m, 's> {
 
 impl<'a> Copier<'a> {
     /// `progress` hears of progress, in bytes.
-    pub(in crate::pipeline::execute) fn new(tools: &'a Tools<'a>, progress: &'a (dyn Fn(u64) + 'a)) -> Self {
+    pub(in crate::pipeline::execute) fn new(
+        tools: &'a Tools<'a>,
+        progress: &'a (dyn Fn(u64) + 'a),
+    ) -> Self {
         let options = tools.context.options;
         let (hash_copies, window) = (options.io.hash_copies, window(&options.io));
         let note_every = options.io.resume_above / 4;
@@ -116,7 +123,11 @@ impl<'a> Copier<'a> {
         let (hash, spare) = (self.hash_copies, std::mem::take(&mut self.spare));
         if !is_read_back(len) {
             let (digester, writeback) = (Digester::here(hash, spare), Writeback::none());
-            return self.move_all(Move { source, dest, digester, writeback, beginning }, len, layout);
+            return self.move_all(
+                Move { source, dest, digester, writeback, beginning },
+                len,
+                layout,
+            );
         }
         if beginning.durable == 0
             && let Some(shared) = self.share(source, dest, len, layout)?
@@ -149,10 +160,12 @@ impl<'a> Copier<'a> {
         let (mut position, mut held) = (0, vec![0; if len > 0 { CHUNK } else { 0 }]);
         while position < len {
             let mut buffer = digester.buffer();
-            let read = self.read(source, Side::Source, Extent { start: position, end: len }, &mut buffer)?;
+            let read =
+                self.read(source, Side::Source, Extent { start: position, end: len }, &mut buffer)?;
             let mut compared = 0;
             while compared < read {
-                let rest = Extent { start: position + compared as u64, end: position + read as u64 };
+                let rest =
+                    Extent { start: position + compared as u64, end: position + read as u64 };
                 let more = self.read(dest, Side::Dest, rest, &mut held)?;
                 if held[..more] != buffer[compared..compared + more] {
                     return Ok(false);
@@ -176,17 +189,26 @@ impl<'a> Copier<'a> {
         if len < LARGE {
             return self.digest_all(file, side, len, Digester::here(true, spare));
         }
-        thread::scope(|threads| self.digest_all(file, side, len, Digester::beside(true, spare, threads)))
+        thread::scope(|threads| {
+            self.digest_all(file, side, len, Digester::beside(true, spare, threads))
+        })
     }
 
     /// Has both files share their blocks; nothing: that cannot be done here. The digest is that of what arrived.
-    fn share(&mut self, source: &File, dest: &File, len: u64, layout: Layout) -> OpResult<Option<Copied>> {
+    fn share(
+        &mut self,
+        source: &File,
+        dest: &File,
+        len: u64,
+        layout: Layout,
+    ) -> OpResult<Option<Copied>> {
         // A sparse one goes the other way, to count its data.
         self.may_change()?;
         if layout == Layout::Sparse || !source.reflink_to(dest).at_dest("sharing the data")? {
             return Ok(None);
         }
-        if dest.look(Freshness::Cached).at_dest("looking at the temporary")?.file_len() != Some(len) {
+        if dest.look(Freshness::Cached).at_dest("looking at the temporary")?.file_len() != Some(len)
+        {
             return Err(Halt::SourceChanged);
         }
         let md5 = match self.hash_copies {
@@ -268,7 +290,8 @@ impl<'a> Copier<'a> {
         let mut position = data.start;
         while position < data.end {
             let step = self.take_step(data.end - position, IN_ONE_CALL)?;
-            let copied = work.source.copy_range_to(work.dest, position, step).at_dest("copying the data")?;
+            let copied =
+                work.source.copy_range_to(work.dest, position, step).at_dest("copying the data")?;
             self.pace.give_back(step.saturating_sub(copied.unwrap_or(0)));
             match copied {
                 Some(copied) => {
@@ -282,7 +305,13 @@ impl<'a> Copier<'a> {
         Ok(position)
     }
 
-    fn digest_all(&mut self, file: &File, side: Side, len: u64, mut digester: Digester<'_>) -> OpResult<Md5> {
+    fn digest_all(
+        &mut self,
+        file: &File,
+        side: Side,
+        len: u64,
+        mut digester: Digester<'_>,
+    ) -> OpResult<Md5> {
         let mut position = 0;
         while position < len {
             let mut buffer = digester.buffer();
@@ -299,7 +328,9 @@ impl<'a> Copier<'a> {
     /// Fills the buffer once, from somewhere in `extent`. A file that ends early was cut while it was read.
     fn read(&self, file: &File, side: Side, extent: Extent, buffer: &mut [u8]) -> OpResult<usize> {
         let wanted = self.take_step(extent.end - extent.start, buffer.len() as u64)?;
-        let read = file.read_at(&mut buffer[..wanted as usize], extent.start).on(side, "reading the data")?;
+        let read = file
+            .read_at(&mut buffer[..wanted as usize], extent.start)
+            .on(side, "reading the data")?;
         if read == 0 {
             return Err(Halt::SourceChanged);
         }

@@ -57,8 +57,9 @@ impl<'s> Digester<'s> {
     ) -> Self {
         let (blocks, waiting) = bounded(BUFFERS);
         let (empty, free) = bounded(BUFFERS);
-        let spawn =
-            || Builder::new().name("md5".into()).spawn_scoped(threads, move || hash(&waiting, &empty));
+        let spawn = || {
+            Builder::new().name("md5".into()).spawn_scoped(threads, move || hash(&waiting, &empty))
+        };
         match is_wanted.then(spawn) {
             Some(Ok(thread)) => Self { spare, how: How::Beside { blocks, free, thread } },
             // One thread less is no reason to fail.
@@ -170,7 +171,8 @@ mod tests {
     #[test]
     fn a_digest_is_the_same_here_and_beside() {
         let here = digest_of(Digester::here(true, Vec::new()));
-        let beside = std::thread::scope(|threads| digest_of(Digester::beside(true, Vec::new(), threads)));
+        let beside =
+            std::thread::scope(|threads| digest_of(Digester::beside(true, Vec::new(), threads)));
         let mut content = vec![b'x'; CHUNK + 4];
         content.resize(content.len() + 3 * ZEROS_AT_ONCE as usize + 5, 0);
         let whole = Md5(Hasher::digest(&content).into());

@@ -38,18 +38,22 @@ struct Target<'t> {
 
 impl Attempt<'_, '_> {
     /// Carries the file whole. `md5_before`: the destination's digest, where a comparison computed it.
-    pub(in crate::pipeline::execute) fn copy_file(&mut self, md5_before: Option<Md5>) -> OpResult<Done> {
+    pub(in crate::pipeline::execute) fn copy_file(
+        &mut self,
+        md5_before: Option<Md5>,
+    ) -> OpResult<Done> {
         let source = self.open_source()?;
         let dest_dir = self.open_dest_dir()?;
         let inherits = self.tools.inherits(self.node, &dest_dir)?;
-        let wanted =
-            Metadata::wanted(self.context.options, &source.seen, self.dest()).with(source.xattrs.clone());
+        let wanted = Metadata::wanted(self.context.options, &source.seen, self.dest())
+            .with(source.xattrs.clone());
         self.node.mark_changed();
         let before = SystemTime::now();
         let first_mode = wanted.mode_at_first(self.context.options, inherits);
         self.context.may_change()?;
         let Partial { temporary, file, checkpoint } = self.begin(&dest_dir, &source, first_mode)?;
-        let target = Target { file: &file, checkpoint: checkpoint.as_ref(), wanted: &wanted, inherits };
+        let target =
+            Target { file: &file, checkpoint: checkpoint.as_ref(), wanted: &wanted, inherits };
         let copied = match self.fill(&source, &target, before) {
             Ok(copied) => copied,
             Err(Halt::Stopped) if checkpoint.is_some_and(|checkpoint| checkpoint.durable() > 0) => {
@@ -65,7 +69,8 @@ impl Attempt<'_, '_> {
             return self.tools.give_up(temporary, halt);
         }
         self.publish(&dest_dir, temporary)?;
-        self.context.count(&Summary { continued: u64::from(copied.kept > 0), ..Summary::default() });
+        self.context
+            .count(&Summary { continued: u64::from(copied.kept > 0), ..Summary::default() });
         Ok(Done::Changed(Effect {
             size_before: self.dest().and_then(Entry::file_len),
             size_after: source.seen.file_len(),
@@ -77,7 +82,12 @@ impl Attempt<'_, '_> {
     }
 
     /// Makes the temporary the complete new version.
-    fn fill(&mut self, source: &Source, target: &Target<'_>, before: SystemTime) -> OpResult<Copied> {
+    fn fill(
+        &mut self,
+        source: &Source,
+        target: &Target<'_>,
+        before: SystemTime,
+    ) -> OpResult<Copied> {
         let Source { file: source, seen, layout, .. } = source;
         let Target { file, checkpoint, wanted, inherits } = *target;
         let born = file.look(Freshness::Cached).at_dest("looking at the temporary")?;
@@ -87,7 +97,8 @@ impl Attempt<'_, '_> {
         }
         let len = seen.file_len().ok_or(Halt::Overtaken)?;
         let note = checkpoint.map(|checkpoint| |durable| checkpoint.move_to(file, durable));
-        let copied = self.copier.copy(source, file, len, *layout, Beginning::new(durable, &note))?;
+        let copied =
+            self.copier.copy(source, file, len, *layout, Beginning::new(durable, &note))?;
         let after = source.look(Freshness::Server).at_source("looking at the source again")?;
         if !after.is_same_version_as(seen) {
             return Err(Halt::SourceChanged);
@@ -143,7 +154,9 @@ impl Attempt<'_, '_> {
     }
 
     fn expect_dest_unchanged(&self, dest_dir: &Dir) -> OpResult<()> {
-        let now = dest_dir.look(self.name, Freshness::Server).at_dest("looking at the destination again")?;
+        let now = dest_dir
+            .look(self.name, Freshness::Server)
+            .at_dest("looking at the destination again")?;
         match (self.dest(), now) {
             (Some(expected), Some(now)) if now.is_same_version_as(expected) => Ok(()),
             (None, None) => Ok(()),
@@ -155,9 +168,9 @@ impl Attempt<'_, '_> {
 fn unpublished(error: &io::Error) -> Halt {
     match error.kind() {
         // Somebody was faster: what stands there is theirs until it has been looked at.
-        io::ErrorKind::AlreadyExists | io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => {
-            Halt::Overtaken
-        }
+        io::ErrorKind::AlreadyExists
+        | io::ErrorKind::IsADirectory
+        | io::ErrorKind::NotADirectory => Halt::Overtaken,
         _ => Halt::Failed(Failure::fault(Side::Dest, "giving the file its name", error)),
     }
 }

@@ -65,26 +65,33 @@ impl Attempt<'_, '_> {
         let names = &self.context.temporaries;
         let len = source.seen.file_len();
         if !self.context.options.resumes(len) {
-            let access = if len.is_some_and(is_read_back) { Access::ReadBack } else { Access::Write };
+            let access =
+                if len.is_some_and(is_read_back) { Access::ReadBack } else { Access::Write };
             let (temporary, file) =
                 made(Temporary::create_file(dir, names, mode, access), "creating a temporary")?;
             return Ok(Partial { temporary, file, checkpoint: None });
         }
-        if let Some(begun) = self.leftover.take().cloned().and_then(|name| self.take_up(dir, name, source)) {
+        if let Some(begun) =
+            self.leftover.take().cloned().and_then(|name| self.take_up(dir, name, source))
+        {
             return Ok(begun);
         }
         let mode = mode & 0o700;
         let (temporary, file) = match Temporary::create_file_for(dir, names, self.name, mode) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 self.context.may_change()?;
-                made(Temporary::create_file(dir, names, mode, Access::ReadBack), "creating a temporary")?
+                made(
+                    Temporary::create_file(dir, names, mode, Access::ReadBack),
+                    "creating a temporary",
+                )?
             }
             created => created.at_dest("creating a temporary")?,
         };
         let (name, source) = (self.name.clone(), source.seen.clone());
         let checkpoint = Checkpoint { version: VERSION, name, source, durable: Cell::new(0) };
-        let is_marked =
-            matches!(file.lock(), Ok(true)) && !self.context.stop.forbids_changes() && checkpoint.put(&file);
+        let is_marked = matches!(file.lock(), Ok(true))
+            && !self.context.stop.forbids_changes()
+            && checkpoint.put(&file);
         Ok(Partial { temporary, file, checkpoint: is_marked.then_some(checkpoint) })
     }
 
@@ -126,7 +133,8 @@ impl Attempt<'_, '_> {
             && held.mode & 0o7077 == 0;
         let durable = checkpoint.durable();
         let is_there = (1..=len).contains(&durable) && Some(durable) <= source.seen.file_len();
-        if !(is_of_this_version && is_ours_alone && is_there) || self.context.stop.forbids_changes() {
+        if !(is_of_this_version && is_ours_alone && is_there) || self.context.stop.forbids_changes()
+        {
             return None;
         }
         file.set_len(durable).ok().map(|()| checkpoint)

@@ -34,9 +34,9 @@ impl Attempt<'_, '_> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 Err(Halt::Failed(Failure::deferred("in use by another program")))
             }
-            opened => {
-                opened.on(side, &format!("opening the file at {}", side.name()))?.ok_or(Halt::Overtaken)
-            }
+            opened => opened
+                .on(side, &format!("opening the file at {}", side.name()))?
+                .ok_or(Halt::Overtaken),
         }
     }
 }

@@ -58,8 +58,9 @@ impl Writeback {
     ) -> Self {
         let (windows, waiting) = bounded(1);
         let (tell, written) = bounded(1);
-        let spawned =
-            Builder::new().name("write".into()).spawn_scoped(threads, move || write(file, &waiting, &tell));
+        let spawned = Builder::new()
+            .name("write".into())
+            .spawn_scoped(threads, move || write(file, &waiting, &tell));
         let thread = spawned.ok().map(|_| Thread { windows, written, is_busy: false });
         Self { window, copied: Extent { start, end: start }, thread }
     }
@@ -90,7 +91,8 @@ impl Thread {
         if !std::mem::take(&mut self.is_busy) {
             return Ok(None);
         }
-        let written = self.written.recv().unwrap_or_else(|_| Err(io::Error::other("the thread is gone")));
+        let written =
+            self.written.recv().unwrap_or_else(|_| Err(io::Error::other("the thread is gone")));
         written.at_dest("writing to disk").map(|window| Some(window.end))
     }
 }

@@ -66,7 +66,9 @@ impl Metadata {
         replaced: Option<&Entry>,
     ) -> Self {
         let mode = match replaced {
-            Some(Entry { mode, kind: EntryKind::File { .. }, .. }) if !options.metadata.mode => *mode,
+            Some(Entry { mode, kind: EntryKind::File { .. }, .. }) if !options.metadata.mode => {
+                *mode
+            }
             _ => options.mode_of_new(source),
         };
         Self { mode, ..Self::of(source) }
@@ -93,7 +95,11 @@ impl Metadata {
     /// Until the owner is set, the entry is somebody else's. Whoever will be its group is "others" until then
     /// and the reverse, so all three get only what all three will have; set-id bits come last. Where an ACL will
     /// have a say, or is handed down by the directory, it is the owner's alone at first.
-    pub(in crate::pipeline::execute) fn mode_at_first(&self, options: &Options, inherits: Inherits) -> u32 {
+    pub(in crate::pipeline::execute) fn mode_at_first(
+        &self,
+        options: &Options,
+        inherits: Inherits,
+    ) -> u32 {
         if inherits.acl || !self.xattrs.is_empty() {
             return self.mode & 0o700 | 0o600;
         }
@@ -142,7 +148,12 @@ impl Tools<'_> {
 
     /// What stands there under another owner lets in for a moment whom neither its old mode with the old owner nor the
     /// new one with the new owner does, unless it is closed before.
-    fn close_to_the_new_group(&self, fd: impl AsFd, has: &mut Metadata, wanted: &Metadata) -> OpResult<()> {
+    fn close_to_the_new_group(
+        &self,
+        fd: impl AsFd,
+        has: &mut Metadata,
+        wanted: &Metadata,
+    ) -> OpResult<()> {
         let closed = has.mode & (0o7700 | wanted.mode_for_whoever_owns_it());
         if !self.context.options.metadata.owner
             || (has.uid, has.gid) == (wanted.uid, wanted.gid)
@@ -244,7 +255,8 @@ impl Tools<'_> {
             return;
         }
         let (before, after) = (Timestamp::from(before), Timestamp::from(SystemTime::now()));
-        let apart = if born < before { before.distance(born) } else { born.distance(born.min(after)) };
+        let apart =
+            if born < before { before.distance(born) } else { born.distance(born.min(after)) };
         if apart > CLOCK_TOLERANCE {
             self.context.monitor.warn(&format!(
                 "the destination's clock and this machine's are {:.1} s apart: the newest mtime wins, and it is only \
@@ -262,9 +274,9 @@ impl Tools<'_> {
         match result {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 if !self.notices.directory_time_refused.swap(true, Ordering::Relaxed) {
-                    self.context
-                        .monitor
-                        .warn("the mtime of a directory that belongs to another user cannot be restored");
+                    self.context.monitor.warn(
+                        "the mtime of a directory that belongs to another user cannot be restored",
+                    );
                 }
                 Ok(())
             }
@@ -292,7 +304,11 @@ mod tests {
                 mode & 0o777,
                 "{mode:o}: nothing to wait for but set-id bits"
             );
-            assert_eq!(wear(0).mode_at_first(&options, an_acl) & 0o077, 0, "{mode:o}: an ACL is handed down");
+            assert_eq!(
+                wear(0).mode_at_first(&options, an_acl) & 0o077,
+                0,
+                "{mode:o}: an ACL is handed down"
+            );
             let theirs = wear(7).mode_at_first(&options, ours);
             assert_eq!(
                 wear(0).mode_at_first(&options, their_group),
@@ -302,7 +318,11 @@ mod tests {
             let (group, others) = (mode >> 3 & 7, mode & 7);
             // The future group may be among the others of the moment, and the reverse.
             for people in [theirs >> 3 & 7, theirs & 7] {
-                assert_eq!(people & !(group & others & mode >> 6), 0, "{mode:o} begins as {theirs:o}");
+                assert_eq!(
+                    people & !(group & others & mode >> 6),
+                    0,
+                    "{mode:o} begins as {theirs:o}"
+                );
             }
             assert_eq!(theirs >> 6, mode >> 6 & 7, "{mode:o}");
         }

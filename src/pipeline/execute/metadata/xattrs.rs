@@ -18,7 +18,9 @@ use crate::model::{Failure, Side};
 use crate::pipeline::execute::tools::Tools;
 use crate::pipeline::halt::{Doing, Halt, OpResult};
 use crate::pipeline::node::{DirNode, Inherits};
-use crate::tree::{Dir, Freshness, XattrKind, Xattrs, hands_down_acl, remove_xattr, set_mode, set_xattr};
+use crate::tree::{
+    Dir, Freshness, XattrKind, Xattrs, hands_down_acl, remove_xattr, set_mode, set_xattr,
+};
 
 impl Tools<'_> {
     fn carried_kinds(&self) -> &'static [XattrKind] {
@@ -31,7 +33,8 @@ impl Tools<'_> {
 
     /// What the source has of the attributes that are carried.
     pub(in crate::pipeline::execute) fn xattrs_at_source(&self, fd: impl AsFd) -> OpResult<Xattrs> {
-        if !self.context.options.metadata.xattrs || self.notices.unsupported.at_source.load(Ordering::Relaxed)
+        if !self.context.options.metadata.xattrs
+            || self.notices.unsupported.at_source.load(Ordering::Relaxed)
         {
             return Ok(Xattrs::default());
         }
@@ -53,7 +56,11 @@ impl Tools<'_> {
     }
 
     /// What a new entry in the pair's directory gets by itself. Asked once for each directory.
-    pub(in crate::pipeline::execute) fn inherits(&self, node: &DirNode, dir: &Dir) -> OpResult<Inherits> {
+    pub(in crate::pipeline::execute) fn inherits(
+        &self,
+        node: &DirNode,
+        dir: &Dir,
+    ) -> OpResult<Inherits> {
         if let Some(known) = node.inherits.get() {
             return Ok(*known);
         }
@@ -178,7 +185,8 @@ struct Difference<'a> {
 
 impl<'a> Difference<'a> {
     fn between(has: &'a Xattrs, wanted: &'a Xattrs, kind: XattrKind) -> Self {
-        let gone = has.of_kind(kind).map(|(name, _)| name).filter(|name| !wanted.has(name)).collect();
+        let gone =
+            has.of_kind(kind).map(|(name, _)| name).filter(|name| !wanted.has(name)).collect();
         let new = wanted.of_kind(kind).filter(|(name, value)| !has.holds(name, value)).collect();
         Self { gone, new }
     }
