@@ -29,6 +29,7 @@
 //! `classify` decide and make none. The pipeline knows neither opslog nor lock nor terminal: it gets
 //! a trait to report to, a trait to record with and a flag to stop ([`stop`]).
 
+mod bounded;
 pub mod cli;
 pub mod commands;
 pub mod config;

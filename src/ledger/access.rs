@@ -16,6 +16,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use super::database::{Answer, DbError, ErrorKind};
 use super::flush::FlushError;
 use super::{Dsn, Ledger};
+use crate::bounded::{Unheard, wait};
 use crate::model::Escaped;
 use crate::stop::Stop;
 
@@ -151,7 +152,7 @@ impl Access {
             let worked = work_on_either(ledger, &dsn, work);
             worked
                 .inspect_err(|error| {
-                    tracing::warn!("{what} in the database {dsn}: {}", said(error))
+                    tracing::warn!("{what} in the database {dsn}: {}", said(error));
                 })
                 .ok()
         });
@@ -250,27 +251,25 @@ impl Access {
     }
 
     fn wait_for<T>(&self, waiting: &Receiver<T>, limit: Duration) -> Result<T, Failure> {
-        let begun = Instant::now();
-        let mut end = begun + limit;
+        let mut end = Instant::now() + limit;
         let mut interrupted = false;
-        loop {
+        let waited = wait(waiting, || {
             if self.stop.signal().is_some() && !interrupted {
                 interrupted = true;
                 end = end.min(Instant::now() + self.after_signal);
             }
-            let left = end.saturating_duration_since(Instant::now());
-            match waiting.recv_timeout(left.min(POLL)) {
-                Ok(done) => return Ok(done),
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(Failure::Refused(
-                        "internal error: the ledger's thread panicked".into(),
-                    ));
-                }
-                Err(RecvTimeoutError::Timeout) if !left.is_zero() => {}
-                Err(RecvTimeoutError::Timeout) if interrupted => return Err(Failure::Interrupted),
-                Err(RecvTimeoutError::Timeout) => return Err(Failure::OutOfTime(limit)),
+            match end.saturating_duration_since(Instant::now()) {
+                Duration::ZERO if interrupted => Err(Failure::Interrupted),
+                Duration::ZERO => Err(Failure::OutOfTime(limit)),
+                left => Ok(left.min(POLL)),
             }
-        }
+        });
+        waited.map_err(|unheard| match unheard {
+            Unheard::Over(failure) => failure,
+            Unheard::Panicked => {
+                Failure::Refused("internal error: the ledger's thread panicked".into())
+            }
+        })
     }
 }
 

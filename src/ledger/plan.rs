@@ -25,7 +25,7 @@ impl PlanDigest {
         match &record.filepath_b64 {
             None => self.add(record.filepath.as_bytes(), operation, record.size_before),
             Some(_) => {
-                self.add(&record.path_bytes().unwrap_or_default(), operation, record.size_before)
+                self.add(&record.path_bytes().unwrap_or_default(), operation, record.size_before);
             }
         }
     }

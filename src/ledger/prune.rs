@@ -55,7 +55,7 @@ fn prunable(db: &mut dyn Database, before: SystemTime) -> Answer<Vec<i64>> {
     );
     let mut found = Vec::new();
     db.query(&query, &[Value::time(&to_rfc3339(before))], &mut |row| {
-        found.extend(row[0].as_int())
+        found.extend(row[0].as_int());
     })?;
     Ok(found)
 }

@@ -5,12 +5,12 @@ use std::time::{Instant, SystemTime};
 
 use uuid::Uuid;
 
-use super::bounded::until_ended;
 use super::ending::{Carried, finish_opslog, judge};
 use super::exit::{Exit, StartError};
 use super::fd_budget::FdBudget;
 use super::held::Held;
 use super::ledger::LedgerSession;
+use super::patience::until_ended;
 use super::supervise::{Supervised, supervise};
 use crate::config::{Config, Detail, ProgressStyle};
 use crate::opslog::{LogDir, OpslogWriter, last_entries};

@@ -113,7 +113,7 @@ pub(super) fn leave_to(
     match (config.output.format, config.output.detail) {
         (_, Detail::Quiet) => {}
         (Format::Text, _) => {
-            console.print(&format!("{pair}: {what}, the pair is locked by {who}\n"))
+            console.print(&format!("{pair}: {what}, the pair is locked by {who}\n"));
         }
         (Format::Json, _) => {
             let line = serde_json::json!({ "type": "locked", "pair": pair, "holder": holder, "exit_code": exit.code() });

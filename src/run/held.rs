@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::bounded::until_ended;
 use super::ending::{Carried, ended_early, fate};
 use super::exit::{Exit, StartError};
+use super::patience::until_ended;
 use crate::lock::PairLock;
 use crate::model::{Escaped, Summary};
 use crate::pipeline::Synced;

@@ -5,13 +5,13 @@
 //! when it wakes up. One that was lost is left alone, it is somebody else's.
 
 mod active;
-mod bounded;
 mod ending;
 mod exit;
 mod fd_budget;
 mod header;
 mod held;
 pub(crate) mod ledger;
+mod patience;
 pub(crate) mod prepare;
 mod supervise;
 mod telling;

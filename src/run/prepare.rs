@@ -62,7 +62,7 @@ fn check_mounted(tree: &Tree) -> Result<(), StartError> {
     match tree.root().is_mount_point() {
         Ok(true) => Ok(()),
         Ok(false) => Err(StartError::Refused(format!(
-            "{path} is no mount point. Mount what should be there"
+            "{path} is not a mount point. Mount what should be there"
         ))),
         Err(error) => Err(StartError::Refused(format!("{path} cannot be looked at: {error}"))),
     }

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::bounded::{POLL, Patience, SEALING, begin, wait};
+use super::patience::{POLL, Patience, SEALING};
+use crate::bounded::{begin, wait};
 use crate::locked::locked;
 use crate::model::{Outcome, Summary};
 use crate::opslog::OpslogWriter;
@@ -61,8 +62,8 @@ pub(super) fn supervise(
         synced
     })?;
     let mut patience = Patience::new(stop, AFTER_END);
-    Ok(match wait(&done, || patience.is_over()) {
-        Some(synced) => Supervised::Whole {
+    Ok(match wait(&done, || patience.next()) {
+        Ok(synced) => Supervised::Whole {
             synced,
             highlights: Arc::into_inner(reporter)
                 .map_or_else(Highlights::default, Reporter::finish),
@@ -70,7 +71,7 @@ pub(super) fn supervise(
                 .take()
                 .ok_or_else(|| io::Error::other("internal error: the opslog is gone"))?,
         },
-        None => {
+        Err(_) => {
             let was_lost = stop.forbids_changes();
             // What comes back after all finds that nothing may be changed any more: the opslog would not know of it.
             stop.forbid_changes();

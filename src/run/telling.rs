@@ -4,11 +4,11 @@ use std::io;
 use std::path::Path;
 
 use super::active::Run;
-use super::bounded::{SEALING, within};
 use super::ending::{Carried, Ended, EndedEarly, ended_early, fate, finish_opslog};
 use super::exit::Exit;
 use super::held::Held;
 use super::ledger::{LedgerSession, Settled};
+use super::patience::{SEALING, within};
 use super::supervise::Hanging;
 use crate::config::{Detail, Format};
 use crate::model::{Escaped, Summary, shown};

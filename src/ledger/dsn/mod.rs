@@ -202,7 +202,7 @@ impl Server {
             }
             "tls-ca" | "ssl-ca" => self.ca = Some(value.into()),
             "socket" if form == Form::Url && value.starts_with('/') => {
-                self.address = Address::Unix(value)
+                self.address = Address::Unix(value);
             }
             // Options of Go's driver. A Secret that a Go program shares has them.
             "parseTime"

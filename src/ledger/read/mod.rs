@@ -118,7 +118,7 @@ fn has_folder(path: &Path) -> Answer<()> {
         .unwrap_or_else(|| Path::new("."));
     match fs::metadata(folder) {
         Ok(metadata) if metadata.is_dir() => Ok(()),
-        Ok(_) => Err(DbError::lost("its folder is none")),
+        Ok(_) => Err(DbError::lost("its folder is not a directory")),
         Err(error) => Err(DbError::lost(format!("its folder: {error}"))),
     }
 }

@@ -37,15 +37,22 @@ pub enum LeaseError {
     },
 }
 
+/// Which Lease.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LeaseName<'a> {
+    pub(super) namespace: &'a str,
+    pub(super) name: &'a str,
+}
+
 impl LeaseError {
-    /// The error of a call with this verb on the Lease (namespace, name) that was tried for this
-    /// time.
+    /// The error of a call with this verb on this Lease that was tried for this time.
     pub(super) fn of(
         verb: &'static str,
-        (namespace, name): (&str, &str),
+        lease: LeaseName<'_>,
         error: CallError,
         tried: Duration,
     ) -> Self {
+        let LeaseName { namespace, name } = lease;
         match error {
             // The words of the authorizer. A quota, or a namespace that is being removed, forbids
             // in other words.

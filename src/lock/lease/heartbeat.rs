@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use super::acquiring::{Contender, Look, Step};
 use super::api::{Api, CallError};
 use super::clock::ServerClock;
-use super::error::LeaseError;
+use super::error::{LeaseError, LeaseName};
 use super::held_lease::{HeldLease, Loss, Next};
 use super::record::{Claim, Record};
 use super::timings::LeaseTimings;
@@ -191,7 +191,8 @@ impl Heartbeat {
     }
 
     fn explain(&self, verb: &'static str, error: CallError, tried: Duration) -> LeaseError {
-        LeaseError::of(verb, (&self.claim.namespace, &self.claim.name), error, tried)
+        let lease = LeaseName { namespace: &self.claim.namespace, name: &self.claim.name };
+        LeaseError::of(verb, lease, error, tried)
     }
 
     /// Keeps the Lease until the end.
@@ -235,7 +236,7 @@ impl Heartbeat {
                 let _over_or_not = self.stop.allow_until(held_lease.valid_until());
             }
             Err(CallError::Conflict(_) | CallError::NotFound(_)) => {
-                held_lease.refused(since_boot())
+                held_lease.refused(since_boot());
             }
             Err(error) => held_lease.failed(since_boot(), error.to_string()),
         }

@@ -36,6 +36,7 @@ use self::timings::LeaseTimings;
 pub use self::timings::SHORTEST;
 pub use self::unlock::{Found, Removed, Unlock};
 use super::holder::{Holder, host};
+use crate::bounded::{Unheard, wait};
 use crate::locked::locked;
 use crate::model::RunKey;
 use crate::stop::Stop;
@@ -120,41 +121,41 @@ impl Lease {
         stop: &Stop,
     ) -> Result<AskedForLease, LeaseError> {
         let mut interrupted: Option<Instant> = None;
-        loop {
-            let begun = match told.recv_timeout(POLL) {
-                Ok(begun) => begun?,
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(LeaseError::Configuration(
-                        "internal error: its thread panicked".into(),
-                    ));
+        let waited = wait(told, || {
+            if stop.signal().is_some() {
+                let since = interrupted.get_or_insert_with(Instant::now);
+                // A call that acquires it may be under way. Then it has to be released.
+                let _hears_it_soon = self.ends.try_send(End::Release);
+                if since.elapsed() > RELEASE + GRACE {
+                    return Err(());
                 }
-                Err(RecvTimeoutError::Timeout) => {
-                    if stop.signal().is_some() {
-                        let since = interrupted.get_or_insert_with(Instant::now);
-                        // A call that acquires it may be under way. Then it has to be released.
-                        let _hears_it_soon = self.ends.try_send(End::Release);
-                        if since.elapsed() > RELEASE + GRACE {
-                            self.warn_of_doubt("the API server has not answered in time");
-                            return Ok(AskedForLease::Interrupted);
-                        }
-                    }
-                    continue;
+            }
+            Ok(POLL)
+        });
+        let begun = match waited {
+            Ok(begun) => begun?,
+            Err(Unheard::Panicked) => {
+                let said = "internal error: its thread panicked";
+                return Err(LeaseError::Configuration(said.into()));
+            }
+            Err(Unheard::Over(())) => {
+                self.warn_of_doubt("the API server has not answered in time");
+                return Ok(AskedForLease::Interrupted);
+            }
+        };
+        Ok(match begun {
+            Begun::Held if interrupted.is_some() => {
+                match self.ended.recv_timeout(RELEASE + GRACE) {
+                    Ok(Ok(())) => {}
+                    Ok(Err(why)) => self.warn_of_doubt(&why),
+                    Err(_) => self.warn_of_doubt("the API server has not answered in time"),
                 }
-            };
-            return Ok(match begun {
-                Begun::Held if interrupted.is_some() => {
-                    match self.ended.recv_timeout(RELEASE + GRACE) {
-                        Ok(Ok(())) => {}
-                        Ok(Err(why)) => self.warn_of_doubt(&why),
-                        Err(_) => self.warn_of_doubt("the API server has not answered in time"),
-                    }
-                    AskedForLease::Interrupted
-                }
-                Begun::Held => AskedForLease::Held(self),
-                Begun::Taken(holder) => AskedForLease::Taken(holder),
-                Begun::Interrupted => AskedForLease::Interrupted,
-            });
-        }
+                AskedForLease::Interrupted
+            }
+            Begun::Held => AskedForLease::Held(self),
+            Begun::Taken(holder) => AskedForLease::Taken(holder),
+            Begun::Interrupted => AskedForLease::Interrupted,
+        })
     }
 
     /// Warns that the Lease may be held: the signal came while it was asked for, so it may have

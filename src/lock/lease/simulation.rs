@@ -269,7 +269,7 @@ impl World {
         let again = one.passes(one.timings.retry());
         match (&mut one.held_lease, call, answered) {
             (_, Call::Delete { .. }, _) | (None, _, None) => {
-                self.after(again, Event::Wake { actor })
+                self.after(again, Event::Wake { actor });
             }
             (Some(held_lease), Call::Put(_), Some((Answered::Stored(record), _))) => {
                 held_lease.renewed(sent, record);

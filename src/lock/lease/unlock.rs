@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use super::acquiring::is_fresh;
 use super::api::{Answer, Api, CallError};
 use super::choice::LeaseChoice;
-use super::error::LeaseError;
+use super::error::{LeaseError, LeaseName};
 use super::record::Record;
 use super::timings::LeaseTimings;
 use crate::lock::holder::Holder;
@@ -94,6 +94,7 @@ impl Unlock {
     }
 
     fn explain(&self, verb: &'static str, error: CallError) -> LeaseError {
-        LeaseError::of(verb, (&self.choice.namespace, &self.name), error, ANSWERED_WITHIN)
+        let lease = LeaseName { namespace: &self.choice.namespace, name: &self.name };
+        LeaseError::of(verb, lease, error, ANSWERED_WITHIN)
     }
 }
