@@ -83,7 +83,7 @@ impl Session {
         if dsn == Dsn::None {
             return Err(Ended(
                 Exit::Usage,
-                "--db-dsn none is no database: give another one".into(),
+                "--db-dsn none is not a database: give another one".into(),
             ));
         }
         let access = Access::new(dsn, &stop, ANSWER, Duration::ZERO);

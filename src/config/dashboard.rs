@@ -27,7 +27,7 @@ impl DashboardConfig {
     /// Checks the flags.
     pub fn from_cli(cli: &DashboardCli) -> Checked<Self> {
         let database = match database(cli.database.db_dsn.as_deref())? {
-            Some(Dsn::None) => return wrong("--db-dsn none is no database: give another one"),
+            Some(Dsn::None) => return wrong("--db-dsn none is not a database: give another one"),
             Some(Dsn::Sqlite(path)) => Dsn::Sqlite(std::path::absolute(&path).unwrap_or(path)),
             Some(dsn) => dsn,
             None => Dsn::Sqlite(default_file(&log_dir(cli.database.log_dir.as_deref()))),

@@ -20,7 +20,7 @@ pub(super) fn root(flag: &str, path: Option<&Path>) -> Checked<PathBuf> {
     })?;
     if !resolved.is_dir() {
         return wrong(format!(
-            "{flag} {} is no folder: give the folder that holds it",
+            "{flag} {} is not a folder: give the folder that holds it",
             shown(path)
         ));
     }

@@ -24,7 +24,7 @@ pub(super) fn dns_label(flag: &str, name: &str, example: &str) -> Checked<String
         return Ok(name.to_owned());
     }
     wrong(format!(
-        "{flag} {:?} is no DNS label: use 1 to 63 lower-case letters, digits and dashes, \
+        "{flag} {:?} is not a DNS label: use 1 to 63 lower-case letters, digits and dashes, \
          beginning and ending with a letter or digit, such as {example}",
         Escaped(name.as_bytes()).to_string()
     ))

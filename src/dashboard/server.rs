@@ -137,7 +137,7 @@ async fn accept(
                     stream,
                     router.clone(),
                     ended.clone(),
-                    (place, peer),
+                    Admitted { _place: place, peer },
                 )));
             }
             Err(error) => {
@@ -148,12 +148,18 @@ async fn accept(
     }
 }
 
+/// What an accepted connection holds until it ends: its place among all, and among those of its peer.
+struct Admitted {
+    _place: OwnedSemaphorePermit,
+    peer: Peer,
+}
+
 /// Serves one connection, from its beginning to its end.
 async fn serve_connection(
     stream: TcpStream,
     router: Router,
     mut ended: watch::Receiver<()>,
-    (_place, peer): (OwnedSemaphorePermit, Peer),
+    Admitted { _place, peer }: Admitted,
 ) {
     let (has_begun, service) = (AtomicBool::new(false), TowerToHyperService::new(router));
     let answer = service_fn(|mut request: Request<Incoming>| {

@@ -26,19 +26,22 @@ fn check_header(header: &Header) -> Checked {
     let lengths = [(&header.pair, PAIR), (&header.direction, DIRECTION)];
     the(is_run_id(&header.run_id), "run_id is not a UUID")?;
     the(lengths.iter().all(|(text, most)| is_label(text, *most)), "pair or direction is none")?;
-    the(is_time(&header.started_at), "started_at is no time")
+    the(is_time(&header.started_at), "started_at is not a time")
 }
 
 fn check_record(record: &Record<'_>) -> Checked {
     let digests = [&record.md5_before, &record.md5_after];
-    the(is_time(&record.started_at), "started_at is no time")?;
-    the(is_time(&record.ended_at), "ended_at is no time")?;
+    the(is_time(&record.started_at), "started_at is not a time")?;
+    the(is_time(&record.ended_at), "ended_at is not a time")?;
     the(digests.into_iter().flatten().all(|md5| is_hex(md5, 32)), "an MD5 is none")?;
-    the(record.filepath_b64.is_none() || record.path_bytes().is_some(), "filepath_b64 is no base64")
+    the(
+        record.filepath_b64.is_none() || record.path_bytes().is_some(),
+        "filepath_b64 is not base64",
+    )
 }
 
 fn check_footer(footer: &Footer) -> Checked {
-    the(is_time(&footer.ended_at), "ended_at is no time")
+    the(is_time(&footer.ended_at), "ended_at is not a time")
 }
 
 fn the(is_right: bool, wrong: &'static str) -> Checked {

@@ -15,6 +15,34 @@ use super::format::{FORMAT, Footer, Header, Line, Record};
 const LONGEST_LINE: u64 = 16 * 1024 * 1024;
 
 /// An opslog whose header was read.
+///
+/// ```
+/// use ha_sync::opslog::{End, OpslogReader};
+///
+/// // What a run that was killed leaves: its last line is torn.
+/// let lines = concat!(
+///     r#"{"type":"header","format":1,"run_id":"01a22fa0-a78d-724f-917e-0124c080924c","#,
+///     r#""pair":"media","direction":"dell-to-hp","src":"/mnt/dell","dest":"/mnt/hp","#,
+///     r#""started_at":"2026-12-01T03:23:07.537Z","dry_run":false,"version":"0.1.0","#,
+///     r#""host":"node-1","pid":7,"database":"none","options":{}}"#, "\n",
+///     r#"{"type":"operation","operation":"create","filepath":"film.mkv","kind":"file","#,
+///     r#""size_after":3,"bytes":3,"started_at":"2026-12-01T03:23:07.542Z","#,
+///     r#""ended_at":"2026-12-01T03:23:07.542Z","status":"success"}"#, "\n",
+///     r#"{"type":"operation","oper"#,
+/// );
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("opslog-media.jsonl.part");
+/// std::fs::write(&path, lines)?;
+///
+/// let (header, reader) = OpslogReader::open(&path)?;
+/// let mut paths = Vec::new();
+/// let end = reader.read(|record| Ok(paths.push(record.filepath.to_string())))?;
+/// assert_eq!((header.pair.as_str(), paths), ("media", vec!["film.mkv".to_owned()]));
+/// // The whole lines stand; what follows them is cut off.
+/// let torn = r#"{"type":"operation","oper"#.len();
+/// assert_eq!(end, End::Torn { valid_len: (lines.len() - torn) as u64 });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct OpslogReader {
     file: BufReader<File>,

@@ -131,7 +131,7 @@ fn list(fd: impl AsFd) -> io::Result<Vec<u8>> {
     loop {
         match rustix::fs::flistxattr(&fd, rustix::buffer::spare_capacity(&mut names)) {
             Err(Errno::RANGE) => {
-                names = Vec::with_capacity(rustix::fs::flistxattr_query(&fd)? + NAMES)
+                names = Vec::with_capacity(rustix::fs::flistxattr_query(&fd)? + NAMES);
             }
             result => return result.map(|_| names).map_err(Into::into),
         }

@@ -153,9 +153,9 @@ fn parse(name: &str, source: &str) -> Module {
             for (alias, path) in names {
                 if let Some(path) = resolve(name, &path, &children) {
                     if alias == "*" {
-                        starred.push(path)
+                        starred.push(path);
                     } else {
-                        drop(imported.insert(alias, path))
+                        drop(imported.insert(alias, path));
                     }
                 }
             }

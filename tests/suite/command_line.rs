@@ -53,7 +53,7 @@ fn wrong_input_is_refused_at_once_with_what_to_do() {
         (vec!["--src=~/photos", "--dest", &b, "--pair", "test"], &["$HOME"]),
         (vec!["--src", &missing, "--dest", &b, "--pair", "test"], &["--src", "no such folder", "mount"]),
         (vec!["--src", &a, "--dest", &missing, "--pair", "test"], &["--dest", "no such folder"]),
-        (vec!["--src", &file, "--dest", &b, "--pair", "test"], &["is no folder"]),
+        (vec!["--src", &file, "--dest", &b, "--pair", "test"], &["is not a folder"]),
         (vec!["--src", "", "--dest", &b, "--pair", "test"], &["--src"]),
         (vec!["--src", &a, "--dest", &a, "--pair", "test"], &["same folder"]),
         (vec!["--src", &a, "--dest", &alias, "--pair", "test"], &["same folder"]),
@@ -88,7 +88,7 @@ fn a_lock_that_cannot_be_had_here_is_refused_with_what_to_do() {
     let pair = Fixture::new();
     let cases = [
         (&["--lock=lease", "--lock-ttl=2"][..], "whole seconds, from 3 to 2147483647"),
-        (&["--lock=lease", "--namespace=In.fra"], "is no DNS label"),
+        (&["--lock=lease", "--namespace=In.fra"], "is not a DNS label"),
         (&["--lock=lease"], "the kubeconfig (KUBECONFIG, else ~/.kube/config) cannot be used"),
     ];
     for (flags, says) in cases {

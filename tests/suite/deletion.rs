@@ -259,7 +259,7 @@ fn roots_that_are_no_mount_points_are_refused_where_they_have_to_be() {
     let pair = in_sync();
     let ran = pair.sync(&["--require-mount", "--format=json"]);
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
-    assert!(ran.stderr.contains("is no mount point"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("is not a mount point"), "{}", ran.stderr);
     assert_eq!((&ran.summary()["type"], &ran.summary()["exit_code"]), (&"error".into(), &3.into()));
     let one = sync_after(&pair, "mount -t tmpfs none \"$1\"", &["--require-mount"]);
     assert!(one.code == Some(3) && one.stderr.contains(pair.b.to_str().unwrap()), "{}", one.stderr);

@@ -194,7 +194,7 @@ fn old_ones_are_deleted_after_their_time_with_a_warning_that_names_them() {
     let (pair, path) = finished();
     let days = |days: u64| SystemTime::now() - Duration::from_secs(days * 24 * 3600);
     let age = |age: SystemTime| {
-        File::options().append(true).open(&path).unwrap().set_modified(age).unwrap()
+        File::options().append(true).open(&path).unwrap().set_modified(age).unwrap();
     };
     age(days(11));
     pair.counts(&["--log-retain-days=0"]);

@@ -637,7 +637,7 @@ fn pictures_of_the_page() {
         );
     });
     let save = |browser: &Browser, name: &str| {
-        std::fs::write(folder.join(name), browser.picture()).unwrap()
+        std::fs::write(folder.join(name), browser.picture()).unwrap();
     };
     take(&seen, &save, "overview", "");
     take(&seen, &save, "run", "?run=1");

@@ -497,7 +497,7 @@ fn what_makes_no_sense_is_refused_before_it_listens() {
             5,
             "cannot listen on 127.0.0.1:",
         ),
-        (&["--db-dsn", "none"], 2, "--db-dsn none is no database"),
+        (&["--db-dsn", "none"], 2, "--db-dsn none is not a database"),
         (&["--db-dsn", "user:s3cret@tcp(db:port)/x"], 2, "the port is wrong"),
         (&["--allowed-host", "http://x/"], 2, "give a name alone"),
         (&["--nonsense"], 2, "unexpected argument"),

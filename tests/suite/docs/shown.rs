@@ -77,7 +77,7 @@ fn troubleshooting_has_the_very_messages() {
         assert!(said.contains(words), "the tool does not say {words:?}: {said}");
         assert!(page.contains(words), "the page does not have {words:?}");
     };
-    check(said(&["--require-mount"]), 3, "is no mount point. Mount what should be there");
+    check(said(&["--require-mount"]), 3, "is not a mount point. Mount what should be there");
     check(
         said(&["--require-file", ".mounted"]),
         3,

@@ -20,15 +20,15 @@ type Happening<T> = (&'static str, fn(&T));
 /// What happens to the file.
 const CHANGES: [Happening<Path>; 8] = [
     ("it is truncated", |file| {
-        File::options().write(true).open(file).unwrap().set_len(1000).unwrap()
+        File::options().write(true).open(file).unwrap().set_len(1000).unwrap();
     }),
     ("it is emptied", |file| fs::write(file, "").unwrap()),
     ("it grows", |file| {
-        File::options().append(true).open(file).unwrap().write_all(&[3; LARGE]).unwrap()
+        File::options().append(true).open(file).unwrap().write_all(&[3; LARGE]).unwrap();
     }),
     ("it is written over", |file| fs::write(file, vec![4; LARGE]).unwrap()),
     ("another file takes its place", |file| {
-        put_in_its_place(file, |new| fs::write(new, "new").unwrap())
+        put_in_its_place(file, |new| fs::write(new, "new").unwrap());
     }),
     ("a fifo takes its place", |file| {
         put_in_its_place(file, |new| {

@@ -25,10 +25,10 @@ on_both! {
             (6, opslog(6).with(|lines| drop(lines.remove(2))).text(), "0", "it holds 3 operations, its last line says 4"),
             (7, "\0\0\0\0\n\0\n".into(), "none", "line 1 is damaged"),
             (8, opslog(8).with(|lines| lines[4] = json!({ "type": "operation" })).text(), "3", "line 5 is damaged"),
-            (10, changed(opslog(10), "23:09:44.910", "23:0):44.910"), "none", "line 1 is damaged: started_at is no time"),
-            (11, changed(opslog(11), "23:09:44.916", "29:09:44.916"), "0", "line 2 is damaged: started_at is no time"),
+            (10, changed(opslog(10), "23:09:44.910", "23:0):44.910"), "none", "line 1 is damaged: started_at is not a time"),
+            (11, changed(opslog(11), "23:09:44.916", "29:09:44.916"), "0", "line 2 is damaged: started_at is not a time"),
             (12, opslog(12).with(|lines| lines[3]["md5_after"] = "9".repeat(36).into()).text(), "2", "line 4 is damaged: an MD5 is none"),
-            (13, opslog(13).with(|lines| lines[2]["filepath_b64"] = "?".into()).text(), "1", "line 3 is damaged: filepath_b64 is no base64"),
+            (13, opslog(13).with(|lines| lines[2]["filepath_b64"] = "?".into()).text(), "1", "line 3 is damaged: filepath_b64 is not base64"),
             (14, opslog(14).with(|lines| lines[0]["direction"] = "x".repeat(65).into()).text(), "none", "line 1 is damaged: pair or direction"),
         ];
         for (number, text, ..) in &cases {
