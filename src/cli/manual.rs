@@ -13,7 +13,10 @@ const READ_BESIDE_THE_FLAGS: [(&str, &str); 4] = [
     ("KUBERNETES_SERVICE_HOST", "set in every pod of a cluster: there --lock=auto means a Lease"),
     ("POD_NAME, JOB_NAME", "who holds the Lease, for whoever wants to know"),
     ("XDG_STATE_HOME, HOME", "where the log directory lies if /var/log/ha-sync cannot be made"),
-    ("TMPDIR", "where lists that grow with the tree are kept during a run (default: /tmp)"),
+    (
+        "TMPDIR",
+        "where lists that grow with the tree are kept during a run (default: /var/tmp, or /tmp if there is none)",
+    ),
 ];
 
 const EXAMPLES: [(&str, &str); 3] = [
@@ -149,4 +152,18 @@ fn flag(arg: &Arg) -> Vec<Inline> {
 
 fn visible(command: &Command) -> impl Iterator<Item = &Command> {
     command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::SPILL_DIRS;
+
+    #[test]
+    fn the_default_of_tmpdir_is_the_one_that_is_used() {
+        let (_, meaning) =
+            READ_BESIDE_THE_FLAGS.iter().find(|(name, _)| *name == "TMPDIR").unwrap();
+        let [first, last] = SPILL_DIRS;
+        assert!(meaning.ends_with(&format!("(default: {first}, or {last} if there is none)")));
+    }
 }

@@ -14,6 +14,7 @@
 //! and somewhere to put its outcomes ([`Recorder`]). What concerns one path is data and travels with its
 //! outcome; an [`Error`] ends the run.
 
+mod channel;
 mod classify;
 mod completion;
 mod context;
@@ -38,11 +39,11 @@ mod trees;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use crossbeam_channel::bounded;
-
+use self::channel::Channel;
 pub use self::classify::{Checksum, MinAge, Policy, Rules, classify};
 use self::completion::Completion;
 use self::context::{Context, Counts, Watch};
+pub use self::delete::candidates::SPILL_DIRS;
 pub use self::delete::guard::missing_file;
 pub use self::delete::withheld::Withheld;
 pub use self::error::Error;
@@ -109,13 +110,14 @@ fn both_phases(
     let granularity = granularity::of_both(trees, options, watch.stop)
         .map_err(|error| Error::Root { path: trees.dest.path().to_owned(), error })?;
     let rules = options.policy.rules(granularity, options.process.began);
-    let (outcomes, finished) = bounded(OUTCOMES_WAITING);
+    let outcomes = Channel::bounded(OUTCOMES_WAITING);
+    let finished = outcomes.receiver;
     thread::scope(|threads| {
         let recording = named("opslog").spawn_scoped(threads, move || {
             caught(|| record::record(&finished, recorder, watch))
                 .inspect_err(|error| watch.stop.halt(error))
         })?;
-        let context = Context::new(options, rules, watch, outcomes);
+        let context = Context::new(options, rules, watch, outcomes.sender);
         let tools = Tools::new(&context);
         let completion = Completion::new(&context, &tools);
         let ended = carry_over(&context, &tools, &completion, trees, root)
@@ -140,7 +142,8 @@ fn carry_over(
             let work = move || execute::work(context, tools, completion, worker, &waiting);
             named(&format!("worker-{worker}")).spawn_scoped(threads, work).map(drop)
         };
-        let (bundles, large) = (bounded(BUNDLES_WAITING), bounded(BUNDLES_WAITING));
+        let bundles = Channel::bounded(BUNDLES_WAITING);
+        let large = Channel::bounded(BUNDLES_WAITING);
         // Dropped at the end of this block, which closes the queues, and the workers end with it.
         let queue = Queue::new(context, completion, bundles, large, spawn_worker);
         let scan = Scan::new(context, completion, trees, queue)?;
@@ -157,6 +160,6 @@ fn delete_missing(
     trees: &Trees,
 ) -> Result<(), Error> {
     let Some(deletion) = &context.options.deletion else { return Ok(()) };
-    let portions = bounded(PORTIONS_WAITING * context.options.io.workers);
+    let portions = Channel::bounded(PORTIONS_WAITING * context.options.io.workers);
     caught(|| delete::delete_missing(context, completion, trees, deletion, portions))
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, select};
 
+use super::channel::Channel;
 use super::completion::Completion;
 use super::context::Context;
 use super::error::Error;
@@ -32,9 +33,6 @@ const SMALL: u64 = 256 * 1024;
 
 /// A file of this size keeps a worker for a second and longer.
 const LARGE: u64 = 64 * 1024 * 1024;
-
-/// The two ends of one queue.
-type Ends = (Sender<Bundle>, Receiver<Bundle>);
 
 /// The receiving end of the queues.
 #[derive(Clone)]
@@ -84,15 +82,15 @@ impl<'a> Queue<'a> {
     pub(super) fn new(
         context: &'a Context<'a>,
         completion: &'a Completion<'a>,
-        (bundles, waiting_bundles): Ends,
-        (large, waiting_large): Ends,
+        bundles: Channel<Bundle>,
+        large: Channel<Bundle>,
         spawn: impl Fn(usize, Waiting) -> io::Result<()> + Sync + 'a,
     ) -> Self {
         let workers = context.options.io.workers;
-        let waiting = Waiting { bundles: waiting_bundles, large: waiting_large, workers };
+        let waiting = Waiting { bundles: bundles.receiver, large: large.receiver, workers };
         let waiting = Mutex::new(Some(waiting));
         let pool = WorkerPool { spawned: AtomicUsize::new(0), waiting, spawn: Box::new(spawn) };
-        Self { context, completion, bundles, large, pool }
+        Self { context, completion, bundles: bundles.sender, large: large.sender, pool }
     }
 
     /// Puts an operation into the directory's bundle, and sends the bundle when it is full.

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
@@ -193,13 +193,14 @@ impl Bucket {
     }
 }
 
-/// Where the file is made when one is needed. `/tmp` is often memory, so it comes last.
+/// Where the file is made when one is needed and `TMPDIR` says nothing: the first that exists. `/tmp` is
+/// often memory, so it comes last.
+pub const SPILL_DIRS: [&str; 2] = ["/var/tmp", "/tmp"];
+
 fn spill_dir() -> PathBuf {
-    let on_disk = || Some(PathBuf::from("/var/tmp")).filter(|path| Path::is_dir(path));
-    std::env::var_os("TMPDIR")
-        .map(PathBuf::from)
-        .or_else(on_disk)
-        .unwrap_or_else(std::env::temp_dir)
+    let [on_disk, last] = SPILL_DIRS.map(PathBuf::from);
+    let default = || if on_disk.is_dir() { on_disk } else { last };
+    std::env::var_os("TMPDIR").map_or_else(default, PathBuf::from)
 }
 
 #[cfg(test)]

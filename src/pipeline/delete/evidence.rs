@@ -38,7 +38,7 @@ impl Evidence {
             self.doubt.get_or_init(|| {
                 format!(
                     "the destination is in trouble ({path}: {}), and what could not be copied may be a candidate under its \
-                     new name. Mend the destination and run again",
+                     former name. Mend the destination and run again",
                     failure.reason
                 )
             });

@@ -25,6 +25,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use self::candidates::{BATCH, Batch, Collected, Item};
 use self::recheck::{Directories, Refusal, Resolvers, Tried, open, unless_elsewhere};
 use self::withheld::Withheld;
+use super::channel::Channel;
 use super::completion::Completion;
 use super::context::Context;
 use super::error::Error;
@@ -63,16 +64,13 @@ pub(in crate::pipeline) struct Portion {
     _sign: Sender<Infallible>,
 }
 
-/// The two ends of the queue of portions.
-type Portions = (Sender<Portion>, Receiver<Portion>);
-
 /// Deletes what only the destination has, if nothing speaks against it. Every copy has its result.
 pub(in crate::pipeline) fn delete_missing(
     context: &Context<'_>,
     completion: &Completion<'_>,
     trees: &Trees,
     deletion: &Deletion,
-    portions: Portions,
+    portions: Channel<Portion>,
 ) -> Result<(), Error> {
     let collected = context.candidates.take();
     let candidates = collected.count;
@@ -121,17 +119,17 @@ fn portions(item: io::Result<Item>, portion: usize) -> Vec<io::Result<Item>> {
 impl Phase<'_, '_> {
     /// Deletes all candidates or, in a dry run, says of all that they would be deleted. One depth after the
     /// other: what lies deeper is gone before its directory's turn comes.
-    fn delete(self, collected: Collected, (portions, waiting): Portions) -> Result<(), Error> {
+    fn delete(self, collected: Collected, portions: Channel<Portion>) -> Result<(), Error> {
         self.context.monitor.planned(collected.count, 0);
         let (count, context) = (collected.count, self.context);
         let result = thread::scope(|threads| {
             for worker in 0..self.workers {
-                let (phase, waiting) = (&self, waiting.clone());
+                let (phase, waiting) = (&self, portions.receiver.clone());
                 named(&format!("delete-{worker}"))
                     .spawn_scoped(threads, move || phase.work(worker, &waiting))?;
             }
-            drop(waiting); // Only the workers receive: without them, nobody sends in vain.
-            self.hand_out(collected, portions)
+            drop(portions.receiver); // Only the workers receive: without them, nobody sends in vain.
+            self.hand_out(collected, portions.sender)
         });
         let not_reached = count - self.tried.into_inner();
         context.count(&Summary { not_reached, ..Summary::default() });

@@ -225,7 +225,7 @@ impl<'a> Scan<'a> {
             Decision::Leave(left) => self.completion.leave(node, name, left, &mut found.seen),
             // Seen, not tried: it says nothing about the destination as a whole.
             Decision::Fail(failure) => {
-                self.fail(node, name, joined, Failure { fault: None, ..failure })
+                self.fail(node, name, joined, Failure { fault: None, ..failure });
             }
         }
     }
