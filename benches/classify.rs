@@ -32,7 +32,7 @@ fn benches(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("classify");
     for (case, joined, rules) in cases {
         group.bench_function(case, |bencher| {
-            bencher.iter(|| classify(black_box(joined), black_box(&rules)))
+            bencher.iter(|| classify(black_box(joined), black_box(&rules)));
         });
     }
     group.finish();

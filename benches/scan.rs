@@ -73,10 +73,10 @@ fn benches(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("scan");
     group.throughput(Throughput::Elements(2 * files)).sample_size(20);
     group.bench_function("ours, with the decisions", |bencher| {
-        bencher.iter(|| in_sync(&source, &dest))
+        bencher.iter(|| in_sync(&source, &dest));
     });
     group.bench_function("jwalk, joined by path", |bencher| {
-        bencher.iter(|| in_sync_by_jwalk(&source, &dest))
+        bencher.iter(|| in_sync_by_jwalk(&source, &dest));
     });
     group.finish();
 }

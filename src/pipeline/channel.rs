@@ -1,4 +1,5 @@
-//! The two ends of a queue between stages. All of them are bounded; closing one is dropping its sender.
+//! The two ends of a queue between stages. Every queue is bounded, and is closed by dropping its
+//! sender.
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -9,7 +10,7 @@ pub(super) struct Channel<T> {
 }
 
 impl<T> Channel<T> {
-    /// A queue in which so many wait at most.
+    /// A queue that holds at most `waiting` values.
     pub(super) fn bounded(waiting: usize) -> Self {
         let (sender, receiver) = bounded(waiting);
         Self { sender, receiver }

@@ -1,8 +1,9 @@
-//! Completion: when a directory is done, and what is done about it then.
+//! Completion: when a directory is done, and what happens to it then.
 //!
-//! A directory is done when its last piece of work has ended. Then it gets its final mode and mtime, and it
-//! is known whether anything in it stays: if not, it is a candidate for deletion itself, and so on upwards.
-//! Files and symlinks are candidates as soon as their directory has been compared.
+//! A directory is done when its last piece of work has ended. Then it gets its final mode and
+//! mtime. At that point it is also known whether anything in it stays. If nothing does, the
+//! directory itself is a candidate for deletion, and so on upwards. Files and symlinks are
+//! candidates as soon as their directory has been compared.
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use super::trees::Trees;
 use crate::model::{Leave, Name, Summary, Timestamp};
 use crate::tree::{Dir, Freshness};
 
-/// Finishes directories, for all stages.
+/// Finishes directories on behalf of all stages.
 pub(super) struct Completion<'a> {
     context: &'a Context<'a>,
     tools: &'a Tools<'a>,
@@ -28,7 +29,8 @@ impl<'a> Completion<'a> {
         Self { context, tools }
     }
 
-    /// One piece of work of the node is done. Finishes its directory if it was the last, and so on upwards.
+    /// Counts one piece of the node's work as done. If it was the last, finishes the node's
+    /// directory, and so on upwards.
     pub(super) fn end_work(&self, node: Arc<DirNode>) {
         let mut done = Some(node);
         while let Some(node) = done.take_if(|node| node.end()) {
@@ -38,7 +40,7 @@ impl<'a> Completion<'a> {
         }
     }
 
-    /// A name stays as it is on both sides: counts why.
+    /// Counts a name that stays as it is on both sides, by the reason.
     pub(super) fn leave(&self, node: &DirNode, name: &[u8], left: Leave, counts: &mut Summary) {
         counts.add_left(left);
         if let Leave::InSync { .. } = left {
@@ -46,13 +48,13 @@ impl<'a> Completion<'a> {
         }
     }
 
-    /// Both sides hold the same under this name of the directory, or have come to. Every such name comes
-    /// here, once: who wants to know on what the two sides agree hears of it here.
+    /// Reports a name under which both sides hold the same, or have come to. Every such name is
+    /// reported here exactly once, so this is the place to learn on what the two sides agree.
     pub(super) fn equal(&self, node: &DirNode, name: &[u8]) {
         self.context.monitor.equal(&|| node.path().join(name));
     }
 
-    /// Keeps candidates of the node's directory.
+    /// Keeps candidates of the node's directory for the second phase.
     pub(super) fn collect(&self, node: &DirNode, candidates: Vec<Candidate>) {
         if candidates.is_empty() {
             return;
@@ -68,14 +70,15 @@ impl<'a> Completion<'a> {
         }
     }
 
-    /// Gives a directory that stays its mtime back, after what was deleted in it.
+    /// Restores the mtime of a directory that stays, after something was deleted in it.
     pub(super) fn restore_mtime(&self, dir: &Dir, mtime: Timestamp) -> OpResult<()> {
         let has = dir.look_at_self(Freshness::Cached).at_dest("looking at the directory")?;
         self.context.may_change()?;
         if has.mtime == mtime { Ok(()) } else { self.tools.set_directory_mtime(dir, mtime) }
     }
 
-    /// Has the destination's file system write what was changed, unless that is done file by file.
+    /// Makes the destination's file system write the changes to disk, unless that happens file by
+    /// file.
     pub(super) fn write_to_disk(&self, trees: &Trees) -> Result<(), Error> {
         let Context { options, stop, .. } = self.context;
         if options.io.fsync != Fsync::AtEnd || stop.is_requested() || !self.context.take_changed() {
@@ -84,7 +87,8 @@ impl<'a> Completion<'a> {
         trees.dest.root().sync_file_system().map_err(Error::Sync)
     }
 
-    /// Everything in the directory and below has been looked at: settles whether it goes itself.
+    /// Decides whether the directory itself goes, once everything in it and below has been looked
+    /// at.
     fn settle(&self, node: &DirNode) {
         self.collect(node, node.take_empty_subdirs());
         let (Some(above), Some((_, name)), Some(entry)) =
@@ -103,7 +107,7 @@ impl<'a> Completion<'a> {
         self.collect(above, above.add_empty_subdir(empty, BATCH));
     }
 
-    /// A directory that stays gets its mtime back after the deletions.
+    /// Notes that the directory stays. Its mtime is restored after the deletions in it.
     fn keep(&self, node: &DirNode) {
         if node.has_candidates() {
             let (directory, mtime) = (node.path(), node.mtime());

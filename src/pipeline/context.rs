@@ -1,4 +1,4 @@
-//! Context: what every stage may read and report to. It has no verb of any stage.
+//! Context: what every stage may read and report to. It has no method that belongs to one stage.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -31,19 +31,19 @@ pub(super) struct Context<'a> {
     counts: &'a Counts,
     withheld: &'a OnceLock<Withheld>,
     outcomes: Sender<Outcome>,
-    /// Something was changed at the destination that was not written to disk yet.
+    /// Whether something was changed at the destination that was not written to disk yet.
     changed: AtomicBool,
-    /// What ends the run, once something does.
+    /// The error that ends the run, once there is one.
     fatal: OnceLock<Error>,
 }
 
-/// Who watches a run, and who may end it.
+/// Whoever watches a run or may end it, and what the run leaves behind for them.
 #[derive(Clone, Copy)]
 pub(super) struct Watch<'a> {
     pub(super) monitor: &'a dyn Monitor,
     pub(super) stop: &'a Stop,
     pub(super) counts: &'a Counts,
-    /// Why nothing was deleted, if something would have been.
+    /// Why a guard withheld all deletions, once it did.
     pub(super) withheld: &'a OnceLock<Withheld>,
 }
 
@@ -88,7 +88,7 @@ impl<'a> Context<'a> {
 
     /// Notes that no candidate is deleted, and why.
     pub(super) fn withhold(&self, withheld: Withheld) {
-        // It is asked once.
+        // The guard is asked once, so nothing is set yet.
         let _first = self.withheld.set(withheld);
     }
 
@@ -100,20 +100,21 @@ impl<'a> Context<'a> {
             Verdict::Planned { .. } => {}
         }
         if self.outcomes.send(outcome).is_err() {
-            // It drains its queue until every sender is gone: it can only have died of a bug.
+            // The recorder drains its queue until every sender is gone, so only a bug can have
+            // ended it.
             self.end_run(Error::Panicked);
         }
     }
 
-    /// Asks everybody to stop, because the run cannot go on. The first reason is the one that is told.
+    /// Asks every thread to stop, because the run cannot go on. Only the first error is reported.
     pub(super) fn end_run(&self, error: Error) {
         self.stop.halt(&error);
-        // A second reason is a consequence of the first.
+        // A second error is a consequence of the first.
         let _first = self.fatal.set(error);
     }
 
-    /// Does one piece of a worker's work. The worker outlives a bug in it, and the bug ends the run: were the
-    /// worker gone, others could wait for it for ever.
+    /// Does one piece of a worker's work. If it panics, the worker lives on and the run ends.
+    /// Without that worker, other threads might wait for it for ever.
     pub(super) fn outlive(&self, work: impl FnOnce()) {
         let work = || {
             work();
@@ -122,17 +123,17 @@ impl<'a> Context<'a> {
         caught(work).unwrap_or_else(|error| self.end_run(error));
     }
 
-    /// Asked right before each change at the destination: whether it may still be begun.
+    /// Whether a change at the destination may still be begun. Asked right before each change.
     pub(super) fn may_change(&self) -> OpResult<()> {
         may_change(self.stop)
     }
 
-    /// Whether something was changed at the destination since this was asked before.
+    /// Whether something was changed at the destination since the last call.
     pub(super) fn take_changed(&self) -> bool {
         self.changed.swap(false, Ordering::Relaxed)
     }
 
-    /// What ended the run.
+    /// The error that ended the run; `None` if none did.
     pub(super) fn into_fatal(self) -> Option<Error> {
         self.fatal.into_inner()
     }
@@ -149,7 +150,7 @@ impl Counts {
         locked(&self.0).clone()
     }
 
-    /// The sum.
+    /// The final sum.
     pub(super) fn into_summary(self) -> Summary {
         unlocked(self.0)
     }

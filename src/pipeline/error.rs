@@ -1,4 +1,5 @@
-//! What ends a run early. A problem with one path is none of these: it is data and travels with its outcome.
+//! What ends a run early. A problem with one path is not an [`Error`]: it is data and travels with
+//! its outcome.
 
 use std::io;
 use std::path::PathBuf;

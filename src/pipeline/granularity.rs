@@ -1,12 +1,13 @@
 //! Granularity: how finely the two sides keep mtimes, found out where it makes a difference.
 //!
-//! A file system that keeps whole seconds shows a time that was carried to it as older than it was. With a threshold
-//! below that, each run would find the source newer and carry it again. So times that the coarser side
-//! cannot tell apart are equal.
+//! A file system that keeps whole seconds shows a time that was carried to it as older than it was.
+//! If the threshold is below a second, each run would find the source newer and carry it again. So
+//! times that the coarser side cannot tell apart count as equal.
 //!
-//! A file system shows how it keeps times by those it has set itself: if all that is seen in a root are whole
-//! seconds, no finer ones are kept. That touches nothing, so a dry run comes to the same answer. Before a run that
-//! changes the destination relies on it, a temporary is given a time and asked what became of it.
+//! The times that a file system has set itself show how it keeps times: if a root shows only whole
+//! seconds, nothing finer is kept. Looking changes nothing, so a dry run comes to the same answer.
+//! Before a run that changes the destination relies on it, the run sets the time of a temporary
+//! there and reads it back.
 
 use std::io;
 use std::time::Duration;
@@ -17,7 +18,8 @@ use crate::model::Timestamp;
 use crate::stop::Stop;
 use crate::tree::{Access, Freshness, Temporary, TemporaryNames, Tree, set_mtime};
 
-/// What file systems are known to keep: FAT 2 s, ext3, HFS+ and NFSv2 1 s, exFAT 10 ms, NTFS and SMB 100 ns.
+/// The granularities of known file systems: FAT 2 s, ext3, HFS+ and NFSv2 1 s, exFAT 10 ms, NTFS
+/// and SMB 100 ns.
 const KNOWN: [Duration; 7] = [
     Duration::from_secs(2),
     Duration::from_secs(1),
@@ -29,26 +31,27 @@ const KNOWN: [Duration; 7] = [
 ];
 const FINEST: Duration = Duration::from_nanos(1);
 
-/// Entries of a root whose times are looked at.
+/// Entries of a root whose times are looked at, at most.
 const LOOKED_AT: usize = 64;
 
-/// A time that every granularity but the finest changes, in its own way.
+/// A time that every granularity except the finest one changes, each in its own way.
 const PROBE: Timestamp = Timestamp { seconds: 1_000_000_001, nanoseconds: 999_999_999 };
 
-/// The coarser side's granularity. Where the threshold covers even the coarsest, nobody is asked.
+/// The coarser side's granularity. If the threshold covers even the coarsest one, neither side is
+/// asked.
 pub(super) fn of_both(trees: &Trees, options: &Options, stop: &Stop) -> io::Result<Duration> {
     if options.policy.mtime_threshold >= KNOWN[0] {
         return Ok(FINEST);
     }
     let (source, mut dest) = (seen(&trees.source)?, seen(&trees.dest)?);
     if dest > FINEST && !options.dry_run && !stop.forbids_changes() {
-        // Where nothing may be made, what was seen is all there is to know.
+        // If a temporary cannot be made, what was seen is all there is to know.
         dest = probe(&trees.dest, options.process.run, stop).unwrap_or(dest);
     }
     Ok(source.max(dest))
 }
 
-/// The coarsest that the times in the root allow.
+/// The coarsest granularity that fits the times seen in the root.
 fn seen(tree: &Tree) -> io::Result<Duration> {
     let root = tree.root().look_at_self(Freshness::Cached)?;
     let mut times = vec![root.mtime, root.ctime];
@@ -59,7 +62,8 @@ fn seen(tree: &Tree) -> io::Result<Duration> {
     Ok(coarsest(|granularity| times.iter().all(|time| time.truncated(granularity) == *time)))
 }
 
-/// Asks the destination what it makes of a time. Its root looks as before afterwards.
+/// Sets a time at the destination and reads back what is kept of it. Afterwards the root looks as
+/// it did before.
 fn probe(dest: &Tree, run: u64, stop: &Stop) -> io::Result<Duration> {
     let root = dest.root();
     let before = root.look_at_self(Freshness::Server)?;
@@ -79,7 +83,8 @@ fn probe(dest: &Tree, run: u64, stop: &Stop) -> io::Result<Duration> {
     Ok(coarsest(|granularity| kept == PROBE.truncated(granularity)))
 }
 
-/// The coarsest of the known ones that fits; where none does, the coarsest: that touches least.
+/// The coarsest known granularity that fits. If none fits, the coarsest of all: with it the least
+/// is carried.
 fn coarsest(fits: impl Fn(Duration) -> bool) -> Duration {
     KNOWN.into_iter().find(|granularity| fits(*granularity)).unwrap_or(KNOWN[0])
 }

@@ -1,4 +1,4 @@
-//! Halt: how one step of an operation may end other than well.
+//! Halt: the ways in which a step of an operation ends without success.
 
 use std::io;
 
@@ -13,7 +13,8 @@ pub(super) type OpResult<T> = Result<T, Halt>;
 pub(super) enum Halt {
     /// A system call failed: the path has failed.
     Failed(Failure),
-    /// What was decided on is no longer what stands there: look and classify again.
+    /// What stands at the destination is no longer what the decision was about: look and classify
+    /// again.
     Overtaken,
     /// The source changed while it was being read.
     SourceChanged,
@@ -21,24 +22,24 @@ pub(super) enum Halt {
     Stopped,
 }
 
-/// Asked right before each change at the destination, as close to the call as can be: whether the change
-/// may still be begun.
+/// Whether a change at the destination may still be begun. Asked right before each change, as close
+/// to the system call as possible.
 pub(super) fn may_change(stop: &Stop) -> OpResult<()> {
     if stop.forbids_changes() { Err(Halt::Stopped) } else { Ok(()) }
 }
 
-/// Says in the error what was being done, and on which tree: whether deletions are safe depends on that.
-/// `doing` completes "failed while …", for example "writing the data".
+/// Adds to an error what was being done, and on which tree: whether deletions are safe depends on
+/// that. `doing` completes "failed while …", for example "writing the data".
 pub(super) trait Doing<T>: Sized {
-    /// It was done on one of the trees.
+    /// The error came from the tree on that side.
     fn on(self, side: Side, doing: &str) -> OpResult<T>;
 
-    /// It was done on the tree that is read.
+    /// The error came from the tree that is read.
     fn at_source(self, doing: &str) -> OpResult<T> {
         self.on(Side::Source, doing)
     }
 
-    /// It was done on the tree that is changed.
+    /// The error came from the tree that is changed.
     fn at_dest(self, doing: &str) -> OpResult<T> {
         self.on(Side::Dest, doing)
     }

@@ -1,4 +1,4 @@
-//! The verbs of a sync, one room for each stage, wired here.
+//! The pipeline: the stages of a sync, one module for each, wired together here.
 //!
 //! ```text
 //!  list(source dir) ─┐
@@ -8,11 +8,11 @@
 //!                                                 (when all copies have ended)
 //! ```
 //!
-//! No stage calls another one. They share a [`context`] that has no verb of any stage, and one place that
-//! knows how and when a directory is finished ([`completion`]). The pipeline knows neither the opslog nor
-//! the lock nor the terminal: it gets two open trees, a flag to stop, somebody to report to ([`Monitor`])
-//! and somewhere to put its outcomes ([`Recorder`]). What concerns one path is data and travels with its
-//! outcome; an [`Error`] ends the run.
+//! No stage calls another one. The stages share a [`context`], which has no method of any stage,
+//! and [`completion`], the one place that knows when and how a directory is finished. The pipeline
+//! does not know the opslog, the lock or the terminal. It gets two open trees, a flag to stop, a
+//! [`Monitor`] to report to and a [`Recorder`] to hand its outcomes to. A problem with one path is
+//! data and travels with its outcome; an [`Error`] ends the run.
 
 mod channel;
 mod classify;
@@ -63,30 +63,33 @@ pub use self::trees::Trees;
 use crate::model::Summary;
 use crate::stop::Stop;
 
-/// Bundles of operations that wait for a worker. Enough that workers never starve while the scan crosses
-/// directories where nothing is to be done; few enough that their open directories fit the limit on
-/// handles, and that they take some ten megabytes at most.
+/// Bundles of operations that wait for a worker, at most. This is enough to keep the workers busy
+/// while the scan crosses directories in which nothing is to be done. It is few enough that the
+/// open directories fit the limit on handles, and that the bundles take some ten megabytes at most.
 const BUNDLES_WAITING: usize = 512;
 
-/// Outcomes that wait to be written: some milliseconds of work, so that one slow write stops nobody.
+/// Outcomes that wait to be written, at most: some milliseconds of work, so that one slow write
+/// does not stop the workers.
 const OUTCOMES_WAITING: usize = 4096;
 
-/// Portions of candidates that wait to be deleted, for each worker: the next one is there when one is done.
+/// Portions of candidates that wait to be deleted, for each worker: when one is done, the next one
+/// is there.
 const PORTIONS_WAITING: usize = 2;
 
 /// What came of a sync.
 #[derive(Debug)]
 pub struct Synced {
-    /// The counts, complete also if an error ended the run: they say what was done until then.
+    /// The counts. They are complete even if an error ended the run: they say what was done until
+    /// then.
     pub counts: Summary,
-    /// Why nothing was deleted, if something would have been.
+    /// Why a guard withheld all deletions; `None` if it did not.
     pub withheld: Option<Withheld>,
-    /// Whether an error ended the run.
+    /// The error that ended the run early, if one did.
     pub result: Result<(), Error>,
 }
 
-/// Carries everything that is newer at the source over to the destination, and deletes what only the
-/// destination has, if that is wanted and the evidence is good enough.
+/// Carries everything that is newer at the source over to the destination. Then deletes what only
+/// the destination has, if that is wanted and the evidence is good enough.
 pub fn sync(
     trees: &Trees,
     options: &Options,
@@ -144,7 +147,8 @@ fn carry_over(
         };
         let bundles = Channel::bounded(BUNDLES_WAITING);
         let large = Channel::bounded(BUNDLES_WAITING);
-        // Dropped at the end of this block, which closes the queues, and the workers end with it.
+        // The scan owns the queue and is dropped at the end of this block. That closes the queues,
+        // and the workers end with them.
         let queue = Queue::new(context, completion, bundles, large, spawn_worker);
         let scan = Scan::new(context, completion, trees, queue)?;
         let scanned = caught(|| scan.run(context.options.io.scan_threads, root));
@@ -153,7 +157,7 @@ fn carry_over(
     })
 }
 
-/// The second phase: every copy has its result, and what only the destination has may go.
+/// The second phase, when every copy has its result: deletes what only the destination has.
 fn delete_missing(
     context: &Context<'_>,
     completion: &Completion<'_>,

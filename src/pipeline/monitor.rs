@@ -6,32 +6,33 @@ use std::sync::Mutex;
 use crate::locked::{locked, unlocked};
 use crate::model::{Outcome, RelPath, Summary};
 
-/// All that the engine knows of whoever watches it. Calls come from many threads and have to be quick.
+/// All that the engine knows of whoever watches it. Calls come from many threads and must return
+/// quickly.
 pub trait Monitor: Sync {
-    /// Something was counted.
+    /// `part` is added to the counts.
     fn counted(&self, part: &Summary);
-    /// So many more operations are to be done; they move `bytes` at most.
+    /// That many more operations are to be done. Together they move `bytes` at most.
     fn planned(&self, operations: u64, bytes: u64);
-    /// A worker took up an operation.
+    /// A worker has taken up an operation, which moves `bytes` at most.
     fn started(&self, worker: usize, path: &RelPath, bytes: u64);
-    /// A worker read or copied that many more bytes.
+    /// A worker has read or copied that many more bytes.
     fn copied(&self, worker: usize, bytes: u64);
     /// A worker is free again.
     fn ended(&self, worker: usize);
-    /// Both sides hold the same under a name, or have come to. Called for each such file and symlink, so the
-    /// path is put together only where it is asked for.
+    /// Both sides hold the same under a name, or have come to. This is called for each such file
+    /// and symlink, so `path` builds the path only if it is called.
     fn equal(&self, path: &dyn Fn() -> RelPath);
-    /// A candidate for deletion was left alone.
+    /// A candidate for deletion was left alone, for that reason.
     fn spared(&self, path: &RelPath, reason: &str);
     /// An operation has its outcome.
     fn recorded(&self, outcome: &Outcome);
     /// Everything has been listed.
     fn scanned(&self);
-    /// Something the user should know that concerns no path in particular.
+    /// Something that the user should know and that does not concern one path.
     fn warn(&self, message: &str);
 }
 
-/// Watches nothing and, as a [`Recorder`](super::Recorder), keeps nothing.
+/// A monitor that ignores everything. As a [`Recorder`](super::Recorder) it keeps nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 
@@ -48,7 +49,7 @@ impl Monitor for Silent {
     fn warn(&self, _: &str) {}
 }
 
-/// Keeps all that it hears, for tests of the engine on small trees.
+/// A monitor that keeps everything it is told, for tests of the engine on small trees.
 #[derive(Debug, Default)]
 pub struct Recording(Mutex<Heard>);
 
@@ -67,9 +68,9 @@ pub struct Heard {
     pub warnings: Vec<String>,
     /// Operations that were announced.
     pub planned: u64,
-    /// Operations that were taken up, and that were ended.
+    /// Operations that were taken up.
     pub started: u64,
-    /// See `started`.
+    /// Operations that have ended.
     pub ended: u64,
     /// Bytes that were read or copied.
     pub copied_bytes: u64,

@@ -1,8 +1,8 @@
-//! One directory of the two trees: the node that its work hangs on.
+//! Node: one directory on both sides, and the work that is left in it.
 //!
 //! A node counts what is unfinished in it and below: its own scan, every operation, every directory
-//! below. Who brings the count to zero finishes the directory. That is how a directory's mtime is set
-//! after its children, and how it is known that nothing in it stays, without a list of the tree.
+//! below. Whoever brings the count to zero finishes the directory. So a directory gets its mtime
+//! after its children, and it is known when nothing in it stays, without a list of the whole tree.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -13,62 +13,68 @@ use crate::locked::locked;
 use crate::model::{Entry, Failure, Joined, Name, Owner, RelPath, Timestamp};
 use crate::tree::DirRef;
 
-/// A directory that had to be made is there.
+/// How a directory that had to be made came to be there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Made {
-    /// This run has made or finished it, with that inode number; in the end it shall have that mode.
+    /// This run has made or finished it. `inode` is its inode number, `mode` the mode that it gets
+    /// in the end.
     ByUs { inode: u64, mode: u32 },
-    /// Somebody else was faster.
+    /// Another process had made it before.
     Found,
 }
 
-/// What a new entry gets by itself: from this process, and from the directory that it is made in.
+/// What a new entry gets without our doing, from this process and from the directory in which it is
+/// made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Inherits {
-    /// The user is ours; the group is ours, or that of a directory with a setgid bit.
+    /// The user is ours. The group is ours, or the group of a directory with a setgid bit.
     pub(super) owner: Owner,
-    /// The directory hands down an ACL.
+    /// Whether the directory hands down an ACL.
     pub(super) acl: bool,
 }
 
-/// One name that only the destination has, and what stood there when it was scanned.
+/// A name that only the destination has, with the entry that was scanned under it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Candidate {
     pub(super) name: Name,
     pub(super) entry: Entry,
 }
 
-/// A directory on its way to being the same on both sides.
+/// One directory on both sides, on its way to being the same.
 #[derive(Debug)]
 pub(super) struct DirNode {
     pub(super) source: Arc<DirRef>,
     pub(super) dest: Arc<DirRef>,
-    /// What the sides have, as the scan saw it. What only the source has is to be made; what only the
-    /// destination has goes with everything in it, if nothing in it has to stay.
+    /// What the sides have, as the scan saw it. A directory that only the source has is to be made.
+    /// A directory that only the destination has goes with everything in it, unless something in it
+    /// has to stay.
     pub(super) joined: Joined<Entry>,
     pub(super) above: Option<Arc<DirNode>>,
-    /// Whether it could be made, or finished where a killed run had only begun to, once somebody needed it.
+    /// The result of making the destination directory, or of finishing one that a killed run had
+    /// only begun. Set when the directory is first needed.
     pub(super) made: OnceLock<Result<Made, Failure>>,
-    /// What is made in it at the destination gets by itself, once somebody asked.
+    /// What new entries in the destination directory inherit. Set when it is first needed.
     pub(super) inherits: OnceLock<Inherits>,
     unfinished: AtomicUsize,
     half_made: AtomicBool,
     changed: AtomicBool,
-    /// Something in it stays.
+    /// Whether something in it stays.
     kept: AtomicBool,
-    /// Something in it is a candidate for deletion.
+    /// Whether something in it is a candidate for deletion.
     has_candidates: AtomicBool,
-    /// Directories in it that are candidates themselves, since nothing in them stays.
+    /// Directories in it that are candidates themselves, because nothing in them stays.
     empty_subdirs: Mutex<Vec<Candidate>>,
 }
 
 impl DirNode {
-    /// The two roots. Like every new node it counts one unfinished piece of work: its scan.
+    /// The node of the two roots. Like every new node it counts one unfinished piece of work: its
+    /// scan.
     pub(super) fn root(source: Arc<DirRef>, dest: Arc<DirRef>, joined: Joined<Entry>) -> Arc<Self> {
         Arc::new(Self::new(source, dest, joined, None))
     }
 
-    /// The node of that name in this one. Whoever asks has counted it as unfinished work here ([`DirNode::begin`]).
+    /// The node of that name in this one. The caller has counted it as unfinished work here
+    /// ([`DirNode::begin`]).
     pub(super) fn child(self: &Arc<Self>, name: &[u8], joined: Joined<Entry>) -> Arc<Self> {
         Arc::new(Self::new(
             self.source.child(name),
@@ -105,7 +111,7 @@ impl DirNode {
         self.dest.path()
     }
 
-    /// The source directory.
+    /// The source directory; `None` if only the destination has it.
     pub(super) fn source_entry(&self) -> Option<&Entry> {
         self.joined.as_ref().source()
     }
@@ -115,17 +121,18 @@ impl DirNode {
         self.joined.as_ref().dest()
     }
 
-    /// Whether something has to be done before anything is put into it: it has to be made, or finished.
+    /// Whether the directory has to be made or finished before anything is put into it.
     pub(super) fn is_to_be_made(&self) -> bool {
         self.dest_entry().is_none() || self.is_half_made()
     }
 
-    /// Notes that a run which was killed has made it and no more. Only before any of its work is sent on.
+    /// Notes that a killed run has made the directory and done no more. To be called before any of
+    /// the node's work is sent on.
     pub(super) fn mark_half_made(&self) {
         self.half_made.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the destination directory is one that a killed run has made and no more.
+    /// Whether the destination directory is one that a killed run has made, without doing more.
     pub(super) fn is_half_made(&self) -> bool {
         self.half_made.load(Ordering::Relaxed)
     }
@@ -135,9 +142,10 @@ impl DirNode {
         matches!(self.joined, Joined::DestOnly(_))
     }
 
-    /// The mtime that the destination directory shall have after a change in it.
+    /// The mtime that the destination directory gets after a change in it.
     ///
-    /// Newest wins here too: what was changed there before us may be younger than the source's last change.
+    /// The newest wins here, too: an earlier change at the destination may be younger than the
+    /// source's last one.
     pub(super) fn mtime(&self) -> Timestamp {
         match &self.joined {
             Joined::Both(source, dest) => source.mtime.max(dest.mtime),
@@ -150,14 +158,15 @@ impl DirNode {
         self.unfinished.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts one piece of work as done; `true` tells that it was the last.
+    /// Counts one piece of work as done. `true` if it was the last.
     ///
-    /// Acquire and release: who finishes the directory sees everything that was done in it.
+    /// Acquire and release: whoever finishes the directory sees everything that was done in it.
     pub(super) fn end(&self) -> bool {
         self.unfinished.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
-    /// Notes that the destination directory is about to be changed, so that its mtime has to be set in the end.
+    /// Notes that the destination directory is about to be changed, so that its mtime has to be set
+    /// in the end.
     pub(super) fn mark_changed(&self) {
         self.changed.store(true, Ordering::Relaxed);
     }
@@ -167,12 +176,12 @@ impl DirNode {
         self.changed.load(Ordering::Relaxed)
     }
 
-    /// Notes that something in the directory stays, and so the directory does.
+    /// Notes that something in the directory stays, and therefore the directory does.
     pub(super) fn mark_kept(&self) {
         self.kept.store(true, Ordering::Relaxed);
     }
 
-    /// Whether something in it stays. Only known when its work has ended.
+    /// Whether something in it stays. The answer is final only when the node's work has ended.
     pub(super) fn is_kept(&self) -> bool {
         self.kept.load(Ordering::Relaxed)
     }
@@ -187,21 +196,22 @@ impl DirNode {
         self.has_candidates.load(Ordering::Relaxed)
     }
 
-    /// Adds a directory in it in which nothing stays. Returns those there are, once they are `many`.
+    /// Adds a directory in which nothing stays. As soon as there are `many`, takes and returns them
+    /// all.
     pub(super) fn add_empty_subdir(&self, directory: Candidate, many: usize) -> Vec<Candidate> {
         let mut empty = locked(&self.empty_subdirs);
         empty.push(directory);
         if empty.len() >= many { std::mem::take(&mut empty) } else { Vec::new() }
     }
 
-    /// Takes the directories in it in which nothing stays.
+    /// Takes all directories in it in which nothing stays.
     pub(super) fn take_empty_subdirs(&self) -> Vec<Candidate> {
         std::mem::take(&mut locked(&self.empty_subdirs))
     }
 }
 
 impl Drop for DirNode {
-    /// Takes a long chain apart step by step: a tree may be deeper than the stack.
+    /// Takes a long chain apart step by step, because a tree may be deeper than the stack.
     fn drop(&mut self) {
         let mut above = self.above.take();
         while let Some(node) = above {

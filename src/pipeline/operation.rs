@@ -1,4 +1,4 @@
-//! What travels from the scan to the workers.
+//! Operations: what travels from the scan to the workers.
 
 use std::sync::Arc;
 
@@ -28,19 +28,19 @@ pub(super) enum Task {
     Sweep(Name),
 }
 
-/// One entry to carry over, with what the decision rests on.
+/// One entry to carry over, with the entries on which the decision rests.
 #[derive(Debug)]
 pub(super) struct CarryEntry {
     /// Its name in the directory.
     pub(super) name: Name,
-    /// What was decided, on which entries.
+    /// The decision, and the entries that it is about.
     pub(super) carry: Carry<Entry>,
-    /// A temporary at the destination that may be the beginning of it.
+    /// A temporary at the destination that may hold the beginning of the copy.
     pub(super) leftover: Option<Name>,
 }
 
 impl Operation {
-    /// The path it is about.
+    /// The path that the operation is about.
     pub(super) fn path(&self) -> RelPath {
         match &self.task {
             Task::MakeDirectory => self.node.path(),
@@ -48,7 +48,8 @@ impl Operation {
         }
     }
 
-    /// Bytes that are to be copied at most. A comparison may end in a copy; what it reads is of the same order.
+    /// Bytes that are copied at most. A comparison may end in a copy, and what it reads is of the
+    /// same order.
     pub(super) fn len(&self) -> u64 {
         match &self.task {
             Task::Carry(CarryEntry { carry, .. }) => carry.source().file_len().unwrap_or(0),
@@ -56,7 +57,7 @@ impl Operation {
         }
     }
 
-    /// What the operation is meant to do, for logging it if it does not come to that.
+    /// What the operation is meant to do, for the opslog if it does not succeed.
     pub(super) fn intent(&self) -> Effect {
         match &self.task {
             Task::MakeDirectory => Effect::new(Change::Create, Subject::Directory),
