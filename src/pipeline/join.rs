@@ -33,7 +33,9 @@ pub trait Sorted {
 ///     }
 /// }
 ///
-/// let side = |names: &[&'static str]| Side(names.iter().map(|name| (*name, Entry::unreadable(0))).collect());
+/// let side = |names: &[&'static str]| {
+///     Side(names.iter().map(|name| (*name, Entry::unreadable(0))).collect())
+/// };
 /// let (source, dest) = (side(&["a", "b"]), side(&["b", "c"]));
 /// let names: Vec<_> = join(&source, &dest)
 ///     .map(|(name, joined)| match joined {
@@ -98,7 +100,8 @@ mod tests {
         }
     }
 
-    /// Names of few letters, so that both sides often hold the same; the entry tells where it came from.
+    /// Names of few letters, so that both sides often hold the same one. The entry tells where it
+    /// came from.
     fn side(mark: i32) -> impl Strategy<Value = BTreeMap<Vec<u8>, Entry>> {
         let name = proptest::collection::vec(
             prop_oneof![Just(b'a'), Just(b'-'), Just(0xff), Just(b'.')],

@@ -8,8 +8,8 @@
 //!                                                 (when all copies have ended)
 //! ```
 //!
-//! No stage calls another one. The stages share a [`context`], which has no method of any stage,
-//! and [`completion`], the one place that knows when and how a directory is finished. The pipeline
+//! No stage calls another one. The stages share a `context`, which has no method of any stage,
+//! and `completion`, the one place that knows when and how a directory is finished. The pipeline
 //! does not know the opslog, the lock or the terminal. It gets two open trees, a flag to stop, a
 //! [`Monitor`] to report to and a [`Recorder`] to hand its outcomes to. A problem with one path is
 //! data and travels with its outcome; an [`Error`] ends the run.

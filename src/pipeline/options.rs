@@ -1,4 +1,5 @@
-//! What the stages need to know of the user's wishes and of the process, in groups by who needs it.
+//! Options: what the stages need to know of the user's wishes and of the process, grouped by who
+//! needs it.
 
 use std::time::Duration;
 
@@ -12,21 +13,21 @@ use crate::tree::owner_of_new_files;
 pub struct Options {
     /// Plan only: neither tree is touched.
     pub dry_run: bool,
-    /// What is to be decided how.
+    /// How names are decided about.
     pub policy: Policy,
-    /// What takes part.
+    /// Which names take part.
     pub selection: Selection,
-    /// Under which conditions what only the destination has is deleted; `None`: it is kept.
+    /// The conditions under which what only the destination has is deleted; `None` if it is kept.
     pub deletion: Option<Deletion>,
     /// What is carried beside the content.
     pub metadata: MetadataOptions,
     /// Threads, bytes and disks.
     pub io: IoOptions,
-    /// What the run is, to others.
+    /// What tells this run apart from others, and what its process gives to new files.
     pub process: Process,
 }
 
-/// Under which conditions, and how, what only the destination has is deleted.
+/// The conditions under which what only the destination has is deleted, and the way in which it is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Deletion {
     /// More candidates than this, and none is deleted.
@@ -40,9 +41,10 @@ pub struct Deletion {
 /// More candidates than this, and none is deleted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum MaxDelete {
-    /// So many.
+    /// That number of candidates.
     Count(u64),
-    /// So many in a hundred of the destination's entries, but never fewer than a hundred.
+    /// A percentage of the destination's entries. Fewer than a hundred candidates are always
+    /// allowed.
     Percent(f64),
     /// Any number is allowed.
     Unlimited,
@@ -73,43 +75,45 @@ pub struct IoOptions {
     pub workers: usize,
     /// Threads that list directories.
     pub scan_threads: usize,
-    /// Bytes that all workers together read in a second at most; `None`: no limit.
+    /// Bytes that all workers together read in a second at most; `None` if there is no limit.
     pub bwlimit: Option<u64>,
     /// Compute the MD5 of everything that is copied.
     pub hash_copies: bool,
     /// When files are written through to disk.
     pub fsync: Fsync,
-    /// Another machine keeps the destination.
+    /// Whether the destination is on another machine.
     pub dest_on_network: bool,
-    /// The interrupted copy of a file of more bytes than this is resumed, by who holds the lock.
+    /// A file's size in bytes. The interrupted copy of a larger file is resumed, if the run holds
+    /// the lock.
     pub resume_above: u64,
 }
 
-/// What the run is, to others.
+/// What tells a run apart from others, and what its process gives to new files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Process {
-    /// Tells this run's temporaries from others'; random.
+    /// A random number that tells this run's temporaries from those of other runs.
     pub run: u64,
-    /// The run holds the pair's lock: temporaries of other runs are leftovers. Without it they may be in use.
+    /// Whether the run holds the pair's lock. With it, temporaries of other runs are leftovers.
+    /// Without it, they may be in use.
     pub holds_lock: bool,
     /// When the run began.
     pub began: Timestamp,
-    /// User and group that new files get by themselves.
+    /// User and group that new files get from this process.
     pub owner: Owner,
     /// Permission bits that new files lack if the mode is not carried.
     pub umask: u32,
 }
 
 impl Process {
-    /// A run of this process, as it began; `run` has to be random.
+    /// A run of this process that began at `began`, with a umask of 0. `run` has to be random.
     pub fn new(run: u64, holds_lock: bool, began: Timestamp) -> Self {
         Self { run, holds_lock, began, owner: owner_of_new_files(), umask: 0 }
     }
 }
 
 impl Options {
-    /// What the command line's defaults mean for two local trees: four workers, everything is carried,
-    /// nothing is deleted.
+    /// What the command line's defaults mean for two local trees: four workers, everything is
+    /// carried, nothing is deleted.
     pub fn plain(process: Process) -> Self {
         Self {
             dry_run: false,
@@ -134,8 +138,8 @@ impl Options {
         }
     }
 
-    /// Whether the copy of a file of that size is resumed after an interruption. What is on disk has to be
-    /// known then.
+    /// Whether an interrupted copy of a file of that size in bytes is resumed. That requires that
+    /// it is known what is on disk.
     pub(super) fn resumes(&self, len: Option<u64>) -> bool {
         let IoOptions { fsync, resume_above, .. } = self.io;
         self.process.holds_lock
@@ -152,10 +156,10 @@ impl Options {
 /// When files are written through to disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fsync {
-    /// Each file before it gets its name.
+    /// Each file is written through before it gets its name.
     EachFile,
-    /// All of the destination's file system, once, at the end.
+    /// The whole file system of the destination is written through once, at the end.
     AtEnd,
-    /// When the kernel likes.
+    /// The kernel writes when it likes.
     Never,
 }

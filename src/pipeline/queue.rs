@@ -1,10 +1,10 @@
-//! Queue: the way of operations from the scan to the workers, in bundles, bounded.
+//! Queue: how operations get from the scan to the workers, in bundles and in bounded number.
 //!
-//! Large files have a queue of their own, and one worker leaves it alone as long as there may be others:
-//! however many large files there are, small ones are never held up by them.
+//! Large files have a queue of their own, and one worker leaves that queue alone while there is
+//! anything else. So small files are never held up, however many large ones there are.
 //!
-//! A worker is started when something waits that nobody has taken up: a run that finds little to do starts
-//! few threads.
+//! A worker is started when something waits that no worker has taken up. A run that finds little to
+//! do starts few threads.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,12 +22,12 @@ use super::node::DirNode;
 use super::operation::{Bundle, Operation, Task};
 use crate::locked::locked;
 
-/// How long a sender sleeps when the queue is full, which is a hundred milliseconds of the quickest work
-/// there is: workers never wait for a sleeper.
+/// How long a sender sleeps when the queue is full. A full queue lasts a hundred milliseconds even
+/// at the quickest work there is, so workers never wait for a sender that sleeps.
 const SHORTEST_NAP: Duration = Duration::from_millis(2);
 const LONGEST_NAP: Duration = Duration::from_millis(16);
 
-/// Operations in one bundle at most, and up to which size in bytes they are small.
+/// Operations in one bundle at most, and the size in bytes up to which an operation is small.
 const BUNDLE: usize = 64;
 const SMALL: u64 = 256 * 1024;
 
@@ -45,7 +45,8 @@ pub(super) struct Waiting {
 impl Waiting {
     /// Waits for a bundle. `None` if the queues are closed and empty.
     pub(super) fn next(&self, worker: usize) -> Option<Bundle> {
-        // The worker that is started last takes no large files before everything else is done, if it is not the only one.
+        // The worker that is started last takes large files only when everything else is done,
+        // unless it is the only worker.
         if worker + 1 == self.workers && self.workers > 1 {
             return self.bundles.recv().or_else(|_| self.large.recv()).ok();
         }
@@ -68,17 +69,19 @@ pub(super) struct Queue<'a> {
 /// The workers, and those that may still be started.
 struct WorkerPool<'a> {
     spawned: AtomicUsize,
-    /// What the next one gets; `None` when all are started, or no more can be. Only the workers receive then: without
-    /// them, nobody sends in vain.
+    /// The queues for the next worker. `None` when all workers are started, or no more can be. From
+    /// then on only the workers hold receivers: when the workers are gone, sending fails instead of
+    /// waiting in vain.
     waiting: Mutex<Option<Waiting>>,
     spawn: SpawnWorker<'a>,
 }
 
-/// Starts the worker of that number, which takes from these queues.
+/// Starts the worker of that number, which receives from these queues.
 type SpawnWorker<'a> = Box<dyn Fn(usize, Waiting) -> io::Result<()> + Sync + 'a>;
 
 impl<'a> Queue<'a> {
-    /// `bundles` and `large` are bounded; `spawn` starts the worker of a number.
+    /// A queue without workers yet. `bundles` and `large` are bounded; `spawn` starts the worker of
+    /// a number.
     pub(super) fn new(
         context: &'a Context<'a>,
         completion: &'a Completion<'a>,
@@ -98,7 +101,7 @@ impl<'a> Queue<'a> {
         let operation = Operation { node: Arc::clone(node), task };
         node.begin();
         self.context.monitor.planned(1, operation.len());
-        // A file that takes its time must not keep others waiting behind it.
+        // A file that takes long must not keep others waiting behind it in a bundle.
         if operation.len() > SMALL {
             let queue = if operation.len() > LARGE { &self.large } else { &self.bundles };
             return self.send(queue, vec![operation]);
@@ -109,10 +112,12 @@ impl<'a> Queue<'a> {
         }
     }
 
-    /// Sends small operations of one directory: to one worker where all have plenty to do, else one by one.
+    /// Sends small operations of one directory: all to one worker if all workers have plenty to do,
+    /// otherwise one by one.
     ///
-    /// Two workers in one directory wait for its lock in the kernel, so on a local disk they had better
-    /// be in two. Over a slow network it is the waiting that counts, and everybody should take part in it.
+    /// Two workers in one directory wait for its lock in the kernel, so on a local disk they are
+    /// better off in two directories. Over a slow network it is the waiting that counts, and all
+    /// workers should share it.
     pub(super) fn send_bundle(&self, bundle: Bundle) {
         let is_plenty = self.bundles.len() > 2 * self.context.options.io.workers;
         if is_plenty {
@@ -124,8 +129,9 @@ impl<'a> Queue<'a> {
 
     /// Sends to the workers as soon as there is room.
     ///
-    /// A sender that finds the queue full naps until a good part of it is free, instead of being
-    /// woken for every single place: that switch of threads would cost as much as the copy of a small file.
+    /// A sender that finds the queue full sleeps until a good part of it is free. Being woken for
+    /// every single place would cost a switch of threads each time, which is as much as the copy of
+    /// a small file.
     fn send(&self, queue: &Sender<Bundle>, bundle: Bundle) {
         if bundle.is_empty() {
             return;
@@ -145,7 +151,7 @@ impl<'a> Queue<'a> {
         }
     }
 
-    /// Something waits: everybody is busy, or there is nobody.
+    /// Starts one more worker: something waits, so all workers are busy, or there are none.
     fn spawn_another(&self) {
         let WorkerPool { spawned, waiting, spawn } = &self.pool;
         if spawned.load(Ordering::Relaxed) == self.context.options.io.workers {

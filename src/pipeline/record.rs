@@ -1,4 +1,4 @@
-//! Record: the one thread that writes outcomes down, and then tells of them.
+//! Record: the one thread that writes outcomes down and then reports them.
 
 use std::io;
 use std::thread;
@@ -11,11 +11,11 @@ use super::error::Error;
 use super::monitor::Silent;
 use crate::model::{Outcome, Summary};
 
-/// Where outcomes go. One thread calls it; an error ends the run.
+/// Where outcomes go. Only one thread calls it; an error ends the run.
 pub trait Recorder: Send {
     /// Keeps one outcome.
     fn record(&mut self, outcome: &Outcome) -> io::Result<()>;
-    /// There is nothing to do for a moment.
+    /// No outcome waits at the moment: time for what can be put off.
     fn idle(&mut self) -> io::Result<()>;
 }
 
@@ -30,10 +30,11 @@ impl Recorder for Silent {
     }
 }
 
-/// After this long without an outcome the recorder hears that there is time.
+/// After this long without an outcome the recorder is told that it is idle.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// The recorder takes outcomes up in bundles of this time: being woken for each would cost more than writing it.
+/// How long outcomes gather before they are written in one bundle. Being woken for each outcome
+/// would cost more than writing it.
 const GATHER: Duration = Duration::from_millis(5);
 
 /// Outcomes in one bundle at most.
@@ -41,7 +42,8 @@ const BUNDLE: usize = 4096;
 
 /// Writes outcomes down until every sender is gone.
 ///
-/// A recorder that fails asks everybody to stop and goes on emptying the queue: a full one would block the workers for ever.
+/// If the recorder fails, the run is asked to stop and the queue is still emptied: a full queue
+/// would block the workers for ever.
 pub(super) fn record(
     finished: &Receiver<Outcome>,
     recorder: &mut dyn Recorder,
@@ -67,7 +69,7 @@ pub(super) fn record(
         let mut part = Summary::default();
         for outcome in first.into_iter().chain(finished.try_iter().take(BUNDLE)) {
             part.add_outcome(&outcome);
-            // Written down first, told afterwards.
+            // Written down first, reported afterwards.
             if result.is_ok() {
                 result = keep(recorder.record(&outcome));
             }

@@ -1,9 +1,10 @@
-//! Filter: which names the user's globs leave out. What is left out is neither carried nor deleted.
+//! Selection: which names the user's globs leave out. Such a name is neither carried nor deleted.
 //!
-//! In come patterns in the language of gitignore (and `{a,b}` for either), in the order given; out goes yes or no for a
-//! path relative to the roots. The last pattern that matches decides. A directory that is left
-//! out is not entered, so nothing below it can be taken in again. All patterns are compiled into
-//! one matcher, so that fifty cost little more than one. The home of the crate `ignore`.
+//! The input is patterns in the language of gitignore (and `{a,b}` for either), in the order given.
+//! The output is yes or no for a path relative to the roots. The last pattern that matches decides.
+//! A directory that is left out is not entered, so nothing below it can be taken in again. All
+//! patterns are compiled into one matcher, so that fifty cost little more than one. This module is
+//! the home of the crate `ignore`.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -20,19 +21,19 @@ pub struct Selection {
     lines: Vec<String>,
 }
 
-/// A filter while it is made, pattern by pattern; later ones win.
+/// A selection while it is made, pattern by pattern. Later patterns win.
 #[derive(Debug)]
 pub struct SelectionBuilder {
     builder: GitignoreBuilder,
     lines: Vec<String>,
 }
 
-/// A pattern that is none: what is wrong with it.
+/// What is wrong with a pattern that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadPattern(String);
 
-/// Without patterns: everything takes part.
+/// Has no patterns, so everything takes part.
 impl Default for Selection {
     fn default() -> Self {
         Self { matcher: Gitignore::empty(), lines: Vec::new() }
@@ -40,10 +41,10 @@ impl Default for Selection {
 }
 
 impl Selection {
-    /// Begins a filter without patterns.
+    /// Begins a selection without patterns.
     pub fn builder() -> SelectionBuilder {
         let mut builder = GitignoreBuilder::new("");
-        // A typing error should be told, not taken literally.
+        // A typing error should be reported, not taken literally.
         builder.allow_unclosed_class(false);
         SelectionBuilder { builder, lines: Vec::new() }
     }
@@ -53,7 +54,8 @@ impl Selection {
         &self.lines
     }
 
-    /// The filter for the names of one directory.
+    /// The selection for the names of one directory. `directory` is called only if there are
+    /// patterns.
     pub(super) fn in_directory(
         &self,
         directory: impl FnOnce() -> RelPath,
@@ -69,9 +71,11 @@ impl Selection {
 }
 
 impl SelectionBuilder {
-    /// Adds one glob as it was typed: `exclude` leaves out what it matches, otherwise it takes it in again.
+    /// Adds one glob as it was typed. `exclude` leaves out what it matches; otherwise it takes it
+    /// in again.
     ///
-    /// What only means something in a file, a leading `#` and blanks at the end, is part of the glob here.
+    /// A leading `#` and blanks at the end have a meaning only in a file. Here they are part of the
+    /// glob. Fails if the glob is not valid or can never match.
     pub fn add_glob(&mut self, glob: &str, exclude: bool) -> Result<(), BadPattern> {
         let negation = if exclude { "" } else { "!" };
         let (negation, glob) = match glob.strip_prefix('!') {
@@ -94,7 +98,8 @@ impl SelectionBuilder {
         self.add(format!("{negation}{escape}{}", keeping_its_end(glob)))
     }
 
-    /// Adds one line of a gitignore file: a glob, one that takes in again (`!`), a comment (`#`) or nothing.
+    /// Adds one line of a gitignore file: a glob, a glob that takes in again (`!`), a comment (`#`)
+    /// or an empty line. Fails if the glob is not valid.
     pub fn add_line(&mut self, line: &str) -> Result<(), BadPattern> {
         let line = line.trim_end_matches('\r');
         if line.trim_end_matches(' ').is_empty() || line.starts_with('#') {
@@ -121,18 +126,19 @@ impl SelectionBuilder {
     }
 }
 
-/// The glob up to the blanks at its end, and whether the first of them has a backslash before it, which is in the glob.
+/// The glob without the blanks at its end, and whether its last character is a backslash that
+/// escapes the first of these blanks.
 fn without_blanks(glob: &str) -> (&str, bool) {
     let trimmed = glob.trim_end_matches(' ');
     (trimmed, trimmed.len() < glob.len() && ends_in_an_escape(trimmed))
 }
 
-/// Whether what comes next is taken as it is.
+/// Whether the glob ends in a backslash that escapes the next character.
 fn ends_in_an_escape(glob: &str) -> bool {
     glob.bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1
 }
 
-/// The glob as a line of a file, where white space at the end would be dropped.
+/// The glob as a line of a file, written so that white space at its end is not dropped.
 fn keeping_its_end(glob: &str) -> String {
     let (trimmed, is_escaped) = without_blanks(glob);
     let blanks = glob.len() - trimmed.len();
@@ -147,7 +153,7 @@ fn keeping_its_end(glob: &str) -> String {
     }
 }
 
-/// The filter for the names of one directory: the way to it is written down once.
+/// The selection for the names of one directory. The path to it is built once.
 pub(super) struct DirectorySelection<'f> {
     matcher: Option<&'f Gitignore>,
     path: Vec<u8>,
@@ -155,13 +161,14 @@ pub(super) struct DirectorySelection<'f> {
 }
 
 impl DirectorySelection<'_> {
-    /// Whether the name is left out. Where the two sides hold different kinds, one that is left out is enough.
+    /// Whether the name is left out. If the two sides hold different kinds, it is left out as soon
+    /// as one of them is.
     pub(super) fn excludes(&mut self, name: &[u8], joined: Joined<&Entry>) -> bool {
         let mut kinds =
             [joined.source(), joined.dest()].into_iter().flatten().map(|entry| &entry.kind);
         kinds.any(|kind| match kind {
             EntryKind::Directory => self.excludes_as(name, true),
-            // What it is can't be told: nothing must be concluded from a name that may be left out.
+            // Its kind is unknown, and nothing must be concluded from a name that may be left out.
             EntryKind::MountPoint | EntryKind::Unreadable { .. } => {
                 self.excludes_as(name, true) || self.excludes_as(name, false)
             }

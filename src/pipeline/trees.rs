@@ -7,17 +7,17 @@ use super::node::DirNode;
 use crate::model::Joined;
 use crate::tree::{DirRef, Freshness, Tree};
 
-/// The two trees, open.
+/// The two open trees.
 #[derive(Clone, Debug)]
 pub struct Trees {
-    /// What is read.
+    /// The tree that is read.
     pub source: Arc<Tree>,
-    /// What is changed.
+    /// The tree that is changed.
     pub dest: Arc<Tree>,
 }
 
 impl Trees {
-    /// The node of the two roots. Fails where one cannot be looked at.
+    /// The node of the two roots. Fails if a root cannot be looked at.
     pub(super) fn root_node(&self) -> Result<Arc<DirNode>, Error> {
         let look = |tree: &Arc<Tree>| {
             let error = |error| Error::Root { path: tree.path().to_owned(), error };

@@ -1,4 +1,5 @@
-//! One run that holds its lock, or needs none: from its opslog's header to what the process ends with.
+//! Active: one run that holds its lock, or does not need one, from the header of its opslog to the
+//! exit of the process.
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -18,12 +19,14 @@ use crate::pipeline::{IoOptions, Options, Process, Trees};
 use crate::report::{Console, Progress, Reporter};
 use crate::tree::{Tree, raise_open_files, take_umask};
 
-/// Directories listed at once. Measured (see `docs/performance.md`): on a local disk more threads than
-/// processors gain nothing once 8 hide the waiting; over a network each one hides a round trip.
+/// Directories that are listed at once. Measured (see `docs/performance.md`): on a local disk more
+/// threads than processors gain nothing once 8 hide the waiting. Over a network each thread hides a
+/// round trip.
 const SCAN_THREADS_LOCAL: usize = 8;
 const SCAN_THREADS_NETWORK: usize = 16;
 
-/// Smaller files are copied again in less time than anybody notices.
+/// Size in bytes above which an interrupted copy is resumed. A smaller file is copied again in less
+/// time than anybody notices.
 const RESUME_ABOVE: u64 = 1024 * 1024 * 1024;
 
 /// The two roots, open.
@@ -32,7 +35,7 @@ pub(super) struct Roots {
     pub(super) dest: Tree,
 }
 
-/// One run that holds its lock, or needs none.
+/// One run that holds its lock, or does not need one.
 pub(super) struct Run<'a> {
     pub(super) config: &'a Config,
     pub(super) dir: &'a LogDir,
@@ -41,7 +44,7 @@ pub(super) struct Run<'a> {
     pub(super) started: SystemTime,
     pub(super) clock: Instant,
     pub(super) io: IoOptions,
-    /// Opslogs that were deleted by age.
+    /// Number of opslogs that were deleted by age.
     pub(super) retired: u64,
     trees: Trees,
 }
@@ -123,8 +126,8 @@ impl<'a> Run<'a> {
         Ok(Carried { exit: self.tell(console, &highlights, &synced, ended, settled), hangs })
     }
 
-    /// What the pipeline gets. From here on only the trees get new files, and those have modes of their own:
-    /// the umask is taken away.
+    /// What the pipeline gets. Takes the umask away: from here on only the trees get new files, and
+    /// those have modes of their own.
     fn options(&self) -> Options {
         let Config { dry_run, policy, selection, deletion, metadata, .. } = self.config;
         Options {

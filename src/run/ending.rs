@@ -1,4 +1,4 @@
-//! What a run comes to: its exit, what ended it early, what becomes of its lock and its opslog.
+//! Ending: how a run ends. Its exit, what ended it early, what becomes of its lock and its opslog.
 
 use std::io;
 use std::time::SystemTime;
@@ -13,17 +13,17 @@ use crate::report::Console;
 use crate::stop::Stop;
 use crate::time::to_rfc3339;
 
-/// What came of a run that was begun.
+/// The result of a run that was begun.
 pub(super) struct Carried {
     pub(super) exit: Exit,
-    /// Some of its threads have not ended.
+    /// Whether some of its threads have not ended.
     pub(super) hangs: bool,
 }
 
 /// How a run ended.
 pub(super) struct Ended {
     pub(super) exit: Exit,
-    /// What ended it early.
+    /// What ended it early; `None` if it came to its end.
     pub(super) error: Option<String>,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct EndedEarly {
     pub(super) why: String,
 }
 
-/// How the run ended, and what ended it early.
+/// Decides how the run ended, and what ended it early.
 pub(super) fn judge(
     Synced { counts, withheld, result }: &Synced,
     lock: Option<&PairLock>,
@@ -41,7 +41,7 @@ pub(super) fn judge(
     was_lost: bool,
 ) -> Ended {
     let told = result.as_ref().err().map(ToString::to_string);
-    // Who could tell it may hang.
+    // The thread that would report the error may hang, so the flag is asked, too.
     let fatal = told.or_else(|| stop.halted_by().map(str::to_owned));
     let (exit, error) = match (stop.signal(), fatal) {
         (Some(signal), fatal) => {
@@ -74,7 +74,7 @@ fn signal_name(signal: usize) -> String {
     }
 }
 
-/// The same of one that did not come to its end, whatever kept it from that.
+/// The same for a run that did not come to its end, whatever the reason.
 pub(super) fn ended_early(
     synced: &Synced,
     lock: Option<&PairLock>,
@@ -89,12 +89,12 @@ pub(super) fn ended_early(
     }
 }
 
-/// What becomes of a lock that is not given back.
+/// What becomes of a lock that is not given back, in words.
 pub(super) fn fate(lock: Option<&PairLock>) -> &'static str {
     lock.map_or("there is no lock to release", PairLock::fate)
 }
 
-/// The pair is somebody else's for now.
+/// Reports that another run holds the pair's lock, and returns the exit that the user wants then.
 pub(super) fn leave_to(
     holder: Option<&Holder>,
     config: &Config,
@@ -123,7 +123,7 @@ pub(super) fn leave_to(
     exit
 }
 
-/// Seals the opslog of a run that ended so.
+/// Seals the opslog with the footer of a run that ended like this.
 pub(super) fn finish_opslog(
     opslog: OpslogWriter,
     exit: Exit,

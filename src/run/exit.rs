@@ -1,4 +1,4 @@
-//! How a process ends, and what keeps a run from beginning.
+//! Exit: how a process ends, and what keeps a run from beginning.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,26 +10,26 @@ use crate::opslog::RunStatus;
 /// How a process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// Done, nothing failed; also: left to another run that holds the lock.
+    /// Done, and nothing failed. Also a run that was left to another one that holds the lock.
     Done,
-    /// Done, some paths failed or are in conflict.
+    /// Done, but some paths failed or are in conflict.
     Partial,
-    /// Usage or configuration.
+    /// The usage or the configuration is wrong.
     Usage,
     /// A safety guard withheld all deletions or refused the run.
     Withheld,
-    /// The lock was lost: what was not done by then was not begun any more.
+    /// The lock was lost. What was not done by then was not begun any more.
     LockLost,
     /// The run could not go on.
     Fatal,
-    /// The pair is locked and the user wants to know.
+    /// The pair is locked, and the user wants to know it.
     Locked,
-    /// A signal asked for the end.
+    /// A signal asked for the end. Holds its number.
     Interrupted(usize),
 }
 
 impl Exit {
-    /// What the shell sees.
+    /// The exit code that the shell sees.
     pub fn code(self) -> u8 {
         match self {
             Self::Done => 0,
@@ -43,12 +43,13 @@ impl Exit {
         }
     }
 
-    /// Something of the run's own was lost on top: worse than failed paths, not worse than a signal.
+    /// The exit if something of the run's own was lost, too. That is worse than failed paths, but
+    /// not worse than a signal.
     pub(super) fn or_fatal(self) -> Self {
         if matches!(self, Self::Interrupted(_)) { self } else { Self::Fatal }
     }
 
-    /// How a run that ends so is logged.
+    /// The status under which a run with this exit is logged.
     pub(super) fn status(self) -> RunStatus {
         match self {
             Self::Done => RunStatus::Success,
@@ -60,7 +61,7 @@ impl Exit {
     }
 }
 
-/// What keeps a run from beginning: nothing was touched.
+/// What keeps a run from beginning. Nothing was touched.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The log directory can't be used.
@@ -74,7 +75,7 @@ pub enum StartError {
         /// Why not.
         error: io::Error,
     },
-    /// The lock can't be had, and nobody has it.
+    /// The lock can't be had, though nobody holds it.
     #[error(transparent)]
     Lock(#[from] LockError),
     /// A root went away since it was checked.
@@ -93,7 +94,7 @@ pub enum StartError {
         /// Why not.
         error: io::Error,
     },
-    /// What the run needs does not answer, and the run has to end.
+    /// Something that the run needs does not answer, and the run has to end.
     #[error(
         "{ended}; {} does not answer (is its server down?) and was not waited for, {fate}. Nothing was touched",
         shown(path)
@@ -111,7 +112,7 @@ pub enum StartError {
     /// A root is not what it has to be.
     #[error("refused: {}. Nothing was touched", Escaped(_0.as_bytes()))]
     Refused(String),
-    /// Not even a small run fits.
+    /// The limit on open files is too low even for a small run. Holds the limit.
     #[error("the limit of {0} open files is too low: raise it, as with `ulimit -n 1024`")]
     OpenFiles(usize),
 }

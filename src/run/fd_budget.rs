@@ -1,8 +1,8 @@
-//! Sharing out the process's limit on open files.
+//! Descriptor budget: how the process's limit on open files is shared out.
 
 use super::exit::StartError;
 
-/// How the process's limit on open files is shared out.
+/// What the process's limit on open files allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FdBudget {
     pub(super) workers: usize,
@@ -14,16 +14,19 @@ pub(super) struct FdBudget {
 impl FdBudget {
     /// Standard streams, lock, opslog, the roots, and what libraries open.
     const FIXED: usize = 16;
-    /// Both directories and both files, and a step on the way to a deep directory on each side.
+    /// For each worker: both directories and both files, and one directory on the way to a deep one
+    /// on each side.
     const WORKER: usize = 6;
-    /// Both directories, and a step on the way on each side.
+    /// For each scan thread: both directories, and one directory on the way on each side.
     const SCAN_THREAD: usize = 4;
-    /// Fewer kept handles than this, and even a small tree is walked from its root all the time.
+    /// Handles that a tree keeps at least. With fewer, even a small tree is walked from its root
+    /// all the time.
     const HANDLES: usize = 4;
-    /// More are of no use: so many directories are never in work at once.
+    /// Handles that a tree keeps at most. More directories than this are never in work at once.
     const HANDLES_AT_MOST: usize = 16 * 1024;
 
-    /// Takes threads away where the limit is too low, first from the scan, then from the workers.
+    /// The shares within `limit`. If it is too low for all threads, takes some away, first from the
+    /// scan, then from the workers. Fails if not even one of each fits.
     pub(super) fn of(
         limit: usize,
         workers: usize,

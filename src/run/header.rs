@@ -1,4 +1,4 @@
-//! What an opslog says of its run in the first line.
+//! Header: what an opslog says of its run in the first line.
 
 use std::path::Path;
 

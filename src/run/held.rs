@@ -1,4 +1,5 @@
-//! What a run holds while it lasts: the pair's lock, if one was wanted, and the flag that ends it.
+//! Held: what a run holds while it lasts. That is the pair's lock, if one was wanted, and the flag
+//! that ends the run.
 
 use std::path::Path;
 
@@ -18,7 +19,8 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Does something with a folder whose server may be gone; the run may have to end before it answers.
+    /// Does something with a folder whose server may be gone. Fails if the run has to end before
+    /// that answers.
     pub(super) fn answered<T: Send + 'static>(
         &self,
         path: &Path,
@@ -34,7 +36,7 @@ impl Held {
         })
     }
 
-    /// Gives the lock back, if every thread of the run has ended and the lock was not lost.
+    /// Gives the lock back if every thread of the run has ended and the lock was not lost.
     pub(super) fn end(self, carried: &Result<Carried, StartError>) {
         let Self { lock: Some(lock), stop } = self else { return };
         if matches!(carried, Ok(Carried { hangs: true, .. }) | Err(StartError::Hangs { .. })) {

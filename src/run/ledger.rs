@@ -1,5 +1,6 @@
-//! A run's dealings with the ledger: what waits is flushed before, the run is announced, and in the end its
-//! own opslog is flushed. None of it changes what the run does or how it exits, and each has its bound.
+//! The run's session with the ledger. What waits is flushed before the run, the run is announced,
+//! and in the end its own opslog is flushed. None of this changes what the run does or how it
+//! exits, and each step has a limit of time.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -13,33 +14,34 @@ use crate::model::{Escaped, shown};
 use crate::opslog::{Header, LogDir, SealedOpslog};
 use crate::stop::Stop;
 
-/// Connecting, logging in and looking at the tables, together.
+/// The limit for connecting, logging in and looking at the tables, together.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// Before the run: what is left then is flushed by a later one.
+/// The limits before the run. What is left then is flushed by a later run.
 const BEFORE: Limits = Limits { each: Duration::from_secs(60), total: Duration::from_secs(300) };
 
-/// After the run, for all that is left to do.
+/// The limit after the run, for all that is left to do.
 const AFTER: Duration = Duration::from_secs(300);
 
-/// The same when a signal asked for the end: Kubernetes kills after 30 s where nothing else is said, and the next
-/// run goes on.
+/// The same when a signal asked for the end. Kubernetes kills after 30 s unless told otherwise, and
+/// the next run goes on with what is left.
 const AFTER_SIGNAL: Duration = Duration::from_secs(5);
 
-/// A run that takes no longer than this is not announced: an idle pair waits for its disk half as often.
+/// A run that takes no longer than this is not announced. So a pair without changes waits for its
+/// disk half as often.
 const ANNOUNCE_AFTER: Duration = Duration::from_millis(100);
 
-/// For `--db-retain-days`.
+/// The limit for `--db-retain-days`.
 const PRUNING: Duration = Duration::from_secs(60);
 
 /// The run's way to the ledger.
 pub(super) struct LedgerSession {
-    /// Nothing where no database is wanted.
+    /// `None` if no database is wanted.
     access: Option<Access>,
     header: Option<Header>,
     announcement: Option<Background>,
     recovered: Vec<PathBuf>,
-    /// There was no way to the database a moment ago.
+    /// Whether the database could not be reached a moment ago.
     unreachable: bool,
     retention: Option<Duration>,
 }
@@ -47,11 +49,12 @@ pub(super) struct LedgerSession {
 /// What became of the run's opslog.
 #[derive(Debug, Default)]
 pub(super) struct Settled {
-    /// It still lies there.
+    /// Where it still lies; `None` if it is gone.
     pub(super) opslog: Option<PathBuf>,
-    /// It is in this database.
+    /// The database that it is in; `None` if it is in none.
     pub(super) recorded: Option<String>,
-    /// A dry run's plan was that of one that began then: nothing was recorded.
+    /// When the dry run began that had the same plan first. Then nothing was recorded. `None` if
+    /// the plan is not known yet.
     pub(super) current_since: Option<String>,
 }
 
@@ -63,7 +66,7 @@ pub(crate) fn default_dsn(dir: &LogDir) -> Dsn {
 impl LedgerSession {
     pub(super) fn open(config: &Config, dir: &LogDir, stop: &Stop) -> Self {
         let dsn = config.database.clone().map_or_else(|| default_dsn(dir), Dsn::from_the_root);
-        // Until the run has done something a signal has nothing to wait for.
+        // Until the run has done something, there is nothing to wait for after a signal.
         let access = (dsn != Dsn::None).then(|| Access::new(dsn, stop, CONNECT, Duration::ZERO));
         let retention = config.database_retention.filter(|_| !config.dry_run);
         Self {
@@ -95,7 +98,8 @@ impl LedgerSession {
         }
     }
 
-    /// Announces the run as `running`, beside what follows. A dry run is not announced.
+    /// Announces the run as `running`, at the same time as what follows. A dry run is not
+    /// announced.
     pub(super) fn begin(&mut self, header: Header) {
         let announced = header.clone();
         let header = self.header.insert(header);
@@ -109,14 +113,15 @@ impl LedgerSession {
             });
     }
 
-    /// Opslogs of killed runs, to be flushed with the run's own.
+    /// Sets the opslogs of killed runs, which are flushed with the run's own.
     pub(super) fn set_recovered(&mut self, recovered: Vec<PathBuf>) {
         self.recovered = recovered;
     }
 
-    /// Flushes the run's own opslog, or finds that a dry run's plan is known.
+    /// Flushes the run's own opslog. If a dry run's plan is known already, removes the opslog
+    /// instead.
     ///
-    /// `is_success`: nothing failed, so that a dry run's plan is whole.
+    /// `is_success` tells that nothing failed, so that a dry run's plan is whole.
     pub(super) fn settle(self, opslog: SealedOpslog, is_success: bool) -> Settled {
         let (Some(mut access), Some(header)) = (self.access, self.header) else {
             return Settled::kept(opslog.path);
@@ -157,7 +162,7 @@ fn left(until: Instant) -> Duration {
     until.saturating_duration_since(Instant::now())
 }
 
-/// Opslogs that nobody flushes as long as no run names their database any more.
+/// Reports opslogs that are not flushed as long as no run names their database.
 fn tell_foreign(report: &FlushReport) {
     let wanted = report.foreign.iter().filter(|(database, _)| **database != Dsn::None.to_string());
     for (database, count) in wanted {
@@ -199,7 +204,7 @@ fn record(access: &mut Access, opslog: PathBuf, run_id: String, until: Instant) 
     }
 }
 
-/// Somebody took the opslog away: whether this database has it, only its row tells.
+/// Another process took the opslog away. Only the run's row tells whether this database has it.
 fn recorded_by_another(access: &mut Access, run_id: String, until: Instant) -> Settled {
     match access.call(left(until), move |ledger| ledger.is_recorded(&run_id)) {
         Ok(true) => return Settled::recorded(access),
@@ -224,7 +229,7 @@ fn known_plan(
     let path = opslog.to_owned();
     let asked = access.call(left(until), move |ledger| ledger.plan_current_since(&path, &header));
     asked.unwrap_or_else(|failure| {
-        // An unreachable database is told of by the flush that follows.
+        // The flush that follows reports an unreachable database.
         if !matches!(failure, Failure::Unreachable(_)) {
             tracing::warn!(
                 "the plan cannot be compared with the last one in the database {}: {failure}",
@@ -235,7 +240,7 @@ fn known_plan(
     })
 }
 
-/// The opslog of a plan that is recorded already.
+/// Removes the opslog of a plan that is recorded already.
 fn forget(opslog: PathBuf) -> Settled {
     match std::fs::remove_file(&opslog) {
         Ok(()) => Settled::default(),

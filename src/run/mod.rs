@@ -1,8 +1,9 @@
-//! One run from beginning to end: flush what waits → lock → recover → header → announce → pipeline → seal → plan →
-//! flush → summary → release → exit code.
+//! Run: one run from beginning to end. Its steps: flush what waits → lock → recover → header →
+//! announce → pipeline → seal → plan → flush → summary → release → exit code.
 //!
-//! The lock is released when every thread of the pipeline has ended, and only then: one that hangs may still change something
-//! when it wakes up. One that was lost is left alone, it is somebody else's.
+//! The lock is released only when every thread of the pipeline has ended: a thread that hangs may
+//! still change something when it wakes up. A lock that was lost is left alone, because it is
+//! another run's by now.
 
 mod active;
 mod ending;

@@ -1,4 +1,4 @@
-//! How long a run waits for what may never come back: see [`bounded`](crate::bounded).
+//! Patience: how long a run waits for what may never come back. See [`bounded`](crate::bounded).
 
 use std::io;
 use std::path::Path;
@@ -8,21 +8,22 @@ use crate::bounded::{begin, wait};
 use crate::model::shown;
 use crate::stop::Stop;
 
-/// How long a run that a signal asked to end is waited for. With the flush and the release of the lock it
-/// fits well into the 60 s that the manifests give.
+/// How long a run is waited for after a signal asked it to end. With the flush and the release of
+/// the lock this fits well into the 60 s that the manifests give.
 const AFTER_SIGNAL: Duration = Duration::from_secs(10);
 
-/// What keeps a run from beginning for longer than this is reported.
+/// A folder that keeps a run from beginning for longer than this is reported.
 const REPORTED_AFTER: Duration = Duration::from_secs(10);
 
 /// How often a waiting run checks whether it is to end.
 pub(super) const POLL: Duration = Duration::from_millis(100);
 
-/// How long the opslog is waited for if something hangs: it may be what hangs.
+/// How long the opslog is waited for if something hangs: the opslog itself may hang.
 pub(super) const SEALING: Duration = Duration::from_secs(5);
 
-/// Does something with a folder that has nothing in hand at the destination, and waits for it until the
-/// run is to end. `None` if it hangs or panicked. A folder that takes long is reported by its path.
+/// Does work with a folder that changes nothing at the destination, and waits for it until the run
+/// is to end. `None` if the work hangs or panicked. A folder that takes long is reported by its
+/// path.
 pub(super) fn until_ended<T: Send + 'static>(
     path: &Path,
     stop: &Stop,
@@ -49,12 +50,12 @@ pub(super) fn within<T: Send + 'static>(
     begin("seal", work).ok().and_then(|done| done.recv_timeout(limit).ok())
 }
 
-/// The patience of a run with what is in hand when it is to end.
+/// The patience that a run has with what is in hand when it is to end.
 pub(super) struct Patience<'s> {
     stop: &'s Stop,
-    /// How long it lasts unless a signal asks for the end.
+    /// How long the patience lasts unless a signal asks for the end.
     after_end: Duration,
-    /// When it was first seen that the run is to end.
+    /// When it was first noticed that the run is to end.
     asked: Option<Instant>,
 }
 
@@ -67,7 +68,7 @@ impl<'s> Patience<'s> {
         Self { stop, after_end, asked: None }
     }
 
-    /// How long to wait before this is asked again. Fails when it was long enough.
+    /// How long to wait before the next call. Fails when the run has waited long enough.
     pub(super) fn next(&mut self) -> Result<Duration, Impatient> {
         let limit = if self.stop.signal().is_some() { AFTER_SIGNAL } else { self.after_end };
         let is_over = self.stop.is_requested()

@@ -1,4 +1,5 @@
-//! What comes before a run: the log directory, the lock, and what earlier runs left behind.
+//! Prepare: what comes before a run. The log directory, the lock, and what earlier runs left
+//! behind.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,12 +14,13 @@ use crate::pipeline::missing_file;
 use crate::stop::Stop;
 use crate::tree::Tree;
 
-/// Opens the log directory, the user's where the system's can't be used.
+/// Opens the log directory. If none was given and the system's can't be used, takes the user's.
 pub(crate) fn open_log_dir(choice: &LogDirChoice) -> Result<LogDir, StartError> {
     chosen_log_dir(choice, LogDir::open)
 }
 
-/// The log directory that runs have used; who only looks makes none.
+/// Opens the log directory that runs have used. Does not make one: this is for commands that only
+/// look.
 pub(crate) fn existing_log_dir(choice: &LogDirChoice) -> Result<LogDir, StartError> {
     chosen_log_dir(choice, LogDir::existing)
 }
@@ -43,7 +45,7 @@ fn chosen_log_dir(
     }
 }
 
-/// Opens a root, and refuses one that is not what the user says it has to be.
+/// Opens a root. Refuses a root that is not what the user says it has to be.
 pub(super) fn open_root(config: &Config, path: &Path) -> Result<Tree, StartError> {
     let tree =
         Tree::open(path).map_err(|error| StartError::Root { path: path.to_owned(), error })?;
@@ -68,11 +70,11 @@ fn check_mounted(tree: &Tree) -> Result<(), StartError> {
     }
 }
 
-/// The answer to asking for the lock.
+/// The answer to the request for the lock.
 pub(super) enum Lock {
-    /// Nobody else runs; nothing where no lock was wanted.
+    /// No other run is active. `None` if no lock was wanted.
     Ours(Option<PairLock>),
-    /// Somebody else does.
+    /// Another run holds the lock. `None` if its holder is not known.
     Taken(Option<Holder>),
 }
 
@@ -108,15 +110,16 @@ pub(super) fn take_lock(
 /// What was found in the log directory and put in order.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// Opslogs of killed runs that are sealed now.
+    /// Opslogs of killed runs. They are sealed now.
     pub(super) recovered: Vec<PathBuf>,
-    /// Opslogs that were deleted by age.
+    /// Number of opslogs that were deleted by age.
     pub(super) retired: u64,
 }
 
-/// Puts the log directory in order; what can't be done there is told and stops nobody.
+/// Puts the log directory in order. What can't be done there is reported and does not stop the run.
 pub(super) fn tidy(config: &Config, dir: &LogDir) -> Found {
-    // Without a lock a `.part` may be a living run's whose lock does not show (another NFS client).
+    // Without a lock, a `.part` may belong to a living run whose lock is not seen here (another NFS
+    // client).
     let min_age =
         if config.lock == LockChoice::None { Duration::from_secs(3600) } else { Duration::ZERO };
     let recovered = recover(dir, &config.key, min_age);
@@ -133,7 +136,7 @@ pub(super) fn tidy(config: &Config, dir: &LogDir) -> Found {
     Found { recovered, retired: retired.len() as u64 }
 }
 
-/// What was done; what failed is told.
+/// Returns what was done, and reports what failed.
 fn told<T>(tidied: io::Result<Tidied<T>>, what: &str) -> Vec<T> {
     match tidied {
         Ok(Tidied { done, failed }) => {
@@ -149,7 +152,7 @@ fn told<T>(tidied: io::Result<Tidied<T>>, what: &str) -> Vec<T> {
     }
 }
 
-/// Tells of one, and returns where it lies if it is whole now.
+/// Reports a recovered opslog. Returns its path if it is whole now.
 fn tell_recovered(recovered: Recovered) -> Option<PathBuf> {
     match recovered {
         Recovered::Sealed { path, operations } => {

@@ -1,9 +1,11 @@
-//! Attending the pipeline: it works on a thread of its own, and this one waits for it, but not for ever.
+//! Supervise: the pipeline works on a thread of its own, and this module waits for it, but not for
+//! ever.
 //!
-//! A run that is to end waits for what is in hand. A system call on a dead server does not come back, though, and no
-//! thread can be taken out of it: so after a while the run is ended without those that hang. What they were at is
-//! nobody's loss, it is as if the process had been killed; what has an outcome is in the opslog, which is taken away from them and
-//! sealed like any other.
+//! A run that is to end waits for what is in hand. But a system call on a dead server does not come
+//! back, and a thread cannot be taken out of such a call. So after a while the run ends without the
+//! threads that hang. What they were doing is not lost to anybody: it is as if the process had been
+//! killed. What has an outcome is in the opslog, which is taken away from them and sealed like any
+//! other.
 
 use std::io;
 use std::sync::{Arc, Mutex, TryLockError};
@@ -19,24 +21,24 @@ use crate::pipeline::{self, Options, Recorder, Synced, Trees};
 use crate::report::{Highlights, Reporter};
 use crate::stop::Stop;
 
-/// How long a run that ends for another reason than a signal is waited for: nobody is in a hurry.
+/// How long a run that ends for another reason than a signal is waited for. There is no hurry then.
 const AFTER_END: Duration = Duration::from_secs(60);
 
 /// How the pipeline ended.
 pub(super) enum Supervised {
-    /// With all its threads.
+    /// All its threads have ended.
     Whole { synced: Synced, highlights: Highlights, opslog: OpslogWriter },
-    /// Without some of them.
+    /// Some of its threads hang.
     Hanging(Hanging),
 }
 
-/// What is known where threads hang.
+/// What is known of a run whose threads hang.
 pub(super) struct Hanging {
-    /// What they are at, as far as that is known.
+    /// The paths that the threads are working on, as far as that is known.
     pub(super) in_hand: Vec<String>,
     pub(super) counts: Summary,
     pub(super) highlights: Highlights,
-    /// Nothing: it can't be had, and is recovered by the next run.
+    /// `None` if it can't be taken away. Then the next run recovers it.
     pub(super) opslog: Option<OpslogWriter>,
     /// Whether it was the loss of the lock that ended the run.
     pub(super) was_lost: bool,
@@ -73,7 +75,8 @@ pub(super) fn supervise(
         },
         Err(_) => {
             let was_lost = stop.forbids_changes();
-            // What comes back after all finds that nothing may be changed any more: the opslog would not know of it.
+            // A call that comes back after all finds that nothing may be changed any more, since
+            // the opslog would not know of it.
             stop.forbid_changes();
             Supervised::Hanging(Hanging::of(&reporter, &opslog, was_lost))
         }
@@ -95,7 +98,7 @@ impl Hanging {
 }
 
 impl Shared {
-    /// Nothing: somebody writes to it and does not come back.
+    /// Takes the opslog away. `None` if a thread writes to it and does not come back.
     fn take(&self) -> Option<OpslogWriter> {
         let begun = Instant::now();
         loop {

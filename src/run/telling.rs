@@ -1,4 +1,4 @@
-//! What a run tells at its end: the plan, the summary, and what went wrong.
+//! Telling: what a run reports at its end. The plan, the summary, and what went wrong.
 
 use std::io;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::pipeline::Synced;
 use crate::report::{Console, Ending, Highlights, print_plan};
 
 impl Run<'_> {
-    /// Ends the run where some of its threads can't be waited for.
+    /// Ends a run some of whose threads can't be waited for.
     pub(super) fn end_without(
         &self,
         Hanging { in_hand, counts, highlights, opslog, was_lost }: Hanging,
@@ -49,18 +49,20 @@ impl Run<'_> {
         }
     }
 
-    /// What it is written to hangs.
+    /// The error of an opslog that could not be sealed because its directory hangs.
     pub(super) fn unsealed(&self) -> io::Result<SealedOpslog> {
         let (dir, fate) = (shown(self.dir.path()), fate(self.held.lock.as_ref()));
         Err(io::Error::other(format!("{dir} does not answer, {fate}; the next run recovers it")))
     }
 
-    /// For the progress of the next run. A run that did not come to its end, or a dry one, is no measure.
+    /// Keeps the counts of entries for the progress of the next run. A dry run, or one that did not
+    /// come to its end, is not a measure for that.
     pub(super) fn keep_entries(&self, exit: Exit, counts: &Summary) {
         if self.config.dry_run || exit.status() == RunStatus::Failed {
             return;
         }
-        // It costs the next run a percentage, and the opslog beside it tells of a full disk.
+        // A failure costs the next run its percentage and nothing else. A full disk is reported for
+        // the opslog beside it.
         let _unmeasured = keep_entries(self.dir, &self.config.key, counts);
     }
 
@@ -122,7 +124,8 @@ impl Run<'_> {
         }
     }
 
-    /// A dry run's operations, read back from its opslog; those of one that was cut short are no plan.
+    /// Prints a dry run's operations, read back from its opslog. A dry run that was cut short does
+    /// not have a plan.
     pub(super) fn print_plan(&self, console: &Console, is_cut_short: bool, opslog: &Path) {
         let is_wanted = self.config.dry_run && self.config.output.detail != Detail::Quiet;
         if !is_wanted || is_cut_short {

@@ -124,7 +124,8 @@ fn rule(source: &Entry, dest: &Entry, rules: &Rules) -> Ruling {
             _ if close => Ruling::Equal { close: !alike },
             checksum => wins(source.mtime.cmp(&dest.mtime), checksum != Checksum::Never),
         },
-        // Within the threshold the exact mtime still decides, then the larger: a truncated copy loses.
+        // Within the threshold the exact mtime still decides, then the larger size: a truncated
+        // copy loses.
         (File { len }, File { len: other }) => {
             wins(source.mtime.cmp(&dest.mtime).then(len.cmp(other)), false)
         }
@@ -147,8 +148,8 @@ fn wins(order: Ordering, compare: bool) -> Ruling {
     Ruling::Wins { winner, compare }
 }
 
-/// What must not be touched, whatever stands on the other side. What is unknown comes first: it is a
-/// failure, while the others are an ordinary sight.
+/// What must not be touched, whatever stands on the other side. What is unknown comes first: it is
+/// a failure, while the others are an ordinary sight.
 fn hands_off(joined: Joined<&Entry>) -> Option<Decision<'static>> {
     let (source, dest) = (joined.source(), joined.dest());
     for (side, entry) in [(Side::Source, source), (Side::Dest, dest)] {

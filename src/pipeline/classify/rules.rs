@@ -11,12 +11,13 @@ pub struct Policy {
     pub mtime_threshold: Duration,
     /// When contents are compared.
     pub checksum: Checksum,
-    /// How long ago the last change of a file must be; `None`: any age will do.
+    /// How long ago the last change of a file must be; `None` if any age will do.
     pub min_age: Option<Duration>,
 }
 
 impl Policy {
-    /// The rules of a run that began at `now`, on trees the coarser of which keeps mtimes in such steps.
+    /// The rules of a run that began at `now`. `granularity` is the step in which the coarser of
+    /// its trees keeps mtimes.
     pub fn rules(self, granularity: Duration, now: Timestamp) -> Rules {
         let Self { mtime_threshold, checksum, min_age } = self;
         let min_age = min_age.map(|age| MinAge { age, now });
@@ -29,11 +30,12 @@ impl Policy {
 pub struct Rules {
     /// Two mtimes no further apart than this are equal.
     pub mtime_threshold: Duration,
-    /// Steps in which the coarser side keeps mtimes: those that show alike there are equal, too.
+    /// The step in which the coarser side keeps mtimes. Times that look alike on that side are
+    /// equal, too.
     pub granularity: Duration,
     /// When contents are compared.
     pub checksum: Checksum,
-    /// How old a file has to be; `None`: any age will do.
+    /// How old a file has to be; `None` if any age will do.
     pub min_age: Option<MinAge>,
 }
 
@@ -49,8 +51,8 @@ impl Rules {
     }
 }
 
-/// The age from which on files, and directories that would be deleted, are touched: what is younger may still be
-/// on its way here.
+/// The age from which files are touched, and directories that would be deleted. What is younger may
+/// still be on its way here.
 #[derive(Clone, Copy, Debug)]
 pub struct MinAge {
     /// How long ago its last change must be.
@@ -59,7 +61,8 @@ pub struct MinAge {
     pub now: Timestamp,
 }
 
-/// A file dated further ahead than this is no fresh one seen by a wrong clock: its date says nothing.
+/// A file dated further ahead than this is not a fresh one seen by a wrong clock: its date says
+/// nothing.
 const AHEAD: Duration = Duration::from_secs(24 * 3600);
 
 impl MinAge {

@@ -1,4 +1,5 @@
-//! The whole table of decisions, one sentence a row, and the promise that both sides see the same winner.
+//! The whole table of decisions, one sentence a row, and the promise that both sides see the same
+//! winner.
 
 use proptest::prelude::*;
 
@@ -66,7 +67,7 @@ enum Row {
     Fail(Failure),
 }
 
-/// Decides, and sees that what is to be carried is what was joined.
+/// Decides, and checks that what is to be carried is what was joined.
 fn decide(joined: Joined<&Entry>, rules: &Rules) -> Row {
     let carry = match classify(joined, rules) {
         Decision::Carry(carry) => carry,

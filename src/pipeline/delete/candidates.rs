@@ -1,9 +1,11 @@
-//! Candidates for deletion: what only the destination has, kept until all copies have their results.
+//! Candidates for deletion: what only the destination has, kept until all copies have their
+//! results.
 //!
-//! In come batches in whatever order the scan finds them, out they go deepest first. They are
-//! sorted into drawers by depth as they come, so nothing has to be sorted later, and a directory
-//! comes out after everything below it. Beyond a few megabytes the drawers' contents go, block by
-//! block, into an unlinked file on a local disk; in memory stays an entry for each block.
+//! The input is batches, in whatever order the scan finds them. The output is the same batches, the
+//! deepest first. They are put into buckets by depth as they come, so nothing has to be sorted
+//! later, and a directory comes out after everything below it. Beyond a few megabytes the buckets'
+//! contents go, block by block, into an unlinked file on a local disk. For each block only its
+//! place in the file stays in memory.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -17,15 +19,16 @@ use crate::locked::locked;
 use crate::model::{RelPath, Timestamp};
 use crate::pipeline::node::Candidate;
 
-/// Candidates of one directory that are checked and deleted together: enough that opening the directory
-/// and asking the source about it counts little, few enough that what was asked is still fresh.
+/// Candidates of one directory that are checked and deleted together. This is enough to make it
+/// cheap to open the directory and to ask the source about it. It is few enough that the answers
+/// are still fresh.
 pub(in crate::pipeline) const BATCH: usize = 64;
 
-/// Bytes of one block, and of all blocks that stay in memory.
+/// Bytes of one block, and bytes of all blocks that stay in memory.
 const BLOCK: usize = 64 * 1024;
 const IN_MEMORY: usize = 8 * 1024 * 1024;
 
-/// Candidates that are named where all are withheld.
+/// Candidates that are named if all are withheld.
 const EXAMPLES: usize = 5;
 
 /// Candidates of one directory.
@@ -33,29 +36,30 @@ const EXAMPLES: usize = 5;
 pub(in crate::pipeline) struct Batch {
     /// The directory at the destination.
     pub(in crate::pipeline) directory: RelPath,
-    /// How many names of its path the source has, too: all of them, or down to where the first is missing.
+    /// How many names of its path the source has, too: all of them, or those before the first one
+    /// that is missing.
     pub(in crate::pipeline) shared: usize,
     pub(in crate::pipeline) candidates: Vec<Candidate>,
 }
 
-/// What is in the drawers.
+/// What the buckets hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::pipeline) enum Item {
-    /// To be deleted.
+    /// Candidates that are to be deleted.
     Delete(Batch),
     /// A directory that stays: its mtime is set when everything in it is done.
     Restore { directory: RelPath, mtime: Timestamp },
 }
 
-/// The drawers while they are filled, by many threads.
+/// The buckets while many threads fill them.
 #[derive(Debug, Default)]
 pub(in crate::pipeline) struct Candidates(Mutex<Collected>);
 
-/// The drawers: everything by depth.
+/// All buckets, by depth.
 #[derive(Debug)]
 pub(in crate::pipeline) struct Collected {
     buckets: BTreeMap<usize, Bucket>,
-    /// Bytes in the drawers' open blocks.
+    /// Bytes in the buckets' open blocks.
     open_bytes: usize,
     file: SpooledTempFile,
     file_len: u64,
@@ -63,11 +67,12 @@ pub(in crate::pipeline) struct Collected {
     pub(in crate::pipeline) count: u64,
     /// The paths of the first few.
     pub(in crate::pipeline) examples: Vec<RelPath>,
-    /// Why they are not complete.
+    /// The error by which items were lost; `None` if all are there.
     pub(in crate::pipeline) lost: Option<io::Error>,
 }
 
-/// What has one depth: closed blocks in the file, by offset and length, and one that is still open.
+/// The items of one depth: closed blocks in the file, by offset and length, and one block that is
+/// still open.
 #[derive(Debug, Default)]
 struct Bucket {
     closed: Vec<(u64, usize)>,
@@ -75,7 +80,7 @@ struct Bucket {
 }
 
 impl Item {
-    /// Number of names on the way to what is to be changed.
+    /// The number of names in the path of what is changed.
     fn depth(&self) -> usize {
         match self {
             Self::Delete(batch) => batch.directory.names().count() + 1,
@@ -85,12 +90,12 @@ impl Item {
 }
 
 impl Candidates {
-    /// Keeps an item. Where that fails it is lost, which [`Collected::lost`] tells.
+    /// Keeps an item. If that fails, the item is lost, and [`Collected::lost`] tells it.
     pub(in crate::pipeline) fn push(&self, item: &Item) {
         locked(&self.0).push(item);
     }
 
-    /// Takes the full drawers.
+    /// Takes all buckets and leaves none.
     pub(in crate::pipeline) fn take(&self) -> Collected {
         std::mem::take(&mut locked(&self.0))
     }
@@ -134,7 +139,7 @@ impl Collected {
             self.open_bytes -= after;
             bucket.close(&mut self.file, &mut self.file_len)?;
         }
-        // Many drawers with little in each: a very deep tree.
+        // Many buckets with little in each: a very deep tree.
         if self.open_bytes >= IN_MEMORY {
             self.open_bytes = 0;
             self.buckets
@@ -144,12 +149,12 @@ impl Collected {
         Ok(())
     }
 
-    /// Every depth at which there is something, the deepest first.
+    /// Every depth that has items, the deepest first.
     pub(in crate::pipeline) fn depths(&self) -> Vec<usize> {
         self.buckets.keys().rev().copied().collect()
     }
 
-    /// Everything at one depth.
+    /// Takes the items of one depth. Yields an error where a block cannot be read back.
     pub(in crate::pipeline) fn bucket(
         &mut self,
         depth: usize,
@@ -193,8 +198,8 @@ impl Bucket {
     }
 }
 
-/// Where the file is made when one is needed and `TMPDIR` says nothing: the first that exists. `/tmp` is
-/// often memory, so it comes last.
+/// Where the file is made if one is needed and `TMPDIR` is not set: the first folder that exists.
+/// `/tmp` is often memory, so it comes last.
 pub const SPILL_DIRS: [&str; 2] = ["/var/tmp", "/tmp"];
 
 fn spill_dir() -> PathBuf {
@@ -233,7 +238,7 @@ mod tests {
         let restore = Item::Restore { directory: "a".into(), mtime: Timestamp::default() };
         let pushed = [batch("", 1), batch("a/b", 2), restore, batch("a", 3), batch("x/y/z", 1)];
         pushed.iter().for_each(|item| candidates.push(item));
-        // At one depth, in the order in which they were put in.
+        // Items of one depth come out in the order in which they were put in.
         let expected = [4, 1, 3, 0, 2].map(|index| &pushed[index]);
         assert_eq!(emptied(&candidates).iter().collect::<Vec<_>>(), expected);
     }

@@ -1,8 +1,8 @@
 //! Evidence: what the scan and the copies taught that deletions depend on.
 //!
 //! A candidate is a name that the source lacks; what it names may still be wanted. It may be the
-//! former name of a file that did not arrive, or what the destination, folding upper and lower
-//! case or forms of Unicode, shows under another spelling of a name that the source has. And where the
+//! former name of a file that did not arrive. Or the destination folds upper and lower case or
+//! forms of Unicode, and shows a name that the source has under another spelling. And if the
 //! destination as a whole is in trouble, nothing can be said about any candidate.
 
 use std::collections::{BTreeSet, HashSet};
@@ -13,7 +13,8 @@ use crate::locked::locked;
 use crate::model::{Entry, Failure, RelPath, Side, Timestamp};
 use crate::tree::concerns_whole_tree;
 
-/// So much is remembered of each kind at most, some 50 MB; where there is more, nothing is deleted.
+/// Entries of each kind that are remembered at most, some 50 MB. If there are more, nothing is
+/// deleted.
 const REMEMBERED: usize = 1_000_000;
 
 /// What is known so far.
@@ -21,7 +22,8 @@ const REMEMBERED: usize = 1_000_000;
 pub(in crate::pipeline) struct Evidence {
     /// The first reason to delete nothing at all.
     doubt: OnceLock<String>,
-    /// Sizes and mtimes of source files whose version the destination does not hold under their names.
+    /// Sizes and mtimes of source files whose version the destination does not hold under their
+    /// names.
     not_arrived: Mutex<BTreeSet<(u64, Timestamp)>>,
     /// Inodes at the destination that were found under names which its listings lacked.
     aliased: Mutex<HashSet<u64>>,
@@ -45,14 +47,16 @@ impl Evidence {
         }
     }
 
-    /// One root was found inside the other one: what is deleted in one of them is gone from the other, too.
+    /// One root was found inside the other one: what is deleted in one of them is gone from the
+    /// other, too.
     pub(in crate::pipeline) fn roots_are_nested(&self) {
         self.doubt.get_or_init(|| {
             "one root lies inside the other one. Check what is mounted there".to_owned()
         });
     }
 
-    /// A source file's version is not at the destination, for whatever reason: it may be what a candidate was renamed to.
+    /// A source file's version is not at the destination, for whatever reason: a candidate may be
+    /// its former name.
     pub(in crate::pipeline) fn did_not_arrive(&self, source: &Entry) {
         let Some(len) = source.file_len() else { return };
         let mut not_arrived = locked(&self.not_arrived);
@@ -61,8 +65,8 @@ impl Evidence {
         }
     }
 
-    /// Something stands at the destination under a name that its listing lacked: somebody has just made it,
-    /// or the file system takes two spellings for one.
+    /// Something stands at the destination under a name that its listing lacked. Either it was just
+    /// made, or the file system takes two spellings for one name.
     pub(in crate::pipeline) fn aliased(&self, dest: &Entry) {
         let mut aliased = locked(&self.aliased);
         if aliased.len() <= REMEMBERED {
@@ -70,7 +74,7 @@ impl Evidence {
         }
     }
 
-    /// Why a candidate had better stay.
+    /// Why a candidate has to stay; `None` if the evidence does not protect it.
     pub(in crate::pipeline) fn protects(
         &self,
         candidate: &Entry,
@@ -94,7 +98,7 @@ impl Evidence {
             .then_some("it may be the former name of a file that could not be carried over")
     }
 
-    /// Why nothing at all should be deleted.
+    /// Why nothing at all should be deleted; `None` if the evidence allows it.
     pub(in crate::pipeline) fn doubt(&self) -> Option<String> {
         if let Some(doubt) = self.doubt.get() {
             return Some(doubt.clone());

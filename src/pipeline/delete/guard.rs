@@ -1,8 +1,8 @@
 //! Guard: whether the evidence is good enough to delete anything at all.
 //!
-//! Asked once, after every copy has its result and before the first deletion; the answer holds for
-//! all candidates: all of them are tried or none. What must hold for a single one is looked at
-//! right before it is deleted (`recheck`).
+//! The guard is asked once, after every copy has its result and before the first deletion. The
+//! answer holds for all candidates: all of them are tried or none. What must hold for a single
+//! candidate is looked at right before it is deleted (`recheck`).
 //!
 //! A mirror that deletes on bad evidence is worse than none: an empty source is more often a disk
 //! that is not mounted than a wish, and a destination that cannot take new files must not lose old
@@ -19,7 +19,8 @@ use crate::pipeline::selection::Selection;
 use crate::pipeline::trees::Trees;
 use crate::tree::{Freshness, Tree};
 
-/// A percentage never stops fewer candidates than this: in a small folder half of it is an ordinary day's work.
+/// A percentage never stops fewer candidates than this: in a small folder, half of it is an
+/// ordinary day's work.
 const ORDINARY: u64 = 100;
 
 /// Why none of the candidates may be deleted; `None` if they may.
@@ -62,7 +63,8 @@ fn too_many(max: MaxDelete, count: u64, dest_entries: u64) -> Option<String> {
     })
 }
 
-/// The root that was opened at the start must still be what its path leads to, with the file that marks it.
+/// The root that was opened at the start must still be what its path leads to, with the file that
+/// marks it.
 fn root_doubt(tree: &Tree, side: Side, required: Option<&Name>) -> Option<String> {
     let (path, name) = (tree.path().display(), side.name());
     match tree.is_in_place() {

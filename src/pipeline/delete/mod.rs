@@ -1,10 +1,10 @@
-//! Deleting what only the destination has, deepest first.
+//! Delete: what only the destination has goes, the deepest first.
 //!
-//! In come the candidates, after all copies have ended and the guard has agreed; out goes an
-//! outcome for each that was deleted or failed. Right before each deletion the name must be absent
-//! at the source, and what stands under it at the destination must be what was scanned; whatever
-//! turns out otherwise is spared, and the next run looks at it again. Files and symlinks go by
-//! `unlink`, directories by `rmdir`, which takes only empty ones.
+//! The input is the candidates, after all copies have ended and the guard has agreed. The output is
+//! an outcome for each candidate that was deleted or failed. Right before each deletion the name
+//! must be absent at the source, and what stands under it at the destination must be what was
+//! scanned. A candidate that turns out otherwise is spared, and the next run looks at it again.
+//! Files and symlinks go by `unlink`, directories by `rmdir`, which takes only empty ones.
 
 pub(in crate::pipeline) mod candidates;
 pub(in crate::pipeline) mod evidence;
@@ -37,10 +37,11 @@ use crate::locked::locked;
 use crate::model::{Change, Effect, Outcome, RelPath, Side, Subject, Summary, Timestamp, Verdict};
 use crate::tree::{MAX_HANDLE_AGE, PathResolver, Tree};
 
-/// How long a run that is to end goes on setting mtimes of directories in which it has deleted something.
+/// How long a run that is to end goes on restoring the mtimes of directories in which it has
+/// deleted something.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Directories that one worker's way through one tree keeps open at most.
+/// Directories that one worker's resolver keeps open in one tree, at most.
 const REMEMBERED: usize = 64;
 
 /// The second phase of a run, while it lasts.
@@ -52,19 +53,21 @@ struct Phase<'d, 'a> {
     workers: usize,
     /// Candidates that had their turn.
     tried: AtomicU64,
-    /// When it was first seen that the run is to end.
+    /// When it was first noticed that the run is to end.
     stopped: OnceLock<Instant>,
-    /// In a dry run, directories that stay because something in them does. Each goes when its turn comes.
+    /// In a dry run, directories that stay because something in them does. Each is removed from the
+    /// set when its own turn comes.
     kept: Mutex<HashSet<RelPath>>,
 }
 
-/// What a worker takes up, and a sign that is gone when that is done: with the last one the depth is.
+/// What a worker takes up. The sign is dropped when that is done; when every sign of a depth is
+/// dropped, the depth is done.
 pub(in crate::pipeline) struct Portion {
     item: Item,
     _sign: Sender<Infallible>,
 }
 
-/// Deletes what only the destination has, if nothing speaks against it. Every copy has its result.
+/// Deletes what only the destination has, if the guard agrees. Every copy has its result.
 pub(in crate::pipeline) fn delete_missing(
     context: &Context<'_>,
     completion: &Completion<'_>,
@@ -74,7 +77,7 @@ pub(in crate::pipeline) fn delete_missing(
 ) -> Result<(), Error> {
     let collected = context.candidates.take();
     let candidates = collected.count;
-    // A write that the kernel still has before it may fail: a copy's result is not known before that.
+    // A write that is still in the kernel may fail, so a copy's result is not known before that.
     let written = if candidates == 0 { Ok(()) } else { completion.write_to_disk(trees) };
     if written.is_err() || context.stop.is_requested() {
         context.count(&Summary { not_reached: candidates, ..Summary::default() });
@@ -117,8 +120,8 @@ fn portions(item: io::Result<Item>, portion: usize) -> Vec<io::Result<Item>> {
 }
 
 impl Phase<'_, '_> {
-    /// Deletes all candidates or, in a dry run, says of all that they would be deleted. One depth after the
-    /// other: what lies deeper is gone before its directory's turn comes.
+    /// Deletes all candidates or, in a dry run, reports that they would be deleted. One depth
+    /// follows the other: what lies deeper is gone before its directory's turn comes.
     fn delete(self, collected: Collected, portions: Channel<Portion>) -> Result<(), Error> {
         self.context.monitor.planned(collected.count, 0);
         let (count, context) = (collected.count, self.context);
@@ -141,11 +144,12 @@ impl Phase<'_, '_> {
     fn hand_out(&self, mut collected: Collected, workers: Sender<Portion>) -> Result<(), Error> {
         let portion = portion(collected.count, self.workers);
         for depth in collected.depths() {
-            // Where the run is to end: the directories in which something was deleted last are in this drawer.
+            // A run that is to end still sends this bucket: it holds the directories in which
+            // something was deleted last.
             let is_last = self.context.stop.is_requested();
             let (sign, done) = bounded(0);
             for item in collected.bucket(depth).flat_map(|item| portions(item, portion)) {
-                // Refused only where no worker is left, and then the run is ending.
+                // Refused only if no worker is left, and then the run is ending.
                 let _ending = workers
                     .send(Portion { item: item.map_err(Error::Candidates)?, _sign: sign.clone() });
             }
@@ -178,12 +182,13 @@ impl Phase<'_, '_> {
         }
     }
 
-    /// Whether the run was to end some time ago.
+    /// Whether the run is to end and the time of grace is over.
     fn is_late(&self) -> bool {
         self.context.stop.is_requested() && self.stopped.get_or_init(Instant::now).elapsed() > GRACE
     }
 
-    /// Opens the batch's directories, and opens them anew when they have been open for a while.
+    /// Deletes the candidates of a batch. Opens its directories, and opens them anew after they
+    /// have been open for a while.
     fn delete_batch(&self, worker: usize, resolvers: &mut Resolvers, batch: &Batch) {
         let mut candidates = batch.candidates.iter().peekable();
         while candidates.peek().is_some() && !self.context.stop.is_requested() {
@@ -246,7 +251,8 @@ impl Phase<'_, '_> {
         deleted
     }
 
-    /// A dry run's answer. What is in the directory had its turn before.
+    /// A dry run's answer for a candidate. What is in it, if it is a directory, had its turn
+    /// before.
     fn plan(&self, path: &RelPath) -> Tried<()> {
         if self.kept().remove(path) { Err(Refusal::NotEmpty) } else { Ok(()) }
     }

@@ -1,4 +1,5 @@
-//! The last look before a deletion: whether a candidate is still what it was taken for, on both sides.
+//! Recheck: the last look before a deletion. Is a candidate still what it was taken for, on both
+//! sides?
 
 use std::io;
 
@@ -10,7 +11,7 @@ use crate::pipeline::node::Candidate;
 use crate::pipeline::options::DeletionMethod;
 use crate::tree::{Dir, Freshness, PathResolver, is_elsewhere};
 
-/// One worker's ways through the two trees.
+/// One worker's path resolvers for the two trees.
 pub(in crate::pipeline) struct Resolvers {
     pub(in crate::pipeline) source: PathResolver,
     pub(in crate::pipeline) dest: PathResolver,
@@ -21,7 +22,7 @@ pub(in crate::pipeline) struct Resolvers {
 pub(in crate::pipeline) enum Refusal {
     /// It is not what it was taken for.
     Spared(&'static str),
-    /// A directory that something is in.
+    /// It is a directory and not empty.
     NotEmpty,
     /// Nothing may be changed any more.
     Stopped,
@@ -34,7 +35,8 @@ pub(in crate::pipeline) type Tried<T> = Result<T, Refusal>;
 /// The open directories of one batch.
 pub(in crate::pipeline) struct Directories<'t> {
     source: &'t Dir,
-    /// A name in `source` whose absence tells that of the whole batch; `None` if each name has to be looked up.
+    /// A name in `source` whose absence shows that the whole batch is absent there; `None` if each
+    /// name has to be looked up.
     missing: Option<&'t [u8]>,
     dest: &'t Dir,
 }
@@ -46,8 +48,9 @@ pub(in crate::pipeline) fn open<'t>(
 ) -> Tried<Directories<'t>> {
     let source = resolvers.source.open(&batch.directory, batch.shared);
     let source: &Dir = unless_elsewhere(source, Side::Source, "opening the source directory")?;
-    // An NFS client that has seen a name absent goes on saying so, even when the name is asked of the
-    // server, until it learns that the directory has changed (Linux, `fs/nfs/dir.c`): ask for that first.
+    // An NFS client that has seen that a name is absent goes on saying so, even when the server
+    // should be asked for the name, until it learns that the directory has changed (Linux,
+    // `fs/nfs/dir.c`). So look at the directory first.
     source.look_at_self(Freshness::Server).at_source("looking at the source directory again")?;
     let missing = batch.directory.names().nth(batch.shared);
     let dest = resolvers.dest.open(&batch.directory, usize::MAX);
@@ -56,14 +59,14 @@ pub(in crate::pipeline) fn open<'t>(
 }
 
 impl Directories<'_> {
-    /// Deletes one candidate, if both sides are as they have to be.
+    /// Deletes one candidate if both sides are as they have to be.
     pub(in crate::pipeline) fn delete(
         &self,
         Candidate { name, entry }: &Candidate,
         method: DeletionMethod,
         context: &Context<'_>,
     ) -> Tried<()> {
-        // Only a name that the source denies is absent: any error says nothing.
+        // Only a name that the source denies is absent: an error does not show that.
         let absent = self.missing.unwrap_or(name);
         if self
             .source
@@ -96,7 +99,7 @@ impl Directories<'_> {
 fn is_still(now: &Entry, scanned: &Entry) -> bool {
     let is_the_same = now.kind == scanned.kind && now.inode == scanned.inode;
     match scanned.kind {
-        // What was deleted in it has changed its times; that it is empty is for `rmdir` to say.
+        // Deletions in it have changed its times. Whether it is empty is for `rmdir` to say.
         EntryKind::Directory => is_the_same,
         // Deleting one name of a file changes the ctime under its other names.
         EntryKind::File { .. } if now.links < scanned.links => {
@@ -106,7 +109,7 @@ fn is_still(now: &Entry, scanned: &Entry) -> bool {
     }
 }
 
-/// That something was moved or replaced meanwhile is no failure.
+/// A candidate that was moved or replaced meanwhile is spared: that is not a failure.
 pub(in crate::pipeline) fn unless_elsewhere<T>(
     result: io::Result<T>,
     side: Side,

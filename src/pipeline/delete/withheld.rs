@@ -1,15 +1,15 @@
-//! Deletions that a guard withheld.
+//! Withheld: deletions that the guard did not allow.
 
 use std::fmt;
 
 use crate::model::RelPath;
 
-/// Candidates that were not deleted, none of them.
+/// The candidates of a run, none of which was deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Withheld {
-    /// How many.
+    /// Number of candidates.
     pub candidates: u64,
-    /// Why, and what to do, in a sentence or two; names in it are as they are, not escaped.
+    /// Why, and what to do, in a sentence or two. Names in it are as they are, not escaped.
     pub reason: String,
     /// The paths of the first few.
     pub examples: Vec<RelPath>,

@@ -1,9 +1,10 @@
 //! Scan: lists the directories of both trees side by side and sends on what has to be done.
 //!
-//! One task for each pair of directories, on a work-stealing pool. A task lists both sides, joins
+//! There is one task for each directory, on a work-stealing pool. A task lists both sides, joins
 //! and classifies their names, sends the operations into the bounded queue (a full queue slows it
 //! down) and spawns a task for each directory below. The listings of a very large directory are
-//! finished by follow-up tasks, the last of which goes on; no task ever waits for another.
+//! finished by follow-up tasks, the last of which goes on with the directory. No task ever waits
+//! for another.
 //!
 //! A directory that cannot be listed completely is one failed path, and nothing is concluded from
 //! what was seen of it.
@@ -35,11 +36,11 @@ use crate::model::{
 };
 use crate::tree::{Listing, ListingPart, is_temporary_for};
 
-/// The stage's own state.
+/// What the scan itself needs, beside the context.
 pub(super) struct Scan<'a> {
     context: &'a Context<'a>,
     completion: &'a Completion<'a>,
-    /// Whether temporaries at the destination are leftovers: only who holds the lock can know.
+    /// Whether temporaries at the destination are leftovers. Only the holder of the lock can know.
     sweep: bool,
     queue: Queue<'a>,
     roots: Roots,
@@ -53,14 +54,15 @@ struct Comparison {
     seen: Summary,
     bundle: Bundle,
     candidates: Vec<Candidate>,
-    /// Names that may go, directories among them.
+    /// Names that may be deleted, directories among them.
     going: usize,
     /// Temporaries of earlier runs.
     leftovers: Vec<Name>,
 }
 
 impl Comparison {
-    /// Takes the temporary that may be the beginning of that file, which is then not swept.
+    /// Takes the temporary that may hold the beginning of a copy of `target`, so that it is not
+    /// swept.
     fn leftover_for(&mut self, target: &[u8], is_resumed: bool) -> Option<Name> {
         let mut leftovers = self.leftovers.iter().filter(|_| is_resumed);
         let index = leftovers.position(|name| is_temporary_for(name, target))?;
@@ -69,7 +71,7 @@ impl Comparison {
 }
 
 impl<'a> Scan<'a> {
-    /// Fails where a root cannot be told from the other tree's directories.
+    /// Fails if the identity of a root cannot be found out.
     pub(super) fn new(
         context: &'a Context<'a>,
         completion: &'a Completion<'a>,
@@ -81,7 +83,7 @@ impl<'a> Scan<'a> {
         Ok(Self { context, completion, sweep, queue, roots })
     }
 
-    /// Scans everything below `root`; returns when all of it was listed and sent on.
+    /// Scans everything below `root`. Returns when all of it was listed and sent on.
     pub(super) fn run(&'a self, threads: usize, root: Arc<DirNode>) -> Result<(), Error> {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
@@ -124,7 +126,7 @@ impl<'a> Scan<'a> {
         pending.add(side, listing);
     }
 
-    /// One of the gathering's tasks is done; the last one goes on with the directory.
+    /// Counts one of the listings' tasks as done. The last one goes on with the directory.
     fn added<'s>(&'s self, scope: &Scope<'s>, pending: &PendingListings) {
         if !pending.end() {
             return;
@@ -137,7 +139,7 @@ impl<'a> Scan<'a> {
         self.completion.end_work(node);
     }
 
-    /// Joins the two listings and sends on what comes of it.
+    /// Joins the two listings and sends on what has to be done.
     fn compare<'s>(
         &'s self,
         scope: &Scope<'s>,
@@ -178,7 +180,7 @@ impl<'a> Scan<'a> {
         self.context.count(&found.seen);
     }
 
-    /// Temporaries that nobody is at, as far as the pair's lock can tell.
+    /// Temporaries that no run is using, as far as the pair's lock can tell.
     fn leftovers(&self, dest: &Listing) -> Vec<Name> {
         let all =
             dest.temporaries().filter(|name| self.sweep && !self.context.temporaries.made(name));
@@ -223,14 +225,16 @@ impl<'a> Scan<'a> {
             }
             Decision::OnlyAtDest(_) => found.seen.only_at_dest += 1,
             Decision::Leave(left) => self.completion.leave(node, name, left, &mut found.seen),
-            // Seen, not tried: it says nothing about the destination as a whole.
+            // This was seen by the scan and not tried, so it says nothing about the destination as
+            // a whole.
             Decision::Fail(failure) => {
                 self.fail(node, name, joined, Failure { fault: None, ..failure });
             }
         }
     }
 
-    /// What only the destination has: a file or symlink may go, a directory if nothing in it stays.
+    /// Handles a name that only the destination has: a file or symlink may go, a directory may go
+    /// if nothing in it stays.
     fn consider<'s>(
         &'s self,
         scope: &Scope<'s>,
@@ -247,7 +251,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Spawns the task that goes on with a directory.
+    /// Spawns the task for a directory below.
     fn descend<'s>(
         &'s self,
         scope: &Scope<'s>,
@@ -255,13 +259,14 @@ impl<'a> Scan<'a> {
         name: &[u8],
         joined: Joined<&Entry>,
     ) {
-        // Until its turn comes it is a name and two entries: there may be millions of them in one directory.
+        // Until its turn comes the directory is kept as a name and two entries only: one directory
+        // may hold millions of others.
         let (above, name, joined) = (Arc::clone(node), Name::new(name), joined.cloned());
         node.begin();
         scope.spawn(move |scope| self.visit(scope, above.child(&name, joined)));
     }
 
-    /// A name that can be neither carried nor left in peace.
+    /// Records the failure of a name that can neither be carried nor left as it is.
     fn fail(&self, node: &DirNode, name: &[u8], joined: Joined<&Entry>, failure: Failure) {
         let subject = joined.source().or(joined.dest()).map_or(Subject::File, Subject::of);
         let effect = Effect::new(Change::of(joined.dest()), subject);
@@ -273,7 +278,7 @@ impl<'a> Scan<'a> {
         ));
     }
 
-    /// A directory that could not be listed: what is in it is unknown, so it stays.
+    /// Gives up on a directory that could not be listed. What is in it is unknown, so it stays.
     fn give_up<'s>(
         &'s self,
         scope: &Scope<'s>,
@@ -288,7 +293,7 @@ impl<'a> Scan<'a> {
         }
         let place = pending.place(side);
         if place.is_root() {
-            // Nothing at all was seen of a tree: that is no failed path, that is no run.
+            // Nothing at all was seen of a tree: this is not one failed path, it ends the run.
             return self
                 .context
                 .end_run(Error::Root { path: place.tree().path().to_owned(), error });
@@ -296,15 +301,16 @@ impl<'a> Scan<'a> {
         if let (Side::Dest, Some(source), Some((above, name))) =
             (side, node.source_entry(), node.source.above())
         {
-            // Through a handle of its own, as the one of this pair has been read.
+            // Listed anew through the directory above, because the handle of this node has been
+            // read.
             self.note_skipped(scope, above, name, source);
         }
         match error.kind() {
-            // Mounted between the look at it and the listing, as automounts are.
+            // Mounted after it was looked at and before it was listed, as automounts are.
             io::ErrorKind::CrossesDevices => {
                 self.context.count(&Summary { not_entered: 1, ..Summary::default() });
             }
-            // Removed since it was listed: there is nothing to carry, or to delete.
+            // Removed since its name was listed: nothing is left to carry or to delete.
             io::ErrorKind::NotFound if side == Side::Source || node.is_at_dest_only() => {}
             _ => {
                 let effect = Effect::new(Change::of(node.dest_entry()), Subject::Directory);

@@ -1,6 +1,7 @@
-//! The two listings of one pair of directories while tasks are adding to them.
+//! Pending listings: the two listings of one directory while tasks are still adding to them.
 //!
-//! A huge directory is looked at by many tasks. Whoever adds the last part goes on with the whole.
+//! A huge directory is looked at by many tasks. The task that adds the last part goes on with the
+//! whole.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,12 +12,13 @@ use crate::model::Side;
 use crate::pipeline::node::DirNode;
 use crate::tree::{DirRef, Listing, ListingPart};
 
-/// Two listings in the making. It begins with one task that adds something: whoever made it.
+/// The two listings of a directory in the making. A new value counts one task that adds something:
+/// the one that made it.
 pub(super) struct PendingListings {
     pub(super) node: Arc<DirNode>,
     source: Mutex<Vec<ListingPart>>,
     dest: Mutex<Vec<ListingPart>>,
-    /// The first thing that went wrong.
+    /// The first error, and the side that it came from.
     error: Mutex<Option<(Side, io::Error)>>,
     /// Tasks that still add something.
     adding: AtomicUsize,
@@ -36,12 +38,12 @@ impl PendingListings {
         }
     }
 
-    /// One more task will add something.
+    /// Counts one more task that will add something.
     pub(super) fn begin(&self) {
         self.adding.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// One task has added what it had; `true` tells that it was the last.
+    /// Counts one task that has added what it had. `true` if it was the last.
     pub(super) fn end(&self) -> bool {
         self.adding.fetch_sub(1, Ordering::AcqRel) == 1
     }
@@ -60,7 +62,8 @@ impl PendingListings {
         }
     }
 
-    /// Both listings, whole and sorted; empty where there is no such directory.
+    /// Both listings, whole and sorted. A side without such a directory has an empty listing. Fails
+    /// with the first error.
     pub(super) fn finish(&self) -> Result<(Listing, Listing), (Side, io::Error)> {
         if let Some(error) = locked(&self.error).take() {
             return Err(error);

@@ -1,7 +1,7 @@
 //! Roots: whether one tree lies inside the other.
 //!
-//! A bind mount can hide that from every comparison of paths, and two mounts of one server from the comparison of
-//! devices, too. So the scan looks out for it.
+//! A bind mount hides that from every comparison of paths, and two mounts of one server hide it
+//! from the comparison of devices, too. So the scan itself looks out for it.
 
 use std::sync::Arc;
 
@@ -11,17 +11,17 @@ use crate::pipeline::node::DirNode;
 use crate::pipeline::trees::Trees;
 use crate::tree::{DirRef, Freshness, Tree};
 
-/// What the two roots are known by.
+/// What identifies the two roots.
 pub(super) struct Roots {
-    /// Inode numbers.
+    /// The inode number of the source's root.
     source: u64,
     dest: u64,
-    /// Whether they are on one file system, as far as it can be seen.
+    /// Whether both are on one file system, as far as that can be seen.
     on_one: bool,
 }
 
 impl Roots {
-    /// Fails where a root cannot be told from other directories.
+    /// Fails if a root cannot be told from other directories.
     pub(super) fn of(trees: &Trees) -> Result<Self, Error> {
         let identity = |tree: &Arc<Tree>| {
             tree.root()
@@ -33,14 +33,14 @@ impl Roots {
         Ok(Self { source: source.2, dest: dest.2, on_one })
     }
 
-    /// Whether an entry of one tree is the root of the other one. An inode number that tells so much is asked for
-    /// the rest.
+    /// Whether an entry of one tree is the root of the other one. If only the inode number matches
+    /// and the file systems seem to differ, the root's times are compared, too.
     pub(super) fn is_other_root(&self, node: &DirNode, joined: Joined<&Entry>) -> bool {
         let is_root = |entry: Option<&Entry>, inode: u64, place: &DirRef| {
             let Some(entry) = entry.filter(|entry| entry.inode == inode) else { return false };
             let is_alike = || {
                 let root = place.tree().root().look_at_self(Freshness::Server);
-                // One that does not answer may be it.
+                // A root that does not answer may be the one.
                 root.map_or(true, |root| (root.mtime, root.ctime) == (entry.mtime, entry.ctime))
             };
             entry.kind == EntryKind::Directory && (self.on_one || is_alike())

@@ -1,9 +1,10 @@
-//! Uncarried: source directories whose name at the destination is taken by something else, or closed.
+//! Skipped: source entries that do not arrive, and everything below a skipped directory. A
+//! directory is skipped if its name at the destination is taken by something else, or closed.
 //!
-//! Nothing below one of them is carried, but a file may have been moved there, and its former name
-//! at the destination may be a candidate for deletion. So everything below is listed for the
-//! evidence, and for nothing else. What cannot be listed stays unknown, as everywhere: it
-//! keeps nothing from being deleted elsewhere.
+//! Nothing below such a directory is carried. But a file may have been moved there, and its former
+//! name at the destination may be a candidate for deletion. So everything below is listed for the
+//! evidence, and for nothing else. What cannot be listed stays unknown, as everywhere: it does not
+//! keep anything from being deleted elsewhere.
 
 use std::io;
 use std::sync::Arc;
@@ -15,7 +16,8 @@ use crate::model::{Entry, EntryKind, Joined};
 use crate::tree::{DirRef, Listing, ListingPart};
 
 impl Scan<'_> {
-    /// Notes that an entry in a source directory does not arrive, nor anything below it, where that matters.
+    /// Notes that an entry in a source directory does not arrive, nor anything below it. Does so
+    /// only if there are deletions that depend on it.
     pub(super) fn note_skipped<'s>(
         &'s self,
         scope: &Scope<'s>,
@@ -46,7 +48,8 @@ impl Scan<'_> {
         }
     }
 
-    /// Everything in the directory, looked at by this thread alone: it is rarely much.
+    /// The whole listing of a directory, looked at by this thread alone: there is rarely much in
+    /// it.
     fn list_whole(&self, place: &DirRef) -> io::Result<Listing> {
         let go_on = || !self.context.stop.is_requested();
         let dir = place.open()?;
