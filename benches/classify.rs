@@ -1,4 +1,5 @@
-//! How long does one decision take? A run makes one for each name on either side, nearly all of them "in sync".
+//! How long does one decision take? A run makes one for each name on either side, and nearly all of
+//! them are "in sync".
 
 use std::hint::black_box;
 use std::time::Duration;

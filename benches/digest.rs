@@ -1,5 +1,5 @@
-//! How fast is MD5 on one core? A copy that is hashed can be no faster, and should be no slower by more than a tenth:
-//! `scripts/bench large` measures that.
+//! How fast is MD5 on one core? A copy that is hashed cannot be faster than that. It should not be
+//! slower by more than a tenth: `scripts/bench large` measures that.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use md5::{Digest as _, Md5};

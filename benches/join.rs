@@ -1,5 +1,5 @@
-//! How long does it take to join two sorted listings, for each name in them? It should be a few nanoseconds: a
-//! hundredth of what looking at the file costs.
+//! How long does it take to join two sorted listings, for each name in them? It should be a few
+//! nanoseconds, a hundredth of what looking at the file costs.
 
 use std::hint::black_box;
 
@@ -22,7 +22,7 @@ impl Sorted for Names {
     }
 }
 
-/// Every name whose number `is_there`.
+/// The names whose number `is_there` accepts.
 fn names(is_there: impl Fn(usize) -> bool) -> Names {
     let time = Timestamp { seconds: 1_600_000_000, nanoseconds: 0 };
     let kind = EntryKind::File { len: 1 };

@@ -1,5 +1,5 @@
-//! How long does it take to find out that two equal trees are in sync, and what would a walk with `jwalk` on both sides
-//! take, joined by path? The first plan of the product was the latter.
+//! How long does it take to find out that two equal trees are in sync? And how long would a walk
+//! with `jwalk` on both sides take, joined by path? The first plan of the product was such a walk.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -44,7 +44,7 @@ fn in_sync(source: &Path, dest: &Path) -> u64 {
     synced.counts.in_sync
 }
 
-/// Length and mtime of every file by its path.
+/// Length in bytes and mtime of every file, by its path.
 fn walked(root: &Path) -> BTreeMap<std::path::PathBuf, (u64, SystemTime)> {
     let walk = jwalk::WalkDir::new(root)
         .skip_hidden(false)

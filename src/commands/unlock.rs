@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use super::fail;
 use crate::cli::UnlockArgs;
 use crate::config::{Detail, Format, Output, ProgressStyle, lock_choice, log_dir, pair_name};
-use crate::lock::{Found, LeaseChoice, LeaseError, LockChoice, Removed, Unlock, holder_of};
+use crate::lock::{FoundLease, LeaseChoice, LeaseError, LockChoice, Removed, Unlock, holder_of};
 use crate::model::{lease_name, lock_file, shown};
 use crate::report::{Console, init_logging};
 use crate::run::Exit;
@@ -139,7 +139,7 @@ fn look_and_remove(
     })
 }
 
-fn describe(pair: &str, found: &Found) -> String {
+fn describe(pair: &str, found: &FoundLease) -> String {
     if found.holder.holder.is_empty() {
         let name = lease_name(pair);
         return format!(

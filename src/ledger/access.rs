@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::database::{Answer, DbError, ErrorKind};
+use super::database::{DbError, DbResult, ErrorKind};
 use super::flush::FlushError;
 use super::{Dsn, Ledger};
 use crate::bounded::{Unheard, wait};
@@ -141,7 +141,7 @@ impl Access {
         &mut self,
         what: &'static str,
         after: Duration,
-        work: impl Fn(&mut Ledger) -> Answer<()> + Send + 'static,
+        work: impl Fn(&mut Ledger) -> DbResult<()> + Send + 'static,
     ) -> Option<Background> {
         let (dsn, ledger) = (self.dsn.clone(), self.ledger.take());
         let (wanted, unwanted) = bounded::<()>(0);
@@ -283,8 +283,8 @@ fn hand_over<T>(to: &Sender<T>, what: T) {
 fn work_on_either(
     kept: Option<Ledger>,
     dsn: &Dsn,
-    work: impl Fn(&mut Ledger) -> Answer<()>,
-) -> Answer<Ledger> {
+    work: impl Fn(&mut Ledger) -> DbResult<()>,
+) -> DbResult<Ledger> {
     let work = |mut ledger| work(&mut ledger).map(|()| ledger);
     match kept.map(work) {
         Some(Err(error)) if error.is_lost() => {}

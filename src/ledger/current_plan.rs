@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::Ledger;
-use super::database::Answer;
+use super::database::DbResult;
 use super::flush::FlushError;
 use super::iteration::root_column;
 use super::plan::PlanDigest;
@@ -33,7 +33,7 @@ fn current_since(
     ledger: &mut Ledger,
     header: &Header,
     digest: &PlanDigest,
-) -> Answer<Option<String>> {
+) -> DbResult<Option<String>> {
     // The tables of an older release may compare without case: `There` may equal `there`.
     let query = format!(
         "SELECT id, started_at, plan_digest, src, dest FROM {ITERATIONS} WHERE sync_pair = ? AND direction = ? \
@@ -56,7 +56,7 @@ fn current_since(
 }
 
 /// The digest of an iteration's rows.
-fn digest_of_rows(ledger: &mut Ledger, iteration: i64) -> Answer<PlanDigest> {
+fn digest_of_rows(ledger: &mut Ledger, iteration: i64) -> DbResult<PlanDigest> {
     let mut digest = PlanDigest::default();
     let query = format!(
         "SELECT filepath, filepath_raw, operation, size_before FROM {OPERATIONS} WHERE iteration_id = ?"

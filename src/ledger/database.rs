@@ -16,16 +16,16 @@ pub(super) trait Database: Send {
     fn dialect(&self) -> Dialect;
 
     /// Runs a statement that returns no rows. Returns how many rows it changed.
-    fn execute(&mut self, sql: &str, values: &[Value]) -> Answer<u64>;
+    fn execute(&mut self, sql: &str, values: &[Value]) -> DbResult<u64>;
 
     /// Runs a query and hands over one row at a time, in constant memory.
-    fn query(&mut self, sql: &str, values: &[Value], each: &mut dyn FnMut(Row)) -> Answer<()>;
+    fn query(&mut self, sql: &str, values: &[Value], each: &mut dyn FnMut(Row)) -> DbResult<()>;
 
     /// Inserts rows, in as few statements as the database accepts.
-    fn insert(&mut self, table: &str, columns: &[&str], rows: &[Row]) -> Answer<()>;
+    fn insert(&mut self, table: &str, columns: &[&str], rows: &[Row]) -> DbResult<()>;
 
     /// The first row of a query; `None` if it has none.
-    fn first(&mut self, sql: &str, values: &[Value]) -> Answer<Option<Row>> {
+    fn first(&mut self, sql: &str, values: &[Value]) -> DbResult<Option<Row>> {
         let mut first = None;
         self.query(sql, values, &mut |row| {
             first.get_or_insert(row);
@@ -80,7 +80,7 @@ impl Dialect {
 }
 
 /// The answer of a database, or why there is none.
-pub(super) type Answer<T> = Result<T, DbError>;
+pub(super) type DbResult<T> = Result<T, DbError>;
 
 /// What a database said instead of an answer.
 #[derive(Debug, thiserror::Error)]
@@ -139,8 +139,8 @@ const PAUSE_MILLISECONDS: u64 = 100;
 /// comes again has to look.
 pub(super) fn in_transaction<T>(
     db: &mut dyn Database,
-    mut work: impl FnMut(&mut dyn Database) -> Answer<T>,
-) -> Answer<T> {
+    mut work: impl FnMut(&mut dyn Database) -> DbResult<T>,
+) -> DbResult<T> {
     let begun = Instant::now();
     loop {
         match try_once(db, &mut work) {
@@ -157,8 +157,8 @@ fn pause() {
 
 fn try_once<T>(
     db: &mut dyn Database,
-    work: &mut impl FnMut(&mut dyn Database) -> Answer<T>,
-) -> Answer<T> {
+    work: &mut impl FnMut(&mut dyn Database) -> DbResult<T>,
+) -> DbResult<T> {
     db.execute(db.dialect().begin(), &[])?;
     let worked = work(db).and_then(|done| db.execute("COMMIT", &[]).map(|_| done));
     worked.map_err(|error| match error.kind {

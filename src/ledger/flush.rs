@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::bounded;
 
 use super::batches::{Batch, Batches, WasRead};
-use super::database::{Answer, DbError, in_transaction};
+use super::database::{DbError, DbResult, in_transaction};
 use super::iteration::{self, Ending};
 use super::schema::{ITERATIONS, OPERATIONS, operation_columns};
 use super::value::Value;
@@ -75,7 +75,7 @@ impl Ledger {
     }
 
     /// How many lines of a run's opslog are in.
-    fn flushed_rows(&mut self, run_id: &str) -> Answer<u64> {
+    fn flushed_rows(&mut self, run_id: &str) -> DbResult<u64> {
         let query = format!("SELECT flushed_rows FROM {ITERATIONS} WHERE run_id = ?");
         let row = self.db.first(&query, &[Value::text(run_id)])?;
         Ok(row.map_or(0, |row| row[0].as_count()))

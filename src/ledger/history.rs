@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Number, Value as Json};
 
-use super::database::{Answer, Database};
+use super::database::{Database, DbResult};
 use super::schema::{ITERATIONS, iteration_columns};
 use super::value::Value;
 
@@ -18,7 +18,7 @@ pub struct Filter {
 /// One run: the columns of `sync_iterations`, by name.
 pub type Iteration = Map<String, Json>;
 
-pub(super) fn history(db: &mut dyn Database, filter: &Filter) -> Answer<Vec<Iteration>> {
+pub(super) fn history(db: &mut dyn Database, filter: &Filter) -> DbResult<Vec<Iteration>> {
     let columns = iteration_columns();
     let (scope, mut values) = match &filter.pair {
         Some(pair) => (" WHERE sync_pair = ?", vec![Value::text(pair)]),

@@ -7,7 +7,7 @@
 use std::time::SystemTime;
 
 use super::charset::{Charset, cut};
-use super::database::{Answer, Database, DbError, Row};
+use super::database::{Database, DbError, DbResult, Row};
 use super::schema::ITERATIONS;
 use super::value::Value;
 use crate::model::Summary;
@@ -89,7 +89,7 @@ impl Ending {
 /// Whether there is one is asked without a lock. If a locking read finds no row, InnoDB locks the
 /// gap where the row would be. For a UUIDv7 that is the end of the index, where every other run
 /// wants to insert its own row.
-pub(super) fn take(db: &mut dyn Database, header: &Header, charset: Charset) -> Answer<Taken> {
+pub(super) fn take(db: &mut dyn Database, header: &Header, charset: Charset) -> DbResult<Taken> {
     if find(db, header, "")?.is_none() {
         insert(db, header, charset)?;
     }
@@ -98,7 +98,7 @@ pub(super) fn take(db: &mut dyn Database, header: &Header, charset: Charset) -> 
         .ok_or_else(|| DbError::refused("the row of the run that was just there is gone"))
 }
 
-fn insert(db: &mut dyn Database, header: &Header, charset: Charset) -> Answer<()> {
+fn insert(db: &mut dyn Database, header: &Header, charset: Charset) -> DbResult<()> {
     let columns =
         "run_id, sync_pair, direction, src, dest, started_at, status, dry_run, host, version";
     db.execute(
@@ -129,7 +129,7 @@ fn fitted(text: &str, chars: usize, charset: Charset) -> Value {
     Value::text(cut(&charset.fit(text), chars))
 }
 
-fn find(db: &mut dyn Database, header: &Header, lock: &str) -> Answer<Option<Taken>> {
+fn find(db: &mut dyn Database, header: &Header, lock: &str) -> DbResult<Option<Taken>> {
     let query = format!("SELECT id, flushed_rows, status FROM {ITERATIONS} WHERE run_id = ?{lock}");
     let row = db.first(&query, &[Value::text(&header.run_id)])?;
     Ok(row.and_then(|row| {
@@ -146,7 +146,7 @@ pub(super) fn update(
     flushed: u64,
     ending: Option<&Ending>,
     charset: Charset,
-) -> Answer<()> {
+) -> DbResult<()> {
     let ending = ending.filter(|ending| ending.knows_more_than(row));
     let (set, mut values) =
         ending.map_or_else(|| (String::new(), Row::new()), |ending| ended(ending, charset));

@@ -34,7 +34,7 @@ use std::time::{Duration, Instant};
 pub use self::access::{Access, Background, Failure, Reason};
 use self::charset::Charset;
 pub use self::database::DbError;
-use self::database::{Answer, Database, in_transaction};
+use self::database::{Database, DbResult, in_transaction};
 pub use self::dsn::{Address, Dsn, DsnError, Secret, Server, Tls};
 pub use self::flush::{FlushError, Flushed};
 pub use self::history::{Filter, Iteration};
@@ -43,7 +43,7 @@ pub use self::read::{
     ENDINGS, History, MOST_SERIES, Operations, OperationsFilter, Point, Reader, RunFilter, Runs,
     STATUSES, Series, Standing, Sums, Totals,
 };
-use self::schema::Found;
+use self::schema::SchemaState;
 use self::value::Value;
 use crate::opslog::Header;
 
@@ -55,7 +55,7 @@ pub struct Ledger {
 
 impl Ledger {
     /// Opens a database, and makes its tables or brings them up to date. [`Dsn::None`] is refused.
-    pub fn open(dsn: &Dsn) -> Answer<Self> {
+    pub fn open(dsn: &Dsn) -> DbResult<Self> {
         let mut db = connect(dsn)?;
         let (charset, is_quick) = schema::ensure(&mut *db)?;
         if !is_quick && schema::quicken(&mut *db).is_err() {
@@ -67,11 +67,11 @@ impl Ledger {
 
     /// Like [`Ledger::open`], for questions only. A file that may not be written to will do if its
     /// tables are in place; each question to it is then given up after `limit`.
-    pub fn open_to_read(dsn: &Dsn, limit: Duration) -> Answer<Self> {
+    pub fn open_to_read(dsn: &Dsn, limit: Duration) -> DbResult<Self> {
         Self::open(dsn).or_else(|error| {
             let Dsn::Sqlite(path) = dsn else { return Err(error) };
             let opened = sqlite::Sqlite::open_to_read(path, limit).and_then(|mut db| {
-                let found = Found::look(&mut db)?;
+                let found = SchemaState::look(&mut db)?;
                 Ok((db, found))
             });
             match opened {
@@ -84,24 +84,28 @@ impl Ledger {
     }
 
     /// Records that a run has begun.
-    pub fn begin(&mut self, header: &Header) -> Answer<()> {
+    pub fn begin(&mut self, header: &Header) -> DbResult<()> {
         let charset = self.charset;
         in_transaction(&mut *self.db, |db| iteration::take(db, header, charset).map(drop))
     }
 
     /// The latest runs, the latest first.
-    pub fn history(&mut self, filter: &Filter) -> Answer<Vec<Iteration>> {
+    pub fn history(&mut self, filter: &Filter) -> DbResult<Vec<Iteration>> {
         history::history(&mut *self.db, filter)
     }
 
     /// Removes the operation rows of runs that began before `before`. Returns how many rows were
     /// removed, and `false` if the time was over before all of them were.
-    pub fn prune(&mut self, before: std::time::SystemTime, until: Instant) -> Answer<(u64, bool)> {
+    pub fn prune(
+        &mut self,
+        before: std::time::SystemTime,
+        until: Instant,
+    ) -> DbResult<(u64, bool)> {
         prune::prune(&mut *self.db, before, until)
     }
 
     /// Whether a run is over and all lines of its opslog are in.
-    pub fn is_recorded(&mut self, run_id: &str) -> Answer<bool> {
+    pub fn is_recorded(&mut self, run_id: &str) -> DbResult<bool> {
         let query = format!(
             "SELECT id FROM {} WHERE run_id = ? AND status <> 'running' AND flushed_rows = opslog_rows",
             schema::ITERATIONS
@@ -110,7 +114,7 @@ impl Ledger {
     }
 }
 
-fn connect(dsn: &Dsn) -> Answer<Box<dyn Database>> {
+fn connect(dsn: &Dsn) -> DbResult<Box<dyn Database>> {
     Ok(match dsn {
         Dsn::None => return Err(DbError::refused("there is none")),
         Dsn::Sqlite(path) => Box::new(sqlite::Sqlite::open(path)?),

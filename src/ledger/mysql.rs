@@ -15,7 +15,7 @@ use std::time::Duration;
 use mysql::prelude::{Protocol, Queryable as _};
 use mysql::{Conn, DriverError, Error, Opts, OptsBuilder, Params, QueryResult, SslOpts};
 
-use super::database::{Answer, Database, DbError, Dialect, ErrorKind, Row};
+use super::database::{Database, DbError, DbResult, Dialect, ErrorKind, Row};
 use super::dsn::{Address, Server, Tls};
 use super::value::Value;
 
@@ -47,7 +47,7 @@ pub(super) struct MySql {
 
 impl MySql {
     /// A connection that cannot change anything. The server gives up each question after `limit`.
-    pub(super) fn connect_to_read(server: &Server, limit: Duration) -> Answer<Self> {
+    pub(super) fn connect_to_read(server: &Server, limit: Duration) -> DbResult<Self> {
         let mut reader = Self::connect(server)?;
         let version: Option<String> =
             reader.conn.query_first("SELECT VERSION()").map_err(db_error)?;
@@ -62,7 +62,7 @@ impl MySql {
         Ok(reader)
     }
 
-    pub(super) fn connect(server: &Server) -> Answer<Self> {
+    pub(super) fn connect(server: &Server) -> DbResult<Self> {
         let mut conn = match open(server, server.tls != Tls::Off) {
             Err(Error::DriverError(DriverError::TlsNotSupported))
                 if server.tls == Tls::Preferred =>
@@ -144,14 +144,14 @@ impl Database for MySql {
         Dialect::MySql
     }
 
-    fn execute(&mut self, sql: &str, values: &[Value]) -> Answer<u64> {
+    fn execute(&mut self, sql: &str, values: &[Value]) -> DbResult<u64> {
         self.query(sql, values, &mut drop)?;
         Ok(self.conn.affected_rows())
     }
 
     /// Executes a prepared statement only once. From the second time on, MariaDB may go along
     /// another index and read all rows that lie before the wanted ones.
-    fn query(&mut self, sql: &str, values: &[Value], each: &mut dyn FnMut(Row)) -> Answer<()> {
+    fn query(&mut self, sql: &str, values: &[Value], each: &mut dyn FnMut(Row)) -> DbResult<()> {
         if values.is_empty() {
             // Not every statement can be prepared: on MySQL, one that begins a transaction cannot.
             return hand_over(self.conn.query_iter(sql), each);
@@ -162,7 +162,7 @@ impl Database for MySql {
         asked.and(closed)
     }
 
-    fn insert(&mut self, table: &str, columns: &[&str], rows: &[Row]) -> Answer<()> {
+    fn insert(&mut self, table: &str, columns: &[&str], rows: &[Row]) -> DbResult<()> {
         let head = format!("INSERT INTO {table} ({}) VALUES ", columns.join(","));
         let mut statement = head.clone();
         let mut row_text = String::new();
@@ -210,7 +210,7 @@ fn to_mysql(value: &Value) -> mysql::Value {
 fn hand_over<P: Protocol>(
     rows: Result<QueryResult<'_, '_, '_, P>, Error>,
     each: &mut dyn FnMut(Row),
-) -> Answer<()> {
+) -> DbResult<()> {
     for row in rows.map_err(db_error)? {
         let row = row.map_err(db_error)?;
         let columns = row.columns();

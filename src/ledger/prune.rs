@@ -5,7 +5,7 @@
 
 use std::time::{Instant, SystemTime};
 
-use super::database::{Answer, Database};
+use super::database::{Database, DbResult};
 use super::schema::{ITERATIONS, OPERATIONS};
 use super::value::Value;
 use crate::time::to_rfc3339;
@@ -19,7 +19,7 @@ pub(super) fn prune(
     db: &mut dyn Database,
     before: SystemTime,
     until: Instant,
-) -> Answer<(u64, bool)> {
+) -> DbResult<(u64, bool)> {
     let mut removed = 0;
     for iteration in prunable(db, before)? {
         while let Some(last) = end_of_batch(db, iteration)? {
@@ -36,14 +36,14 @@ pub(super) fn prune(
 }
 
 /// The last of the first [`BATCH`] rows of an iteration. `None` if it has none.
-fn end_of_batch(db: &mut dyn Database, iteration: i64) -> Answer<Option<i64>> {
+fn end_of_batch(db: &mut dyn Database, iteration: i64) -> DbResult<Option<i64>> {
     let query = format!(
         "SELECT MAX(id) FROM (SELECT id FROM {OPERATIONS} WHERE iteration_id = ? ORDER BY id LIMIT {BATCH}) AS batch"
     );
     Ok(db.first(&query, &[Value::Int(iteration)])?.and_then(|row| row[0].as_int()))
 }
 
-fn prunable(db: &mut dyn Database, before: SystemTime) -> Answer<Vec<i64>> {
+fn prunable(db: &mut dyn Database, before: SystemTime) -> DbResult<Vec<i64>> {
     let query = format!(
         "SELECT i.id FROM {ITERATIONS} i WHERE i.started_at < ? AND i.status <> 'running' \
          AND EXISTS (SELECT 1 FROM {OPERATIONS} o WHERE o.iteration_id = i.id) \

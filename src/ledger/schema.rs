@@ -8,7 +8,7 @@
 use std::sync::Once;
 
 use super::charset::Charset;
-use super::database::{Answer, Database, DbError, Dialect, ErrorKind, in_transaction};
+use super::database::{Database, DbError, DbResult, Dialect, ErrorKind, in_transaction};
 
 pub(super) const ITERATIONS: &str = "sync_iterations";
 pub(super) const OPERATIONS: &str = "sync_operations";
@@ -117,12 +117,12 @@ const PATIENCE_SECONDS: u8 = 4;
 
 /// Makes sure of the tables. Returns what their text columns can hold, and whether the dashboard's
 /// index is there.
-pub(super) fn ensure(db: &mut dyn Database) -> Answer<(Charset, bool)> {
-    let mut found = Found::look(db)?;
+pub(super) fn ensure(db: &mut dyn Database) -> DbResult<(Charset, bool)> {
+    let mut found = SchemaState::look(db)?;
     found.refuse_what_is_not_ours()?;
     if !found.is_complete() {
         change(db, add_what_is_missing)?;
-        found = Found::look(db)?;
+        found = SchemaState::look(db)?;
         found.refuse_what_is_not_ours()?;
     }
     Ok((found.charset, found.has_series))
@@ -130,7 +130,7 @@ pub(super) fn ensure(db: &mut dyn Database) -> Answer<(Charset, bool)> {
 
 /// The tables that were found in the database.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct SchemaState {
     /// Names of tables and their columns.
     columns: Vec<(String, String)>,
     has_unique_run: bool,
@@ -140,8 +140,8 @@ pub(super) struct Found {
     pub(super) charset: Charset,
 }
 
-impl Found {
-    pub(super) fn look(db: &mut dyn Database) -> Answer<Self> {
+impl SchemaState {
+    pub(super) fn look(db: &mut dyn Database) -> DbResult<Self> {
         let (columns, indexes) = match db.dialect() {
             Dialect::MySql => (
                 "SELECT c.TABLE_NAME, c.COLUMN_NAME, c.CHARACTER_SET_NAME, t.ENGINE \
@@ -208,7 +208,7 @@ impl Found {
 
     /// Refuses tables of these names that somebody else made, and tables without transactions. They
     /// are left alone.
-    pub(super) fn refuse_what_is_not_ours(&self) -> Answer<()> {
+    pub(super) fn refuse_what_is_not_ours(&self) -> DbResult<()> {
         for table in TABLES.iter().filter(|table| self.has_table(table.name)) {
             if let Some(missing) = table.first.iter().find(|column| !self.has(table.name, column)) {
                 return Err(DbError::refused(format!(
@@ -227,7 +227,7 @@ impl Found {
 
 /// Makes the index that only the dashboard needs. A user who may not make it, or cannot, records
 /// runs all the same. An error only says that the connection cannot be used any more.
-pub(super) fn quicken(db: &mut dyn Database) -> Answer<()> {
+pub(super) fn quicken(db: &mut dyn Database) -> DbResult<()> {
     static TELL: Once = Once::new();
     let Err(error) = change(db, add_series) else { return Ok(()) };
     // Once, because a process may come here with every opslog that it flushes.
@@ -237,8 +237,8 @@ pub(super) fn quicken(db: &mut dyn Database) -> Answer<()> {
     if error.kind == ErrorKind::Lost { Err(error) } else { Ok(()) }
 }
 
-fn add_series(db: &mut dyn Database) -> Answer<()> {
-    if Found::look(db)?.has_series {
+fn add_series(db: &mut dyn Database) -> DbResult<()> {
+    if SchemaState::look(db)?.has_series {
         return Ok(());
     }
     db.execute(&format!("CREATE INDEX {SERIES} ON {ITERATIONS} ({SERIES_ON})"), &[]).map(drop)
@@ -247,8 +247,8 @@ fn add_series(db: &mut dyn Database) -> Answer<()> {
 /// Changes the tables, one process at a time. The second one finds everything done.
 fn change(
     db: &mut dyn Database,
-    mut add_what_is_missing: impl FnMut(&mut dyn Database) -> Answer<()>,
-) -> Answer<()> {
+    mut add_what_is_missing: impl FnMut(&mut dyn Database) -> DbResult<()>,
+) -> DbResult<()> {
     match db.dialect() {
         Dialect::Sqlite => in_transaction(db, add_what_is_missing),
         Dialect::MySql => {
@@ -265,7 +265,7 @@ fn change(
     }
 }
 
-fn add_what_is_missing(db: &mut dyn Database) -> Answer<()> {
+fn add_what_is_missing(db: &mut dyn Database) -> DbResult<()> {
     let dialect = db.dialect();
     for table in &TABLES {
         let (columns, tail) = match dialect {
@@ -275,7 +275,7 @@ fn add_what_is_missing(db: &mut dyn Database) -> Answer<()> {
             Dialect::Sqlite => (table.sqlite, ""),
         };
         db.execute(&format!("CREATE TABLE IF NOT EXISTS {} ({columns}){tail}", table.name), &[])?;
-        let found = Found::look(db)?;
+        let found = SchemaState::look(db)?;
         for (column, mysql, sqlite) in
             table.ours.iter().filter(|(column, ..)| !found.has(table.name, column))
         {
@@ -293,7 +293,7 @@ fn add_what_is_missing(db: &mut dyn Database) -> Answer<()> {
             db.execute(&format!("CREATE INDEX IF NOT EXISTS {index} ON {on}"), &[])?;
         }
     }
-    if !Found::look(db)?.has_unique_run {
+    if !SchemaState::look(db)?.has_unique_run {
         db.execute(&format!("CREATE UNIQUE INDEX {UNIQUE_RUN} ON {ITERATIONS} (run_id)"), &[])?;
     }
     Ok(())

@@ -16,7 +16,7 @@ use rusqlite::types::{ToSqlOutput, Value as SqlValue, ValueRef};
 use rusqlite::{Connection, Error, ErrorCode, OpenFlags, ToSql, params_from_iter};
 use rustix::fs::{Access, access};
 
-use super::database::{Answer, Database, DbError, Dialect, ErrorKind, Row};
+use super::database::{Database, DbError, DbResult, Dialect, ErrorKind, Row};
 use super::value::Value;
 
 /// How long a transaction waits for another one.
@@ -48,7 +48,7 @@ impl Sqlite {
     /// Only SQLite itself opens a file that is there. A process that closes any descriptor of a
     /// file gives up all locks that it has on it, also those of another connection in the middle of
     /// a transaction.
-    pub(super) fn open(path: &Path) -> Answer<Self> {
+    pub(super) fn open(path: &Path) -> DbResult<Self> {
         let cannot = |error: io::Error| DbError::lost(format!("cannot open it: {error}"));
         make(path).map_err(cannot)?;
         access(path, Access::READ_OK | Access::WRITE_OK).map_err(|error| cannot(error.into()))?;
@@ -71,7 +71,7 @@ impl Sqlite {
     }
 
     /// Opens a file that is there, to change nothing. Each question is given up after `limit`.
-    pub(super) fn open_to_read(path: &Path, limit: Duration) -> Answer<Self> {
+    pub(super) fn open_to_read(path: &Path, limit: Duration) -> DbResult<Self> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(READER_PATIENCE)?;
@@ -97,12 +97,12 @@ impl Database for Sqlite {
         Dialect::Sqlite
     }
 
-    fn execute(&mut self, sql: &str, values: &[Value]) -> Answer<u64> {
+    fn execute(&mut self, sql: &str, values: &[Value]) -> DbResult<u64> {
         let changed = self.connection.prepare_cached(sql)?.execute(params_from_iter(values))?;
         Ok(changed as u64)
     }
 
-    fn query(&mut self, sql: &str, values: &[Value], each: &mut dyn FnMut(Row)) -> Answer<()> {
+    fn query(&mut self, sql: &str, values: &[Value], each: &mut dyn FnMut(Row)) -> DbResult<()> {
         if let Some(mut asked) = self.asked.as_ref().and_then(|asked| asked.lock().ok()) {
             *asked = Instant::now();
         }
@@ -117,7 +117,7 @@ impl Database for Sqlite {
         Ok(())
     }
 
-    fn insert(&mut self, table: &str, columns: &[&str], rows: &[Row]) -> Answer<()> {
+    fn insert(&mut self, table: &str, columns: &[&str], rows: &[Row]) -> DbResult<()> {
         let marks = format!("({})", vec!["?"; columns.len()].join(","));
         for rows in rows.chunks(ROWS_A_STATEMENT) {
             let all = vec![marks.as_str(); rows.len()].join(",");

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 pub use self::file::{AskedForFile, FileLock, holder_of};
 pub use self::holder::{Holder, host};
 pub use self::lease::{
-    ApiAccess, Applicant, AskedForLease, Found, Lease, LeaseChoice, LeaseError, Removed, SHORTEST,
-    Unlock,
+    ApiAccess, Applicant, AskedForLease, FoundLease, Lease, LeaseChoice, LeaseError, Removed,
+    SHORTEST, Unlock,
 };
 use crate::stop::Stop;
 

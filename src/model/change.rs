@@ -1,4 +1,5 @@
-//! What an operation does to a name at the destination, and what stands under that name.
+//! Change: what an operation does to a name at the destination, and what kind of thing has that
+//! name.
 
 use super::{Entry, EntryKind};
 
@@ -25,7 +26,7 @@ pub enum Subject {
 }
 
 impl Change {
-    /// The change to a name under which the destination has this.
+    /// The change to a name under which the destination has `dest`.
     pub fn of(dest: Option<&Entry>) -> Self {
         if dest.is_some() { Self::Update } else { Self::Create }
     }

@@ -1,4 +1,4 @@
-//! What the comparison of one name came to.
+//! Decision: the result of comparing one name.
 
 use super::{Entry, Failure};
 
@@ -13,7 +13,8 @@ pub enum Decision<'a> {
     OnlyAtDest(&'a Entry),
     /// The name stays as it is on both sides.
     Leave(Leave),
-    /// Nothing may be concluded or done about the name: it is in conflict, or could not be looked at.
+    /// Nothing may be concluded or done about the name: it is in conflict, or could not be looked
+    /// at.
     Fail(Failure),
 }
 
@@ -22,20 +23,21 @@ pub enum Decision<'a> {
 pub enum Leave {
     /// Both sides hold the same.
     InSync {
-        /// The mtimes differ, by no more than the threshold: an edit within it would not be seen.
+        /// The mtimes differ by no more than the threshold. An edit within the threshold would not
+        /// be seen.
         close: bool,
     },
     /// The destination holds the newer version; the opposite direction carries it.
     NewerAtDest,
-    /// Something is to be done, but a file on either side changed too recently to be touched.
+    /// Something is to be done, but a file on one of the sides changed too recently to be touched.
     TooYoung,
-    /// A fifo, socket or device on one side at least.
+    /// A fifo, socket or device stands on at least one side.
     Special,
-    /// Another file system begins here on one side at least.
+    /// Another file system begins here on at least one side.
     MountPoint,
 }
 
-/// How a file or symlink of the source gets to the destination. Its size or target is its entry's.
+/// How a file or symlink of the source gets to the destination. Its size or target is in its entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Carry<E> {
     /// The destination lacks the name.
@@ -50,14 +52,14 @@ pub enum Carry<E> {
         /// A file or symlink.
         dest: E,
     },
-    /// Both are files of one size: hash both, then decide.
+    /// Both are files of the same size: hash both, then decide.
     Compare {
         /// A file.
         source: E,
         /// A file of the same size.
         dest: E,
-        /// The mtimes are equal: different contents are a tie. Otherwise the source is newer, and equal
-        /// contents mean that metadata alone is carried.
+        /// The mtimes are equal, so different contents are a tie. Otherwise the source is newer,
+        /// and equal contents mean that only metadata is carried.
         tie: bool,
     },
 }

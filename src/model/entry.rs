@@ -1,4 +1,4 @@
-//! What a directory holds under one name, as one look at it showed.
+//! Entry: what a directory holds under one name, as one look at it showed.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,8 @@ pub struct Entry {
     pub kind: EntryKind,
     /// Last change of the content.
     pub mtime: Timestamp,
-    /// Last change of the inode, set by the file system alone: it tells a change that kept size and mtime.
+    /// Last change of the inode, set by the file system alone. It shows a change that kept size and
+    /// mtime.
     pub ctime: Timestamp,
     /// The inode's number on its file system.
     pub inode: u64,
@@ -44,7 +45,7 @@ pub enum EntryKind {
     Special,
     /// The root of another file system: never entered.
     MountPoint,
-    /// The name is there, but looking at it failed. What it is and what lies below is unknown.
+    /// The name is there, but looking at it failed. What it is and what lies below it is unknown.
     Unreadable {
         /// The operating system's error number.
         errno: i32,
@@ -52,7 +53,7 @@ pub enum EntryKind {
 }
 
 impl Entry {
-    /// An entry whose name was listed and which could not be looked at.
+    /// An entry whose name was listed, but which could not be looked at. `errno` says why.
     pub fn unreadable(errno: i32) -> Self {
         let never = Timestamp::default();
         Self {
@@ -67,7 +68,8 @@ impl Entry {
         }
     }
 
-    /// Whether this is still what the earlier look showed: the same object, its content untouched.
+    /// Whether this is still what the earlier look showed: the same object with its content
+    /// untouched.
     ///
     /// A change of owner, mode or link count shows in the ctime.
     pub fn is_same_version_as(&self, earlier: &Self) -> bool {
@@ -77,12 +79,12 @@ impl Entry {
             && self.ctime == earlier.ctime
     }
 
-    /// Whether it is a regular file or a symlink: what is carried and deleted by itself.
+    /// Whether it is a regular file or a symlink. These are carried and deleted one by one.
     pub fn is_leaf(&self) -> bool {
         matches!(self.kind, EntryKind::File { .. } | EntryKind::Symlink { .. })
     }
 
-    /// The size of a regular file in bytes; of anything else, nothing.
+    /// The size of a regular file in bytes; `None` for anything else.
     pub fn file_len(&self) -> Option<u64> {
         match self.kind {
             EntryKind::File { len } => Some(len),

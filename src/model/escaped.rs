@@ -1,10 +1,10 @@
-//! Bytes of names, made fit to be shown to people.
+//! Escaped: bytes of names in a form that can be shown to people.
 
 use std::fmt::{self, Write as _};
 
-/// Bytes shown to people on one line of a terminal: control characters and those that reorder
-/// text are escaped, what is not UTF-8 is shown as `\xNN`, a backslash is doubled, so that no
-/// two names look alike and none can move the cursor.
+/// Bytes shown to people on one line of a terminal. Control characters and those that reorder text
+/// are escaped, bytes that are not UTF-8 are shown as `\xNN`, and a backslash is doubled. So two
+/// different names never look alike, and a name cannot move the cursor.
 pub struct Escaped<'a>(pub &'a [u8]);
 
 impl fmt::Display for Escaped<'_> {
@@ -28,17 +28,19 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// An absolute path, shown to people.
+/// An absolute path as it is shown to people.
 pub fn shown(path: &std::path::Path) -> Escaped<'_> {
     Escaped(path.as_os_str().as_encoded_bytes())
 }
 
-/// Unicode's invisible and bidirectional formatting characters, which make a name look like another.
+/// Whether it is one of Unicode's invisible and bidirectional formatting characters. They make a
+/// name look like another one.
 fn reorders_text(c: char) -> bool {
     HIDDEN.iter().any(|(first, last)| (*first..=*last).contains(&c))
 }
 
-/// From and to, in order. The dashboard's page escapes the same ones.
+/// The first and the last character of each range, in order. The dashboard's page escapes the same
+/// ones.
 const HIDDEN: [(char, char); 11] = [
     ('\u{ad}', '\u{ad}'),
     ('\u{61c}', '\u{61c}'),

@@ -1,4 +1,4 @@
-//! Why a path was not carried or deleted: data that travels with the path's outcome.
+//! Failure: why a path was not carried or deleted. It is data and travels with the path's outcome.
 
 use std::io;
 
@@ -11,16 +11,16 @@ pub struct Failure {
     pub cause: Cause,
     /// One sentence for people.
     pub reason: String,
-    /// What failed on one of the trees, where that was it.
+    /// The system call that failed on one of the trees; `None` if there is another reason.
     pub fault: Option<Fault>,
 }
 
 /// Something that failed on one of the trees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// On which.
+    /// The tree on which it failed.
     pub side: Side,
-    /// The operating system's error number, where it gave one.
+    /// The operating system's error number; `None` if there was none.
     pub errno: Option<i32>,
 }
 
@@ -29,14 +29,14 @@ pub struct Fault {
 pub enum Cause {
     /// A system call failed, or what lies there is unknown.
     Error,
-    /// A directory meets something else; nothing orders the two.
+    /// A directory meets something else. Nothing says which of the two is to win.
     Conflict,
-    /// The source changed while it was being carried: left for the next run.
+    /// The source changed while it was being carried. It is left for the next run.
     Deferred,
 }
 
 impl Failure {
-    /// Something went wrong.
+    /// A failure that counts as an error and does not come from one of the trees.
     pub fn error(reason: String) -> Self {
         Self { cause: Cause::Error, reason, fault: None }
     }
@@ -47,18 +47,18 @@ impl Failure {
         Self { fault: Some(fault), ..Self::error(format!("{doing}: {error}")) }
     }
 
-    /// The path is in use by somebody else just now.
+    /// The path is in use by another process just now.
     pub fn deferred(reason: &str) -> Self {
         Self { cause: Cause::Deferred, ..Self::error(reason.to_owned()) }
     }
 
-    /// What stands at one side could not be looked at, so nothing may be concluded about the name.
+    /// What stands on one side could not be looked at, so nothing may be concluded about the name.
     pub fn unknown(side: Side, errno: i32) -> Self {
         let error = io::Error::from_raw_os_error(errno);
         Self::fault(side, &format!("looking at {}", side.name()), &error)
     }
 
-    /// The kinds at the two sides can't replace each other.
+    /// The kinds on the two sides can't replace each other.
     pub fn conflict(source: &str, dest: &str) -> Self {
         let reason =
             format!("{source} at the source, {dest} at the destination; rename or remove one");

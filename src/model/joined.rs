@@ -1,13 +1,14 @@
-//! What the two trees hold under one name: the join's output and the classification's input.
+//! Joined: what the two trees hold under one name. It is the join's output and the classification's
+//! input.
 
-/// What the two trees hold under one name, at least one of them something.
+/// What the two trees hold under one name. At least one of them holds something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Joined<E> {
     /// Only the source has the name.
     SourceOnly(E),
     /// Only the destination has it.
     DestOnly(E),
-    /// Both have it: the source's first.
+    /// Both have it. The source's comes first.
     Both(E, E),
 }
 
@@ -22,7 +23,7 @@ impl<E> Joined<E> {
         }
     }
 
-    /// What the source has.
+    /// What the source has; `None` if it lacks the name.
     pub fn source(self) -> Option<E> {
         match self {
             Self::SourceOnly(source) | Self::Both(source, _) => Some(source),
@@ -30,7 +31,7 @@ impl<E> Joined<E> {
         }
     }
 
-    /// What the destination has.
+    /// What the destination has; `None` if it lacks the name.
     pub fn dest(self) -> Option<E> {
         match self {
             Self::DestOnly(dest) | Self::Both(_, dest) => Some(dest),

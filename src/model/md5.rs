@@ -1,8 +1,8 @@
-//! The digest of a content.
+//! Md5: the digest of a content.
 
 use std::fmt;
 
-/// An MD5 digest. It tells whether two contents are the same; it is no protection against forgery.
+/// An MD5 digest. It tells whether two contents are the same. It does not protect against forgery.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Md5(pub [u8; 16]);
 

@@ -1,4 +1,5 @@
-//! The nouns of a sync, one a file. They know no verbs: nothing here lists, copies, logs or prints.
+//! The nouns of a sync, one in each file. They know nothing of what is done with them: no code here
+//! lists, copies, logs or prints.
 
 mod change;
 mod decision;

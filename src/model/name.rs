@@ -1,7 +1,8 @@
-//! One name in a directory: bytes, as the kernel gave them.
+//! Name: one name in a directory, as the bytes that the kernel gave.
 //!
-//! A name holds no `/` and no NUL and is never `.` or `..`; beyond that nothing is assumed: no
-//! encoding, no normalisation. It borrows well (`&[u8]`) in listings and is owned where it travels.
+//! A name does not contain `/` or NUL and is never `.` or `..`. Nothing else is assumed: no
+//! encoding, no normalisation. In listings a name is borrowed (`&[u8]`); where it travels it is
+//! owned.
 
 use std::fmt;
 use std::ops::Deref;
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub struct Name(Box<[u8]>);
 
 impl Name {
-    /// Takes over the bytes of a name that a directory listing produced.
+    /// Copies the bytes of a name that a directory listing produced.
     pub fn new(bytes: &[u8]) -> Self {
         debug_assert!(
             !bytes.contains(&b'/') && !bytes.contains(&0),

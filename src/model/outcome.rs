@@ -1,17 +1,17 @@
-//! What became of one operation: the noun that travels from the workers to the opslog.
+//! Outcome: what became of one operation. It travels from the workers to the opslog.
 
 use std::time::SystemTime;
 
 use super::{Effect, Failure, RelPath};
 
-/// One finished operation: a line of the opslog.
+/// One finished operation, which is a line of the opslog.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Where, relative to the roots.
+    /// The path, relative to the roots.
     pub path: RelPath,
     /// What was done.
     pub effect: Effect,
-    /// When a worker took it up.
+    /// When a worker began it.
     pub started: SystemTime,
     /// When it was done.
     pub ended: SystemTime,
@@ -26,15 +26,16 @@ pub enum Verdict {
     Done,
     /// A dry run: this is what would be done.
     Planned {
-        /// Whether the real run first compares the contents and may find only metadata to carry, or nothing.
+        /// Whether the real run first compares the contents, and may find that only metadata or
+        /// nothing is to be carried.
         compares: bool,
     },
-    /// The destination's content is as it was; the failure says why.
+    /// The destination's content is as it was. The failure says why.
     Failed(Failure),
 }
 
 impl Outcome {
-    /// The outcome of something that failed and changed nothing at the path itself.
+    /// The outcome of an operation that failed and changed nothing at the path itself.
     pub fn failed(path: RelPath, effect: Effect, started: SystemTime, failure: Failure) -> Self {
         Self { path, effect, started, ended: SystemTime::now(), verdict: Verdict::Failed(failure) }
     }

@@ -1,4 +1,4 @@
-//! Whose something is.
+//! Owner: the user and the group that own an entry.
 
 use super::Entry;
 

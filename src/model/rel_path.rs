@@ -1,9 +1,9 @@
-//! A path below a root: names joined by `/`, the empty path being the root itself.
+//! RelPath: a path below a root, made of names joined by `/`. The empty path is the root itself.
 //!
-//! Its order is the order in which two trees are joined: component by component, so that a
-//! directory is followed at once by what lies below it. Comparing the joined bytes would not do:
-//! `a-b` sorts between `a` and `a/b` there, because `-` is less than `/`. Paths are compared as
-//! `RelPath` and nothing else.
+//! Its order is the order in which two trees are joined: component by component, so that what lies
+//! below a directory follows the directory at once. The order of the joined bytes would be wrong:
+//! there `a-b` sorts between `a` and `a/b`, because `-` is less than `/`. Paths are only compared
+//! as `RelPath`.
 
 use std::cmp::Ordering;
 use std::fmt::{self, Write as _};
@@ -14,7 +14,8 @@ use super::Escaped;
 
 /// A relative path of bytes.
 ///
-/// Every name in it is one that a directory can hold: not empty, not `.` or `..`, without `/` and NUL.
+/// Every name in it is one that a directory can hold: not empty, not `.` or `..`, without `/` and
+/// NUL.
 ///
 /// ```
 /// use ha_sync::model::RelPath;
@@ -50,13 +51,14 @@ impl RelPath {
         Self::default()
     }
 
-    /// The path that these bytes are; the empty path is the root. Fails where a name is not one that a
-    /// directory can hold.
+    /// The path that these bytes form; an empty slice is the root. Fails if a name in it is not one
+    /// that a directory can hold.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, BadPath> {
         bytes.to_vec().try_into()
     }
 
-    /// The path made of `names`, outermost first, as a directory listing produced them.
+    /// The path made of `names`, the outermost first. The names must come from a directory listing:
+    /// they are not checked.
     pub fn from_names<'a>(names: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut path = Self::root();
         for name in names {
@@ -65,7 +67,7 @@ impl RelPath {
         path
     }
 
-    /// Appends one name.
+    /// Appends one name, which is not checked.
     pub fn push(&mut self, name: &[u8]) {
         if !self.0.is_empty() {
             self.0.push(b'/');
@@ -81,7 +83,7 @@ impl RelPath {
         joined
     }
 
-    /// The names on the way down, outermost first.
+    /// The names of the path, the outermost first.
     pub fn names(&self) -> impl Iterator<Item = &[u8]> {
         self.0.split(|byte| *byte == b'/').filter(|name| !name.is_empty())
     }
@@ -95,7 +97,7 @@ impl RelPath {
 impl TryFrom<Vec<u8>> for RelPath {
     type Error = BadPath;
 
-    /// Fails where a name is not one that a directory can hold.
+    /// Fails if a name in it is not one that a directory can hold.
     fn try_from(bytes: Vec<u8>) -> Result<Self, BadPath> {
         if bytes.is_empty() {
             return Ok(Self::root());
@@ -133,7 +135,7 @@ impl PartialOrd for RelPath {
     }
 }
 
-/// For people: escaped, the root shown as `.`.
+/// For people: escaped, and the root is shown as `.`.
 impl fmt::Display for RelPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() { f.write_char('.') } else { Escaped(&self.0).fmt(f) }

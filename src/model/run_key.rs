@@ -1,10 +1,10 @@
-//! Which runs are one run's kin: those of the same pair and direction.
+//! RunKey: the pair and the direction of a run.
 //!
-//! Everything that is named after a run's pair or direction gets its name here and nowhere else.
+//! Everything that is named after a pair or a direction gets its name here and nowhere else.
 
 use std::fmt;
 
-/// The pair that a run works for, and the direction in which.
+/// The pair that a run works for, and the direction in which it does.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RunKey {
     /// The pair's name: a DNS label.
@@ -14,7 +14,7 @@ pub struct RunKey {
 }
 
 impl RunKey {
-    /// A key of checked names.
+    /// A key made of names that were checked before.
     pub fn new(pair: impl Into<String>, direction: impl Into<String>) -> Self {
         Self { pair: pair.into(), direction: direction.into() }
     }
@@ -34,18 +34,18 @@ impl RunKey {
         format!("ha-sync-{}.{}.last", self.pair, self.direction)
     }
 
-    /// What the names of all opslogs of the pair's direction begin with.
+    /// The beginning of the names of all opslogs of this pair and direction.
     pub fn opslog_stem(&self) -> String {
         format!("opslog-{}-{}", self.pair, self.direction)
     }
 }
 
-/// The name of a pair's Lease, for those who work in no direction.
+/// The name of a pair's Lease, for callers that do not work in a direction.
 pub fn lease_name(pair: &str) -> String {
     format!("ha-sync-{pair}")
 }
 
-/// The name of a pair's lock file, for those who work in no direction.
+/// The name of a pair's lock file, for callers that do not work in a direction.
 pub fn lock_file(pair: &str) -> String {
     format!("ha-sync-{pair}.lock")
 }

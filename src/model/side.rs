@@ -1,4 +1,4 @@
-//! Which of the two trees something is about.
+//! Side: which of the two trees something is about.
 
 /// One of the two trees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

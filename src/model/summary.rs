@@ -1,4 +1,4 @@
-//! The counts of one run, or of a part of it: parts add up.
+//! Summary: the counts of one run, or of a part of it. Parts add up.
 
 use std::ops::AddAssign;
 
@@ -6,7 +6,8 @@ use super::{Cause, Change, Entry, Joined, Leave, Outcome, Subject, Verdict};
 
 macro_rules! summary {
     ($($(#[$doc:meta])* $field:ident,)*) => {
-        /// Counts of paths, and bytes. In a dry run `created`, `updated` and `deleted` count what would be done.
+        /// Counts of paths, and of bytes. In a dry run `created`, `updated` and `deleted` count
+        /// what would be done.
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
         pub struct Summary {
             $($(#[$doc])* pub $field: u64,)*
@@ -24,7 +25,7 @@ macro_rules! summary {
                 [$((stringify!($field), self.$field),)*].into_iter()
             }
 
-            /// Sets the count of that name; a name that is unknown (a newer format) is left out.
+            /// Sets the count of that name. An unknown name (of a newer format) is ignored.
             pub fn set(&mut self, name: &str, value: u64) {
                 match name {
                     $(stringify!($field) => self.$field = value,)*
@@ -36,11 +37,11 @@ macro_rules! summary {
 }
 
 summary! {
-    /// Entries listed at the source, reserved names left out.
+    /// Entries listed at the source, without reserved names.
     source_entries,
     /// Entries listed at the destination.
     dest_entries,
-    /// Files, directories and symlinks made.
+    /// Files, directories and symlinks that were made.
     created,
     /// Of these, directories.
     created_directories,
@@ -48,30 +49,31 @@ summary! {
     updated,
     /// Of these, files that only got metadata.
     updated_metadata,
-    /// Files, directories and symlinks deleted.
+    /// Files, directories and symlinks that were deleted.
     deleted,
-    /// Of what was carried, files that an earlier run had begun to copy.
+    /// Of what was carried, files whose copy an earlier run had begun.
     continued,
     /// Bytes of content transferred.
     copied_bytes,
-    /// Files and symlinks that both sides hold alike.
+    /// Files and symlinks that are the same on both sides.
     in_sync,
-    /// Of these, files whose mtimes differ, by no more than the threshold.
+    /// Of these, files whose mtimes differ by no more than the threshold.
     close_mtimes,
-    /// Dry run: of these, files that the real run would compare by content all the same.
+    /// In a dry run: of these, files that the real run would still compare by content.
     to_compare,
     /// Files and symlinks that are newer at the destination.
     newer_at_dest,
     /// Entries that only the destination has and that are kept; a directory counts once.
     only_at_dest,
-    /// Candidates for deletion, none of which was deleted, because a guard withheld them all.
+    /// Candidates for deletion, none of which was deleted because a guard withheld them all.
     withheld,
-    /// Candidates for deletion that were left alone in the end: there again at the source, changed at the
-    /// destination, not empty, or perhaps the old name of a file whose copy failed.
+    /// Candidates for deletion that were left alone in the end. They were there again at the
+    /// source, changed at the destination, not empty, or perhaps the old name of a file whose copy
+    /// failed.
     spared,
-    /// Candidates for deletion whose turn did not come, because the run ended before.
+    /// Candidates for deletion whose turn did not come because the run ended before.
     not_reached,
-    /// Names that the user's globs leave out; a directory counts once.
+    /// Names that the user's globs leave out. A directory counts once.
     excluded,
     /// Files and symlinks that changed too recently to be touched.
     too_young,
@@ -83,7 +85,7 @@ summary! {
     failed,
     /// Fifos, sockets and devices.
     special,
-    /// Mount points below a root, log directories of this tool included.
+    /// Mount points below a root, and log directories of this tool.
     not_entered,
     /// Source files with more than one hard link.
     hard_linked,
@@ -92,12 +94,12 @@ summary! {
 }
 
 impl Summary {
-    /// Paths that needed nothing: in sync, or newer at the destination.
+    /// Paths for which nothing was to be done: in sync, or newer at the destination.
     pub fn skipped(&self) -> u64 {
         self.in_sync + self.newer_at_dest
     }
 
-    /// Whether a path stayed behind that the user should know of.
+    /// Whether a path was left behind that the user should know of.
     pub fn is_partial(&self) -> bool {
         self.failed + self.conflicts > 0
     }
@@ -113,7 +115,8 @@ impl Summary {
         self.dest_entries += u64::from(joined.dest().is_some());
     }
 
-    /// Counts one name that stays as it is: the one place that knows which count is whose.
+    /// Counts one name that stays as it is. This is the one place that knows which reason goes into
+    /// which count.
     pub fn add_left(&mut self, left: Leave) {
         match left {
             Leave::InSync { close } => {

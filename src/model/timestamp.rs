@@ -1,12 +1,13 @@
-//! A file's time as the file system keeps it: seconds and nanoseconds since 1970, UTC.
+//! Timestamp: a file's time as the file system keeps it, in seconds and nanoseconds since 1970,
+//! UTC.
 //!
-//! One `i64` of nanoseconds would end in 2262, before ext4 and XFS do.
+//! A single `i64` of nanoseconds would end in 2262, before ext4 and XFS do.
 
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-/// A file time. The order is the order in time.
+/// A file time. Its order is the order in time.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
@@ -18,7 +19,8 @@ pub struct Timestamp {
 }
 
 impl Timestamp {
-    /// The time as a clock shows it that ticks in such steps since 1970, never later than it is.
+    /// The time as a clock shows it that ticks in steps of `step` since 1970. It is never later
+    /// than `self`.
     pub fn truncated(self, step: Duration) -> Self {
         if step <= Duration::from_nanos(1) {
             return self;
@@ -36,7 +38,8 @@ impl Timestamp {
     pub fn distance(self, other: Self) -> Duration {
         let (early, late) = if self <= other { (self, other) } else { (other, self) };
         let seconds = late.seconds.abs_diff(early.seconds);
-        // `late` is not before `early`, so a smaller fraction means that a whole second can be borrowed.
+        // `late` is not before `early`, so a smaller fraction means that a whole second can be
+        // borrowed.
         match late.nanoseconds.checked_sub(early.nanoseconds) {
             Some(nanoseconds) => Duration::new(seconds, nanoseconds),
             None => {
@@ -46,7 +49,7 @@ impl Timestamp {
     }
 }
 
-/// A clock that stands before 1970 shows 1970.
+/// A time before 1970 becomes 1970.
 impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Self {
         let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

@@ -126,7 +126,7 @@ fn both_phases(
         let ended = carry_over(&context, &tools, &completion, trees, root)
             .and_then(|()| delete_missing(&context, &completion, trees))
             .and_then(|()| completion.write_to_disk(trees));
-        let fatal = context.into_fatal(); // And with the context the way to the recorder is closed.
+        let fatal = context.into_fatal(); // This closes the queue to the recorder, too.
         recording.join().unwrap_or(Err(Error::Panicked)).and(ended)?;
         fatal.map_or(Ok(()), Err)
     })

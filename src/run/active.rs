@@ -93,7 +93,7 @@ impl<'a> Run<'a> {
         let create = move || OpslogWriter::create(&dir, begun, started);
         let opslog = self.held.answered(self.dir.path(), create)?.map_err(error)?;
         session.begin(header);
-        let options = self.options(); // The opslog has been made: see there.
+        let options = self.options(); // Only now that the opslog is made: see there.
         let (stop, output, workers) = (&self.held.stop, self.config.output, self.io.workers);
         let reporter = Reporter::new(console, output, self.config.dry_run, workers, stop);
         let shows_progress =

@@ -53,8 +53,8 @@ pub(super) struct Settled {
     pub(super) opslog: Option<PathBuf>,
     /// The database that it is in; `None` if it is in none.
     pub(super) recorded: Option<String>,
-    /// When the dry run began that had the same plan first. Then nothing was recorded. `None` if
-    /// the plan is not known yet.
+    /// When the recorded dry run began that had the same plan. In that case nothing was recorded
+    /// for this run. `None` otherwise.
     pub(super) current_since: Option<String>,
 }
 
@@ -139,7 +139,7 @@ impl LedgerSession {
             return Settled { current_since: Some(since), ..forget(opslog.path) };
         }
         let path = opslog.path.clone();
-        drop(opslog); // Whoever gets to it first may flush it.
+        drop(opslog); // From now on any run may flush it.
         let settled = record(&mut access, path, run_id, until);
         if settled.recorded.is_none() {
             return settled;

@@ -26,7 +26,7 @@ use self::ending::leave_to;
 pub use self::exit::{Exit, StartError};
 use self::held::Held;
 use self::ledger::LedgerSession;
-use self::prepare::{Found, Lock, open_log_dir, open_root, take_lock, tidy};
+use self::prepare::{Lock, TidiedLogDir, open_log_dir, open_root, take_lock, tidy};
 use crate::config::Config;
 use crate::opslog::LogDir;
 use crate::report::Console;
@@ -45,7 +45,7 @@ pub fn run(config: &Config, console: &Console, stop: &Stop) -> Result<Exit, Star
         Lock::Taken(holder) => return Ok(leave_to(holder.as_ref(), config, console, stop)),
     };
     let carried = prepare(config, &dir, &held).and_then(|prepared| {
-        let Prepared { found: Found { recovered, retired }, roots } = prepared;
+        let Prepared { found: TidiedLogDir { recovered, retired }, roots } = prepared;
         session.set_recovered(recovered);
         Run::begin(config, &dir, &held, id, roots, retired)?.carry_out(session, console)
     });
@@ -55,7 +55,7 @@ pub fn run(config: &Config, console: &Console, stop: &Stop) -> Result<Exit, Star
 
 /// The log directory in order, and the roots open.
 struct Prepared {
-    found: Found,
+    found: TidiedLogDir,
     roots: Roots,
 }
 

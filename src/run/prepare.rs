@@ -109,7 +109,7 @@ pub(super) fn take_lock(
 
 /// What was found in the log directory and put in order.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct TidiedLogDir {
     /// Opslogs of killed runs. They are sealed now.
     pub(super) recovered: Vec<PathBuf>,
     /// Number of opslogs that were deleted by age.
@@ -117,7 +117,7 @@ pub(super) struct Found {
 }
 
 /// Puts the log directory in order. What can't be done there is reported and does not stop the run.
-pub(super) fn tidy(config: &Config, dir: &LogDir) -> Found {
+pub(super) fn tidy(config: &Config, dir: &LogDir) -> TidiedLogDir {
     // Without a lock, a `.part` may belong to a living run whose lock is not seen here (another NFS
     // client).
     let min_age =
@@ -125,7 +125,7 @@ pub(super) fn tidy(config: &Config, dir: &LogDir) -> Found {
     let recovered = recover(dir, &config.key, min_age);
     let recovered: Vec<PathBuf> =
         told(recovered, "recovered").into_iter().filter_map(tell_recovered).collect();
-    let Some(keep) = config.log_retention else { return Found { recovered, retired: 0 } };
+    let Some(keep) = config.log_retention else { return TidiedLogDir { recovered, retired: 0 } };
     let retired = told(retire(dir, keep), "deleted by age");
     for path in &retired {
         tracing::warn!(
@@ -133,7 +133,7 @@ pub(super) fn tidy(config: &Config, dir: &LogDir) -> Found {
             shown(path)
         );
     }
-    Found { recovered, retired: retired.len() as u64 }
+    TidiedLogDir { recovered, retired: retired.len() as u64 }
 }
 
 /// Returns what was done, and reports what failed.

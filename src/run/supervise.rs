@@ -60,7 +60,7 @@ pub(super) fn supervise(
     let (mut recorder, monitor, asked) = (opslog.clone(), Arc::clone(&reporter), stop.clone());
     let done = begin("sync", move || {
         let synced = pipeline::sync(&trees, &options, &*monitor, &asked, &mut recorder);
-        drop((recorder, monitor, trees)); // Whoever hears of the end is alone with them.
+        drop((recorder, monitor, trees)); // Whoever gets the result is their only owner.
         synced
     })?;
     let mut patience = Patience::new(stop, AFTER_END);

@@ -30,11 +30,11 @@ pub struct PathResolver {
     remembered: usize,
     path: RelPath,
     /// The last steps of the path.
-    steps: VecDeque<Step>,
+    steps: VecDeque<OpenStep>,
 }
 
 #[derive(Debug)]
-struct Step {
+struct OpenStep {
     /// The number of names from the root to this directory.
     depth: usize,
     dir: Dir,
@@ -70,7 +70,7 @@ impl PathResolver {
             // An NFS client finds a name that it once found here until it learns that the directory
             // has changed. This call makes it ask the server.
             above.look_at_self(Freshness::Server)?;
-            let step = Step { depth, dir: above.open_dir(name)?, begun };
+            let step = OpenStep { depth, dir: above.open_dir(name)?, begun };
             if self.steps.len() == self.remembered {
                 self.steps.pop_front();
             }

@@ -1,4 +1,4 @@
-//! What is carried over, and what the engine tells of it.
+//! What is carried over, and what the engine reports about it.
 
 use std::fs;
 use std::os::unix::fs::symlink;

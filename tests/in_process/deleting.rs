@@ -1,4 +1,4 @@
-//! What only the destination has.
+//! What happens to what only the destination has.
 
 use std::fs;
 

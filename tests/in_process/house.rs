@@ -1,8 +1,9 @@
-//! The arrangement of the code, read from the code: who imports whom, and where `impl` blocks live.
+//! The arrangement of the code, read from the code: which file imports which, and where `impl`
+//! blocks live.
 //!
 //! What counts is the file that defines a name, however many re-exports lie in between: a `use` of
-//! `super::Name` that leads through a `mod.rs` to its child is an import of the child. Paths written out
-//! in code count like imports. Tests inside the files do not.
+//! `super::Name` that leads through a `mod.rs` to its child is an import of the child. Paths that
+//! are written out in the code count as imports. Tests inside the files do not count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,7 +12,7 @@ use std::path::Path;
 use syn::visit::Visit;
 use syn::{Item, UseTree};
 
-/// Who must not import whom. `*` stands for everything but the parts that follow.
+/// Which part must not import which others.
 const FORBIDDEN: &[(&str, &[&str])] = &[
     ("pipeline/scan", &["pipeline/execute", "pipeline/delete"]),
     ("pipeline/execute", &["pipeline/scan", "pipeline/delete"]),
@@ -23,7 +24,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("dashboard", &["pipeline", "tree", "opslog", "run"]),
 ];
 
-/// Who imports nothing of the house but this, and itself.
+/// The parts that import nothing of the house except these parts and themselves.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("pipeline/classify", &["model"]),
@@ -33,7 +34,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("locked", &[]),
 ];
 
-/// Every file of the house by its path below `src`, without `.rs` and `mod`.
+/// The text of every file of the house, by its path below `src` without `.rs` and `mod`.
 type Sources = BTreeMap<String, String>;
 
 /// The files that each file imports.
@@ -62,9 +63,9 @@ fn sources() -> Sources {
 /// One file, parsed.
 struct Module {
     items: Vec<Item>,
-    /// Names that it brings into scope, and the full path of each.
+    /// The names that it brings into scope, with the full path of each.
     imported: BTreeMap<String, Vec<String>>,
-    /// Full paths that are written out in its code, or imported with a star.
+    /// The full paths that are written out in its code, or imported with a star.
     written: Vec<Vec<String>>,
 }
 
@@ -73,7 +74,8 @@ fn is_test(item: &Item) -> bool {
     module.attrs.iter().any(|attr| attr.path().is_ident("cfg"))
 }
 
-/// `super::a` in the module `m/n` is `m/a`. `None` if the path leads out of the house.
+/// The full path of `path` in the module: `super::a` in the module `m/n` is `m/a`. `None` if the
+/// path leads out of the house.
 fn resolve(module: &str, path: &[String], children: &BTreeSet<String>) -> Option<Vec<String>> {
     let mut base: Vec<String> =
         module.split('/').filter(|name| *name != "lib").map(str::to_owned).collect();
@@ -200,7 +202,7 @@ fn parse_all(sources: &Sources) -> BTreeMap<String, Module> {
 fn imports(modules: &BTreeMap<String, Module>) -> Imports {
     let of = |name: &String, module: &Module| {
         let paths = module.imported.values().chain(&module.written);
-        // `mod.rs` names its children to show them to others: that is no import of theirs.
+        // A `mod.rs` names its children to show them to others. That is not an import.
         let shown = |path: &&Vec<String>| !module.items.iter().any(|item| shows(item, path));
         let homes = paths.filter(shown).filter_map(|path| home(modules, path));
         homes.filter(|home| home != name && home != "lib").collect::<BTreeSet<_>>()
@@ -208,7 +210,7 @@ fn imports(modules: &BTreeMap<String, Module>) -> Imports {
     modules.iter().map(|(name, module)| (name.clone(), of(name, module))).collect()
 }
 
-/// Whether an item re-exports the last name of a path, which is then not used in the file itself.
+/// Whether an item re-exports the last name of a path. Such a name is not used in the file itself.
 fn shows(item: &Item, path: &[String]) -> bool {
     let Item::Use(item) = item else { return false };
     if matches!(item.vis, syn::Visibility::Inherited) {
@@ -219,7 +221,7 @@ fn shows(item: &Item, path: &[String]) -> bool {
     names.iter().any(|(_, shown)| shown.last() == path.last())
 }
 
-/// Whether a file is a part of the house, or in it.
+/// Whether a file is that part of the house, or lies in it.
 fn is_in(file: &str, part: &str) -> bool {
     file.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
@@ -241,7 +243,7 @@ fn forbidden(imports: &Imports) -> Vec<String> {
     found
 }
 
-/// Files that import each other, directly or through others: each such group once.
+/// Groups of files that import each other, directly or through others. Each group comes once.
 fn circles(imports: &Imports) -> Vec<String> {
     let reached = |from: &str| {
         let (mut seen, mut waiting) = (BTreeSet::new(), vec![from.to_owned()]);
@@ -265,7 +267,7 @@ fn circles(imports: &Imports) -> Vec<String> {
     groups.into_iter().collect()
 }
 
-/// Inherent `impl` blocks that live outside of the folder of their type.
+/// Inherent `impl` blocks that live outside the folder of their type.
 fn strangers(modules: &BTreeMap<String, Module>) -> Vec<String> {
     let mut found = Vec::new();
     for (file, module) in modules {

@@ -1,7 +1,7 @@
-//! The in-process tier: what holds without root, servers and processes of its own.
+//! The in-process tier: tests that need neither root nor servers nor processes of their own.
 //!
-//! [`house`] reads the source and holds the arrangement of the code; the others run the engine on small
-//! trees in a temporary folder.
+//! [`house`] reads the source and checks the arrangement of the code. The others run the engine on
+//! small trees in a temporary folder.
 
 mod carrying;
 mod deleting;

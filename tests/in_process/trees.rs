@@ -27,7 +27,7 @@ pub(crate) struct Ran {
     pub(crate) heard: Heard,
 }
 
-/// An instant of the tests' own time: so many seconds after the first.
+/// An instant of the tests' own time: that many seconds after its beginning.
 pub(crate) fn at(seconds: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_600_000_000 + seconds)
 }
@@ -37,7 +37,7 @@ pub(crate) fn options() -> Options {
     Options::plain(Process::new(7, true, Timestamp::from(SystemTime::now())))
 }
 
-/// The same, and what only the destination has is deleted.
+/// The same options, with deletion of what only the destination has.
 pub(crate) fn mirror() -> Options {
     let deletion =
         Deletion { max: MaxDelete::Unlimited, method: DeletionMethod::Remove, require_file: None };

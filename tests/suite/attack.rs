@@ -1,6 +1,6 @@
-//! An attacker who may write to both trees swaps directories for symlinks and back, as fast as possible,
-//! while syncs with deletion run as root. What lies outside the roots never changes, and nothing is
-//! deleted that the source has.
+//! An attacker who may write to both trees swaps directories for symlinks and back, as fast as
+//! possible, while syncs with deletion run as root. What lies outside the roots never changes, and
+//! nothing that the source has is deleted.
 
 use std::fs;
 use std::path::Path;
@@ -14,8 +14,8 @@ use crate::fixture::*;
 const LASTS: Duration = Duration::from_secs(60);
 const DIRECTORIES: usize = 4;
 
-/// What every directory of the trees holds, and the place outside, too: whoever follows a symlink there finds
-/// the very names that it looks for.
+/// What every directory of the trees holds, and the place outside, too. A run that follows a
+/// symlink there finds the very names that it looks for.
 fn fill(dir: &Path) {
     for index in 0..5 {
         write(dir, format!("kept-{index}"), "x", T0);

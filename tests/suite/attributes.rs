@@ -1,4 +1,5 @@
-//! Extended attributes and ACLs: the destination has what the source has, and nobody is let in meanwhile.
+//! Extended attributes and ACLs: the destination has what the source has, and nobody gets access in
+//! the meantime.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;

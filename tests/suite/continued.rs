@@ -1,6 +1,8 @@
-//! The copy of a very large file goes on where an interrupted run left it, if that is certainly its beginning.
+//! The copy of a very large file is resumed where an interrupted run left it, if what is there is
+//! certainly its beginning.
 //!
-//! Through the library, since only there "very large" is a matter of taste; the binary begins at 1 GiB.
+//! These tests use the library, because only there the meaning of "very large" can be chosen. The
+//! binary begins at 1 GiB.
 
 use std::fs::{self, File};
 use std::io;

@@ -22,7 +22,8 @@ fn in_sync() -> Fixture {
     pair
 }
 
-/// Runs with deletion, and expects that a guard withholds it and says so; nothing at dest may change.
+/// Runs with deletion, and expects that a guard withholds it and says so. Nothing at dest may
+/// change.
 fn expect_withheld(pair: &Fixture, flags: &[&str], candidates: u64, words: &[&str]) {
     for dry in ["--dry-run=true", "--dry-run=false"] {
         let before = look(&pair.b);
@@ -470,7 +471,8 @@ fn names_that_differ_only_in_case_are_safe_where_dest_takes_them_for_the_same() 
         .for_each(|path| assert!(now.contains_key(path), "{}", String::from_utf8_lossy(path)));
 }
 
-/// The new name is taken by something that no file replaces, so the former one is all that dest has of it.
+/// The new name is taken by something that a file does not replace, so the former name is all that
+/// dest has of the file.
 #[test]
 fn the_former_name_of_a_file_that_was_not_carried_for_whatever_reason_stays() {
     type Take = fn(&Path);

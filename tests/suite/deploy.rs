@@ -1,4 +1,5 @@
-//! The manifests: made from one table, held against the schemas of Kubernetes, and understood by the programs that they start.
+//! The manifests: made from one table, checked against the schemas of Kubernetes, and understood by
+//! the programs that they start.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -182,7 +183,7 @@ fn the_jobs_arguments_are_ones_that_the_sync_takes() {
         let cli =
             Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{}: {error}", job.name()));
         assert!(cli.command.is_none() && cli.sync.safety.require_mount, "{}", job.name());
-        // As shipped. Whoever has taken a pair into production in a copy of their own takes this out.
+        // As shipped. Users who take a pair into production remove this in their own copy.
         assert!(cli.sync.carried.dry_run && !cli.sync.deletion.delete_missing, "{}", job.name());
         // What they mean is asked of folders that are here.
         let pair = Fixture::new();
@@ -241,7 +242,8 @@ fn capabilities() -> Vec<String> {
     added.iter().map(|name| format!("+{}", name.as_str().unwrap().to_lowercase())).collect()
 }
 
-/// Syncs trees of several owners as root who has these capabilities and no more, and compares all that there is to see.
+/// Syncs trees of several owners as a root user that has only these capabilities, and compares
+/// everything that can be seen.
 fn carries_all_with(capabilities: &[String]) -> Result<(), String> {
     let script = r#"
         mkdir -p a/alien a/closed a/shared b/alien

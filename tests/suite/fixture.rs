@@ -112,7 +112,8 @@ impl Counts {
         self.0["counts"][name].as_u64().unwrap_or_else(|| panic!("no count {name} in {}", self.0))
     }
 
-    /// Checks several; those that are not named must be nothing, but for scan totals and what is in sync.
+    /// Checks several counts. Those that are not named must be 0, except for scan totals and what
+    /// is in sync.
     #[track_caller]
     pub fn expect(&self, expected: &[(&str, u64)]) {
         let free =
@@ -186,7 +187,8 @@ pub fn with_ulimit(limit: &str, command: &Command) -> Command {
     limited
 }
 
-/// The command in a mount namespace of its own, after a script that finds the paths in `$1`, `$2`, ….
+/// The command in a mount namespace of its own, after a script that finds the paths in `$1`, `$2`,
+/// ….
 pub fn in_a_namespace(script: &str, paths: &[&Path], command: &Command) -> Command {
     let mut unshare = Command::new("unshare");
     let script = format!("{script} && shift {} && exec \"$@\"", paths.len());
@@ -210,8 +212,9 @@ pub fn finish(child: Child) -> Ran {
 /// Runs the sync as an unprivileged user, to whom everything but the modes set by the test is open.
 pub fn as_nobody(pair: &Fixture, flags: &[&str]) -> Ran {
     own_by_nobody(pair);
-    // The build folder may be closed to others: run a copy. A process of its own makes it: what this one has
-    // open for writing, another test's new process has open too, for a moment, and nobody could run it.
+    // The build folder may be closed to others, so run a copy. A separate process makes the copy.
+    // If this process had it open for writing, a process that another test starts would have it
+    // open, too, for a moment, and nobody could run it.
     let copy = pair.scratch.path().join("ha-sync");
     if !copy.exists() {
         assert_eq!(
@@ -359,7 +362,8 @@ pub fn look(root: &Path) -> Tree {
     tree
 }
 
-/// The same without the mtimes and modes of directories, which are carried only when a directory is made.
+/// The same without the mtimes and modes of directories. These are carried only when a directory is
+/// made.
 pub fn without_dir_metadata(mut tree: Tree) -> Tree {
     for seen in tree.values_mut().filter(|seen| seen.kind == Kind::Dir) {
         (seen.mode, seen.mtime) = (0, (0, 0));

@@ -4,7 +4,8 @@ use std::process::Command;
 
 use crate::fixture::*;
 
-/// Runs the sync between an ordinary folder and one on an ext4 whose inodes hold whole seconds only.
+/// Runs the sync between an ordinary folder and one on an ext4 whose inodes hold only whole
+/// seconds.
 ///
 /// `$coarse` is that folder, `$fine` the other one; `sync SOURCE DEST FLAGS...` prints a summary.
 fn with_a_coarse_folder(pair: &Fixture, script: &str) -> Ran {

@@ -1,5 +1,5 @@
-//! Directories that a killed run had made and not yet given what they shall have: the next run finishes these, and
-//! touches nobody else's.
+//! Directories that a killed run had made without giving them their metadata. The next run finishes
+//! these, and does not touch anybody else's.
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, chown};
@@ -27,7 +27,8 @@ fn dress(dir: &Path) -> (u32, u32, u32, i64) {
     (meta.uid(), meta.gid(), meta.mode(), meta.mtime())
 }
 
-/// A new directory is ours alone at first, and marked as half made. Then it gets its owner, and last its mode.
+/// A new directory is accessible to us alone at first, and marked as half made. Then it gets its
+/// owner, and last its mode.
 #[test]
 fn between_making_a_directory_and_giving_it_its_owner_or_its_mode() {
     let cases = [
@@ -107,7 +108,8 @@ fn a_directory_that_no_killed_run_has_left_keeps_its_owner_and_mode() {
     assert_eq!(seen(), before);
 }
 
-/// What the killed run was not allowed, the next one is not either. The mark goes all the same, and into the opslog.
+/// What the killed run was not allowed to do, the next one is not allowed either. The mark is still
+/// removed, and the opslog says so.
 #[test]
 fn a_half_made_directory_of_who_may_not_give_it_away_gets_its_mode() {
     let half_made = |pair: &Fixture| {

@@ -179,7 +179,8 @@ fn mount_points_below_the_roots_are_not_crossed() {
     write(&pair.a, "bound/beneath", "x", T0);
     let elsewhere = pair.scratch.path().join("elsewhere");
     write(&elsewhere, "file", "x", T0);
-    // In a mount namespace of its own: a file system in the source, a bind mount of the same one in dest.
+    // In a mount namespace of its own: a file system in the source, and a bind mount of the same
+    // one in dest.
     let command = pair.command();
     let script = "mount -t tmpfs none \"$1/mounted\" && echo x >\"$1/mounted/file\" && \
                   mount --bind \"$3\" \"$2/bound\"";

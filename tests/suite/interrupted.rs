@@ -73,8 +73,9 @@ fn what_was_done_at_a_signal_is_printed_as_it_is_in_the_opslog() {
 fn a_second_signal_ends_the_process_at_once_and_the_next_run_sweeps_and_seals() {
     let pair = Fixture::new();
     write(&pair.a, "large", vec![1; 64 << 20], T0);
-    // Removing the temporary hangs, as it would on a dead server. (strace ends when the call would have
-    // been made; what tells that the process ended before is that it was not.)
+    // Removing the temporary hangs, as it would on a dead server. (strace itself ends only when the
+    // call would have been made. That the call was not made shows that the process had ended
+    // before.)
     let hangs = "unlinkat:delay_enter=4000000";
     let mut child = slowed(&pair.command(), 50, &[hangs]).spawn().unwrap();
     wait_until("a temporary appears", || !temporaries(&pair.b).is_empty());

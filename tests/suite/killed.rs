@@ -29,7 +29,8 @@ fn scenario() -> Fixture {
     pair
 }
 
-/// Runs the sync with one worker under strace, which makes a call deadly. Tells whether the call was made.
+/// Runs the sync with one worker under strace, which makes a call deadly. Returns whether the call
+/// was made.
 pub fn dies_at(pair: &Fixture, call: &str, when: usize, more: &[&str]) -> bool {
     command_dies_at(&pair.command(), call, when, more)
 }
@@ -51,7 +52,8 @@ pub fn command_dies_at(command: &Command, call: &str, when: usize, more: &[&str]
     true
 }
 
-/// Dies at the first, the second, … such call until there is none left, and looks at the trees each time.
+/// Dies at the first, the second, … such call until there are no more, and looks at the trees each
+/// time.
 fn die_at_each(call: &str, at_least: usize, more: &[&str]) {
     let undisturbed = scenario();
     undisturbed.counts(&[]);
@@ -92,8 +94,8 @@ fn die_at_each(call: &str, at_least: usize, more: &[&str]) {
     assert!(deaths >= at_least, "{call} was only made {deaths} times");
 }
 
-/// A directory is there or not; its mode and mtime come last. An mtime that is being carried comes with
-/// the content or, where the content is equal, after the mode.
+/// A directory is there or not; its mode and mtime come last. An mtime that is carried comes with
+/// the content or, if the content is equal, after the mode.
 fn same_version(now: &Seen, then: &Seen) -> bool {
     match (&now.kind, &then.kind) {
         (Kind::Dir, Kind::Dir) => true,
@@ -155,7 +157,8 @@ fn at_each_creation_of_a_temporary() {
     assert!(fs::read_dir(&pair.b).unwrap().count() > 10);
 }
 
-/// Nobody corrects a directory's owner and mode later: a difference in metadata alone is never work.
+/// Nobody corrects a directory's owner and mode later: a difference in metadata alone is never
+/// work.
 #[test]
 fn while_a_directory_is_being_filled_leaves_its_owner_and_mode_right() {
     let pair = Fixture::new();
@@ -203,7 +206,8 @@ fn at_each_deletion_leaves_a_true_opslog_and_the_next_run_deletes_the_rest() {
         }
         let ran = pair.sync(&["--delete-missing", "--format=json"]);
         assert_eq!(ran.code, Some(0), "{context}: {}{}", ran.stdout, ran.stderr);
-        // What the killed run said was deleted had been. (The lines of its last second may be missing.)
+        // What the killed run reported as deleted had been deleted. (The lines of its last second
+        // may be missing.)
         let logs = pair.opslogs();
         assert_eq!(
             (logs.len(), &logs[0].last().unwrap()["status"]),

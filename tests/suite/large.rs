@@ -1,4 +1,5 @@
-//! Large files: hashed and written to disk beside the copy, shared where the file system can, in nobody's way.
+//! Large files: hashed and written to disk during the copy, reflinked if the file system can do
+//! that, and never in the way of others.
 
 use std::fs;
 use std::process::Command;
@@ -10,7 +11,8 @@ fn content(mebibytes: usize) -> Vec<u8> {
     (0..mebibytes << 20).map(|index| (index / 4096 + index % 251) as u8).collect()
 }
 
-/// Runs a script as root in a mount namespace of its own; `$1` is a's folder, `$2` b's, the rest the sync.
+/// Runs a script as root in a mount namespace of its own. `$1` is a's folder, `$2` is b's, the rest
+/// is the sync.
 fn in_a_namespace(pair: &Fixture, script: &str, flags: &[&str]) -> Ran {
     let command = pair.command();
     let mut unshare = Command::new("unshare");

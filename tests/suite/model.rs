@@ -1,11 +1,11 @@
 //! Random trees, random changes on both sides, and a model so simple that it is plainly right.
 //!
-//! The model knows a tree as a map and merges two of them by recursion over names. The binary runs in
-//! one direction, then in the other; after each run the tree that was read is untouched and the
+//! The model holds a tree as a map and merges two of them by recursion over names. The binary runs
+//! in one direction, then in the other. After each run the tree that was read is untouched, and the
 //! other one is what the model says. Then neither direction finds anything to do.
 //!
-//! With deletion it runs in one direction: first with files and directories at the source that it may
-//! not read, then without.
+//! With deletion it runs in one direction: first with files and directories at the source that it
+//! may not read, then without.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,8 +23,8 @@ enum Node {
 
 type Names = BTreeMap<String, Node>;
 
-/// Few names, sizes and times, so that every kind of meeting is frequent. `is_closed` says which files and
-/// directories can't be read.
+/// Few names, sizes and times, so that every kind of meeting is frequent. `is_closed` says which
+/// files and directories can't be read.
 fn any_node(
     is_closed: impl Strategy<Value = bool> + Clone + 'static,
 ) -> impl Strategy<Value = Node> {
@@ -296,7 +296,8 @@ fn opened(names: &Names) -> Names {
     names.iter().map(|(name, node)| (name.clone(), open(node))).collect()
 }
 
-/// Closes or opens everything that the model says is closed; what is in it comes first when it is being closed.
+/// Closes or opens everything that the model says is closed. To close a directory, what is in it
+/// comes first.
 fn set_closed(root: &Path, names: &Names, close: bool) {
     for (name, node) in names {
         let path = root.join(name);

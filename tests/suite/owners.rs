@@ -130,7 +130,8 @@ fn an_owner_that_is_unknown_at_the_destination_costs_one_warning_and_all_others_
 /// Neither the old group nor the new one is let in on the way, if it is not in the end.
 #[test]
 fn nobody_is_let_in_while_an_owner_changes() {
-    // Where only metadata is carried, and where a new file has another group than ours from the beginning.
+    // Both when only metadata is carried, and when a new file has another group than ours from the
+    // beginning.
     for (call, is_new) in [("fchown", false), ("pwrite64", true)] {
         let pair = Fixture::new();
         let (uid, gid, mode) = if is_new { (0, 0, 0o640) } else { (1000, 100, 0o600) };

@@ -4,7 +4,8 @@ use std::process::Command;
 
 use crate::fixture::*;
 
-/// Runs the sync on a terminal of that many columns, slowed down enough to be watched; returns all that was drawn.
+/// Runs the sync on a terminal of that many columns, slowed down enough to be watched. Returns all
+/// that was drawn.
 fn on_a_terminal(pair: &Fixture, columns: usize, flags: &str) -> String {
     let command = pair.command_between(&pair.a, &pair.b);
     let words: Vec<String> =

@@ -8,8 +8,8 @@ use crate::fixture::*;
 
 const DELETE: [&str; 3] = ["--delete-missing", "--format=json", "--verbose"];
 
-/// A pair in sync, in which the name `taken` is a directory at dest and a file at the source, whose former
-/// name dest has still.
+/// A pair in sync. The name `taken` is a directory at dest and a file at the source, and dest still
+/// has the former name of that file.
 fn with_a_former_name(former: &str) -> Fixture {
     let pair = Fixture::new();
     for root in [&pair.a, &pair.b] {

@@ -24,8 +24,8 @@ pub use self::operations::{Operations, OperationsFilter};
 pub use self::runs::{History, Point, RunFilter, Runs, Standing};
 pub use self::series::{MOST_SERIES, Series};
 pub use self::totals::{Sums, Totals};
-use super::database::{Answer, Database, DbError};
-use super::schema::{self, Found};
+use super::database::{Database, DbError, DbResult};
+use super::schema::{self, SchemaState};
 use super::{Dsn, mysql, sqlite};
 
 /// The `status` of a run that is not over.
@@ -44,7 +44,7 @@ type FileId = (u64, u64);
 /// An open database that is only read.
 pub struct Reader {
     db: Box<dyn Database>,
-    found: Found,
+    found: SchemaState,
     /// `None` for a server.
     file: Option<FileId>,
     opened: Instant,
@@ -54,7 +54,7 @@ impl Reader {
     /// Opens a database whose questions are given up after `limit`. `None` if nobody has recorded a
     /// run there yet. Fails if the database cannot be reached, or its tables are not those of
     /// ha-sync.
-    pub fn open(dsn: &Dsn, limit: Duration) -> Answer<Option<Self>> {
+    pub fn open(dsn: &Dsn, limit: Duration) -> DbResult<Option<Self>> {
         // Looked up before the file is opened: if it is replaced in between, the next look tells.
         let file = file_id(dsn)?;
         let mut db: Box<dyn Database> = match dsn {
@@ -63,7 +63,7 @@ impl Reader {
             Dsn::Sqlite(path) => Box::new(sqlite::Sqlite::open_to_read(path, limit)?),
             Dsn::MySql(server) => Box::new(mysql::MySql::connect_to_read(server, limit)?),
         };
-        let found = Found::look(&mut *db)?;
+        let found = SchemaState::look(&mut *db)?;
         found.refuse_what_is_not_ours()?;
         Ok((!found.is_empty()).then_some(Self { db, found, file, opened: Instant::now() }))
     }
@@ -100,7 +100,7 @@ impl Reader {
 
 /// The file that the path leads to now. `None` for a server, and for a file that is not there yet
 /// though its directory is.
-fn file_id(dsn: &Dsn) -> Answer<Option<FileId>> {
+fn file_id(dsn: &Dsn) -> DbResult<Option<FileId>> {
     let Dsn::Sqlite(path) = dsn else { return Ok(None) };
     match fs::metadata(path) {
         Ok(metadata) => Ok(Some((metadata.dev(), metadata.ino()))),
@@ -111,7 +111,7 @@ fn file_id(dsn: &Dsn) -> Answer<Option<FileId>> {
 
 /// Fails if the directory of the file is missing. Then a mount is missing or the path is wrong, and
 /// there is nothing to begin with.
-fn has_folder(path: &Path) -> Answer<()> {
+fn has_folder(path: &Path) -> DbResult<()> {
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::Reader;
 use crate::ledger::Iteration;
-use crate::ledger::database::{Answer, Row};
+use crate::ledger::database::{DbResult, Row};
 use crate::ledger::history::named;
 use crate::ledger::schema::OPERATIONS;
 use crate::ledger::value::Value;
@@ -72,7 +72,7 @@ const COLUMNS: [&str; 17] = [
 
 impl Reader {
     /// The operations of a run that match, and how far the search came.
-    pub fn operations(&mut self, filter: &OperationsFilter) -> Answer<Operations> {
+    pub fn operations(&mut self, filter: &OperationsFilter) -> DbResult<Operations> {
         let begun = Instant::now();
         let mut found = Operations { operations: Vec::new(), next: None, looked_at: 0 };
         let mut after = filter.after;
@@ -99,7 +99,7 @@ impl Reader {
 
     /// The last id of the next stretch of an iteration's rows, and how many rows it has. `None` if
     /// there are no more rows.
-    fn stretch(&mut self, iteration: i64, after: i64, rows: usize) -> Answer<Option<(i64, u64)>> {
+    fn stretch(&mut self, iteration: i64, after: i64, rows: usize) -> DbResult<Option<(i64, u64)>> {
         let query = format!(
             "SELECT MAX(id), COUNT(*) FROM (SELECT id FROM {OPERATIONS} WHERE iteration_id = ? AND id > ? \
              ORDER BY id LIMIT {rows}) AS stretch"
@@ -115,7 +115,7 @@ impl Reader {
         after: i64,
         end: i64,
         limit: usize,
-    ) -> Answer<Vec<Iteration>> {
+    ) -> DbResult<Vec<Iteration>> {
         let mut values = vec![Value::Int(filter.iteration), Value::Int(after), Value::Int(end)];
         let mut which = String::new();
         // The column holds characters that do not fit in escaped form.

@@ -11,7 +11,7 @@
 use super::series::Series;
 use super::{ENDINGS, RUNNING, Reader, STATUSES};
 use crate::ledger::Iteration;
-use crate::ledger::database::{Answer, Row};
+use crate::ledger::database::{DbResult, Row};
 use crate::ledger::history::named;
 use crate::ledger::schema::{ITERATIONS, iteration_columns};
 use crate::ledger::value::Value;
@@ -110,12 +110,12 @@ impl Reader {
     /// The last run is the one that began last. A run that says it began after `latest` (RFC 3339)
     /// has a clock that is wrong, and must not hide the runs after it. Between it and the others,
     /// the one with the greater id is the last.
-    pub fn standings(&mut self, latest: &str) -> Answer<Vec<Standing>> {
+    pub fn standings(&mut self, latest: &str) -> DbResult<Vec<Standing>> {
         let series = self.series(None, None)?;
         series.into_iter().map(|series| self.standing(series, latest)).collect()
     }
 
-    fn standing(&mut self, series: Series, latest: &str) -> Answer<Standing> {
+    fn standing(&mut self, series: Series, latest: &str) -> DbResult<Standing> {
         let sequences = sequences(std::slice::from_ref(&series), None, None);
         let columns = iteration_columns();
         let rows = self.latest(&sequences, &self.selected_runs(), "", &[], 1)?;
@@ -150,7 +150,7 @@ impl Reader {
     }
 
     /// A part of the list. `None` if there is no run with the id that it was to come after.
-    pub fn runs(&mut self, filter: &RunFilter) -> Answer<Option<Runs>> {
+    pub fn runs(&mut self, filter: &RunFilter) -> DbResult<Option<Runs>> {
         let place = match filter.before.map(|id| self.place(id)).transpose()? {
             Some(None) => return Ok(None),
             place => place.flatten(),
@@ -176,7 +176,7 @@ impl Reader {
     }
 
     /// One run.
-    pub fn run(&mut self, id: i64) -> Answer<Option<Iteration>> {
+    pub fn run(&mut self, id: i64) -> DbResult<Option<Iteration>> {
         let query = format!("SELECT {} FROM {ITERATIONS} WHERE id = ?", self.selected_runs());
         let row = self.db.first(&query, &[Value::Int(id)])?;
         Ok(row.map(|row| named(&iteration_columns(), &row)))
@@ -190,7 +190,7 @@ impl Reader {
         pair: Option<&str>,
         since: &str,
         limit: usize,
-    ) -> Answer<Vec<History>> {
+    ) -> DbResult<Vec<History>> {
         let (columns, since) = (POINT.join(", "), [Value::time(since)]);
         let all = self.series(pair, None)?;
         let limit = limit.min(POINTS / all.len().max(1));
@@ -212,14 +212,14 @@ impl Reader {
         Ok(found)
     }
 
-    fn place(&mut self, id: i64) -> Answer<Option<Place>> {
+    fn place(&mut self, id: i64) -> DbResult<Option<Place>> {
         let query = format!("SELECT started_at FROM {ITERATIONS} WHERE id = ?");
         let row = self.db.first(&query, &[Value::Int(id)])?;
         Ok(row.map(|mut row| Place { started_at: row.swap_remove(0), id }))
     }
 
     /// The first rows of the list of all runs.
-    fn everything(&mut self, beyond: &str, from: &[Value], limit: usize) -> Answer<Vec<Row>> {
+    fn everything(&mut self, beyond: &str, from: &[Value], limit: usize) -> DbResult<Vec<Row>> {
         let which =
             if beyond.is_empty() { String::new() } else { beyond.replacen(" AND ", " WHERE ", 1) };
         let query = format!(
@@ -237,7 +237,7 @@ impl Reader {
         which: &str,
         and: &[Value],
         limit: usize,
-    ) -> Answer<Vec<Row>> {
+    ) -> DbResult<Vec<Row>> {
         let table = self.runs_by_series();
         let part = self.db.dialect().part(&format!(
             "SELECT {columns} FROM {table} WHERE sync_pair = ? AND direction = ? AND dry_run = ? \
@@ -255,7 +255,7 @@ impl Reader {
         Ok(found)
     }
 
-    fn rows(&mut self, query: &str, values: &[Value]) -> Answer<Vec<Row>> {
+    fn rows(&mut self, query: &str, values: &[Value]) -> DbResult<Vec<Row>> {
         let mut found = Vec::new();
         self.db.query(query, values, &mut |row| found.push(row))?;
         Ok(found)

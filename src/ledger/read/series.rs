@@ -1,7 +1,7 @@
 //! Which pairs there are, and which directions of each.
 
 use super::Reader;
-use crate::ledger::database::Answer;
+use crate::ledger::database::DbResult;
 use crate::ledger::value::Value;
 
 /// One direction of one pair.
@@ -25,7 +25,7 @@ impl Reader {
         &mut self,
         pair: Option<&str>,
         direction: Option<&str>,
-    ) -> Answer<Vec<Series>> {
+    ) -> DbResult<Vec<Series>> {
         let mut found: Vec<Series> = Vec::new();
         let (mut compares, mut from) = start(pair);
         while let Some(name) = self.pair(compares, &from)?.filter(|_| found.len() < MOST_SERIES) {
@@ -40,7 +40,12 @@ impl Reader {
         Ok(found)
     }
 
-    fn directions(&mut self, pair: &str, wanted: Option<&str>, most: usize) -> Answer<Vec<String>> {
+    fn directions(
+        &mut self,
+        pair: &str,
+        wanted: Option<&str>,
+        most: usize,
+    ) -> DbResult<Vec<String>> {
         let mut found = Vec::new();
         let (mut compares, mut from) = start(wanted);
         while let Some(label) = self.direction(pair, compares, &from)? {
@@ -53,19 +58,19 @@ impl Reader {
         Ok(found)
     }
 
-    fn pair(&mut self, compares: &str, from: &str) -> Answer<Option<String>> {
+    fn pair(&mut self, compares: &str, from: &str) -> DbResult<Option<String>> {
         let (table, hop) = (self.runs_by_series(), hop("sync_pair", compares));
         let query = format!("SELECT sync_pair FROM {table} WHERE {hop}");
         self.first_text(&query, &[Value::text(from)])
     }
 
-    fn direction(&mut self, pair: &str, compares: &str, from: &str) -> Answer<Option<String>> {
+    fn direction(&mut self, pair: &str, compares: &str, from: &str) -> DbResult<Option<String>> {
         let (table, hop) = (self.runs_by_series(), hop("direction", compares));
         let query = format!("SELECT direction FROM {table} WHERE sync_pair = ? AND {hop}");
         self.first_text(&query, &[Value::text(pair), Value::text(from)])
     }
 
-    fn first_text(&mut self, query: &str, values: &[Value]) -> Answer<Option<String>> {
+    fn first_text(&mut self, query: &str, values: &[Value]) -> DbResult<Option<String>> {
         Ok(self.db.first(query, values)?.and_then(|row| row[0].as_text()))
     }
 }

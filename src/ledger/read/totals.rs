@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::{FileId, RUNNING, Reader, Series};
-use crate::ledger::database::{Answer, Row};
+use crate::ledger::database::{DbResult, Row};
 use crate::ledger::schema::ITERATIONS;
 use crate::ledger::value::Value;
 
@@ -89,7 +89,7 @@ impl Default for Totals {
 impl Totals {
     /// Reads the rows that are new. `false` if the time was over before all were read; go on
     /// another time.
-    pub fn catch_up(&mut self, reader: &mut Reader, until: Instant) -> Answer<bool> {
+    pub fn catch_up(&mut self, reader: &mut Reader, until: Instant) -> DbResult<bool> {
         if self.file != reader.file || !self.is_of(reader)? {
             *self = Self { file: reader.file, ..Self::default() };
         }
@@ -111,7 +111,7 @@ impl Totals {
     }
 
     /// Whether the row up to which all is settled is still of the same run.
-    fn is_of(&self, reader: &mut Reader) -> Answer<bool> {
+    fn is_of(&self, reader: &mut Reader) -> DbResult<bool> {
         if self.settled_to == 0 {
             return Ok(true);
         }
@@ -143,7 +143,7 @@ impl Totals {
         }
     }
 
-    fn look_at_open(&mut self, reader: &mut Reader) -> Answer<()> {
+    fn look_at_open(&mut self, reader: &mut Reader) -> DbResult<()> {
         let ids: Vec<i64> = self.open.iter().copied().collect();
         for some in ids.chunks(BATCH) {
             let marks = vec!["?"; some.len()].join(",");
@@ -166,7 +166,7 @@ impl Totals {
     }
 }
 
-fn rows_after(reader: &mut Reader, id: i64) -> Answer<Vec<Row>> {
+fn rows_after(reader: &mut Reader, id: i64) -> DbResult<Vec<Row>> {
     let mut rows = Vec::new();
     let query = format!(
         "SELECT {} FROM {ITERATIONS} WHERE id > ? ORDER BY id LIMIT {BATCH}",

@@ -43,7 +43,7 @@ pub(super) enum End {
 
 /// What came of acquiring the Lease.
 #[derive(Debug)]
-pub(super) enum Begun {
+pub(super) enum Acquired {
     Held,
     Taken(Holder),
     Interrupted,
@@ -59,7 +59,7 @@ enum Attempt {
 
 /// What the run may ask for when the Lease is lost.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct LeaseFate {
     /// The reason of the loss, once the thread has found it.
     pub(super) loss: Option<Loss>,
     /// The reason why the last renewal failed. It serves as the reason of the loss if a worker
@@ -75,7 +75,7 @@ pub(super) struct Heartbeat {
     clock: ServerClock,
     stop: Stop,
     ends: Receiver<End>,
-    known: Arc<Mutex<Known>>,
+    known: Arc<Mutex<LeaseFate>>,
 }
 
 impl Heartbeat {
@@ -85,7 +85,7 @@ impl Heartbeat {
         timings: LeaseTimings,
         stop: &Stop,
         ends: Receiver<End>,
-        known: Arc<Mutex<Known>>,
+        known: Arc<Mutex<LeaseFate>>,
     ) -> Self {
         Self { api, claim, timings, clock: ServerClock::default(), stop: stop.clone(), ends, known }
     }
@@ -95,12 +95,12 @@ impl Heartbeat {
     pub(super) fn live(
         mut self,
         patience: Duration,
-        tell: &Sender<Result<Begun, LeaseError>>,
+        tell: &Sender<Result<Acquired, LeaseError>>,
     ) -> Result<(), String> {
         let (begun, held_lease) = match self.acquire(patience) {
-            Ok(Some(Attempt::Held(held_lease))) => (Ok(Begun::Held), Some(held_lease)),
-            Ok(Some(Attempt::Taken(record))) => (Ok(Begun::Taken(record.holder())), None),
-            Ok(Some(Attempt::Again(_)) | None) => (Ok(Begun::Interrupted), None),
+            Ok(Some(Attempt::Held(held_lease))) => (Ok(Acquired::Held), Some(held_lease)),
+            Ok(Some(Attempt::Taken(record))) => (Ok(Acquired::Taken(record.holder())), None),
+            Ok(Some(Attempt::Again(_)) | None) => (Ok(Acquired::Interrupted), None),
             Err(error) => (Err(error), None),
         };
         // Nobody listens if a signal came first. The Lease is released all the same.
@@ -262,7 +262,7 @@ impl Heartbeat {
         Ok(())
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, LeaseFate> {
         locked(&self.known)
     }
 

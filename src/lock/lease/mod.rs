@@ -29,12 +29,12 @@ use self::api::Api;
 pub use self::api::ApiAccess;
 pub use self::choice::LeaseChoice;
 pub use self::error::LeaseError;
-use self::heartbeat::{Begun, End, Heartbeat, Known, RELEASE};
+use self::heartbeat::{Acquired, End, Heartbeat, LeaseFate, RELEASE};
 use self::held_lease::Loss;
 use self::record::Claim;
 use self::timings::LeaseTimings;
 pub use self::timings::SHORTEST;
-pub use self::unlock::{Found, Removed, Unlock};
+pub use self::unlock::{FoundLease, Removed, Unlock};
 use super::holder::{Holder, host};
 use crate::bounded::{Unheard, wait};
 use crate::locked::locked;
@@ -62,7 +62,7 @@ pub struct Lease {
     name: String,
     ends: Sender<End>,
     ended: Receiver<Result<(), String>>,
-    known: Arc<Mutex<Known>>,
+    known: Arc<Mutex<LeaseFate>>,
 }
 
 /// What came of asking for the Lease.
@@ -117,7 +117,7 @@ fn claim(choice: &LeaseChoice, Applicant { key, run_id }: Applicant<'_>) -> Clai
 impl Lease {
     fn wait(
         self,
-        told: &Receiver<Result<Begun, LeaseError>>,
+        told: &Receiver<Result<Acquired, LeaseError>>,
         stop: &Stop,
     ) -> Result<AskedForLease, LeaseError> {
         let mut interrupted: Option<Instant> = None;
@@ -144,7 +144,7 @@ impl Lease {
             }
         };
         Ok(match begun {
-            Begun::Held if interrupted.is_some() => {
+            Acquired::Held if interrupted.is_some() => {
                 match self.ended.recv_timeout(RELEASE + GRACE) {
                     Ok(Ok(())) => {}
                     Ok(Err(why)) => self.warn_of_doubt(&why),
@@ -152,9 +152,9 @@ impl Lease {
                 }
                 AskedForLease::Interrupted
             }
-            Begun::Held => AskedForLease::Held(self),
-            Begun::Taken(holder) => AskedForLease::Taken(holder),
-            Begun::Interrupted => AskedForLease::Interrupted,
+            Acquired::Held => AskedForLease::Held(self),
+            Acquired::Taken(holder) => AskedForLease::Taken(holder),
+            Acquired::Interrupted => AskedForLease::Interrupted,
         })
     }
 

@@ -61,7 +61,7 @@ enum Call {
 
 #[derive(Clone, Debug)]
 enum Answered {
-    Found(Option<Record>),
+    FoundLease(Option<Record>),
     Stored(Record),
     Conflict,
     Deleted,
@@ -279,7 +279,7 @@ impl World {
                 held_lease.refused(now);
                 self.after(0, Event::Wake { actor });
             }
-            (Some(held_lease), _, Some((Answered::Found(found), _))) => {
+            (Some(held_lease), _, Some((Answered::FoundLease(found), _))) => {
                 if held_lease.seen(now, found).is_err() {
                     one.held_lease = None;
                 }
@@ -294,7 +294,7 @@ impl World {
                 self.held += 1;
                 self.hold(actor);
             }
-            (None, _, Some((Answered::Found(record), stamp))) => {
+            (None, _, Some((Answered::FoundLease(record), stamp))) => {
                 let step = one.contender.look(Look { record, stamp });
                 self.take(actor, step);
             }
@@ -368,7 +368,7 @@ impl Server {
     fn handle(&mut self, call: Call) -> Answered {
         let stored = self.stored.as_ref().and_then(|object| Record::read(object.clone()));
         match (call, stored) {
-            (Call::Get, stored) => Answered::Found(stored),
+            (Call::Get, stored) => Answered::FoundLease(stored),
             (Call::Post(object), None) => self.store(object, true),
             (Call::Put(object), Some(stored)) => match Record::read(object.clone()) {
                 Some(sent) if sent.version == stored.version && sent.uid == stored.uid => {

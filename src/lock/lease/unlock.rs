@@ -23,7 +23,7 @@ pub struct Unlock {
 
 /// The Lease that was found.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct FoundLease {
     record: Record,
     /// The holder.
     pub holder: Holder,
@@ -59,12 +59,12 @@ impl Unlock {
     }
 
     /// Looks at the Lease. `None` if there is none.
-    pub fn look(&mut self) -> Result<Option<Found>, LeaseError> {
+    pub fn look(&mut self) -> Result<Option<FoundLease>, LeaseError> {
         let Answer { value, stamp } = self.api.get().map_err(|error| self.explain("get", error))?;
         let timings = LeaseTimings::new(self.choice.duration);
         Ok(value.map(|record| {
             let renewed = record.spec.renewed;
-            Found {
+            FoundLease {
                 holder: record.holder(),
                 renewed,
                 age: stamp
@@ -79,7 +79,7 @@ impl Unlock {
     }
 
     /// Removes the version that was found, and no other.
-    pub fn remove(&mut self, found: &Found) -> Result<Removed, LeaseError> {
+    pub fn remove(&mut self, found: &FoundLease) -> Result<Removed, LeaseError> {
         match self.api.delete(&found.record) {
             Ok(_) | Err(CallError::NotFound(_)) => Ok(Removed::Gone),
             Err(CallError::Conflict(_)) => Ok(Removed::Changed),

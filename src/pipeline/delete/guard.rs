@@ -91,7 +91,7 @@ pub fn missing_file(tree: &Tree, name: &Name) -> Option<String> {
     Some(format!("the required file {} {is}", wanted.display()))
 }
 
-/// An empty source is no evidence of anything.
+/// An empty source does not prove anything.
 fn emptiness(source: &Tree, selection: &Selection) -> Option<String> {
     let mut names = selection.in_directory(RelPath::root);
     let holds = source.holds(|name, entry| !names.excludes(name, Joined::SourceOnly(entry)));

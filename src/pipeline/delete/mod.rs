@@ -131,7 +131,8 @@ impl Phase<'_, '_> {
                 named(&format!("delete-{worker}"))
                     .spawn_scoped(threads, move || phase.work(worker, &waiting))?;
             }
-            drop(portions.receiver); // Only the workers receive: without them, nobody sends in vain.
+            // Only the workers hold receivers now: when they are gone, sending fails at once.
+            drop(portions.receiver);
             self.hand_out(collected, portions.sender)
         });
         let not_reached = count - self.tried.into_inner();

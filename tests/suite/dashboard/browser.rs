@@ -1,4 +1,5 @@
-//! A headless Chromium, driven over WebDriver: JSON over plain HTTP, for which no library is needed.
+//! A headless Chromium, driven over WebDriver. That is JSON over plain HTTP, for which a library is
+//! not needed.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};

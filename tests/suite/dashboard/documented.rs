@@ -29,7 +29,8 @@ fn examples() -> Vec<(String, Value)> {
         .collect()
 }
 
-/// The keys that an answer has, by where they stand, and what kind of value; lists by their first element.
+/// The keys of an answer by their places, with the kind of each value. A list is described by its
+/// first element.
 fn shape(at: &str, value: &Value, into: &mut Vec<String>) {
     match value {
         // Which counts there are depends on the run.

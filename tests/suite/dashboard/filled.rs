@@ -86,7 +86,8 @@ pub fn insert_runs(base: &Base, runs: impl IntoIterator<Item = Run>) {
     insert(base, "sync_iterations", RUN_COLUMNS, runs.into_iter().map(|run| run.values(now)));
 }
 
-/// Puts so many creates in one run: every thousandth failed, every ten-thousandth is called differently.
+/// Puts that many creates into one run. Every thousandth failed, every ten-thousandth has another
+/// kind of name.
 pub fn insert_operations(base: &Base, iteration: i64, rows: usize) {
     let columns = "iteration_id, dry_run, operation, filepath, size_after, md5_after, started_at, ended_at, status, error_message, kind, bytes, cause";
     let values = (0..rows).map(|index| {

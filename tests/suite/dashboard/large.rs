@@ -66,7 +66,8 @@ fn sent(base: &Base) -> Vec<String> {
         .unwrap();
     let (rows, sql) = most.unwrap();
     assert!((1000..=25_000).contains(&rows), "{rows}: {sql}");
-    // Nor did they go through an index for what lies before a stretch, which is not among the rows that they examined.
+    // Nor did they go through an index for what lies before a stretch. The rows that they examined
+    // do not include that.
     let passed: Option<(String, u64)> =
         root.query_first("SHOW GLOBAL STATUS LIKE 'Handler\\_icp\\_attempts'").unwrap();
     assert!(passed.as_ref().is_none_or(|(_, entries)| *entries < 500_000), "{passed:?}");
@@ -87,7 +88,8 @@ fn every_query_goes_along_an_index() {
     assert!(statements.len() > 20, "{statements:#?}");
     for sql in &statements {
         for mut row in mariadb.rows(&format!("EXPLAIN {sql}")) {
-            // id, select_type, table, type, possible_keys, key, key_len, ref, rows, Extra; MySQL has two more.
+            // id, select_type, table, type, possible_keys, key, key_len, ref, rows, Extra. MySQL
+            // has two more.
             if row.len() == 12 {
                 drop((row.remove(10), row.remove(3)));
             }
@@ -133,7 +135,8 @@ fn ends_early(sql: &str) -> bool {
     sql.contains("LIMIT") && !sql.contains("WHERE")
 }
 
-/// How long each question takes, beside the database's own time for the same statements: shown, not asserted.
+/// How long each question takes, beside the database's own time for the same statements. The times
+/// are shown, not asserted.
 #[test]
 #[ignore = "it measures: cargo nextest run --release --run-ignored only -E 'test(beside_the_database)' --no-capture"]
 #[allow(clippy::print_stdout)]
@@ -161,8 +164,8 @@ fn each_answer_is_shown_beside_the_database_s_own_time() {
     }
 }
 
-/// What a dashboard asks the server for one question when it comes again. It is one of its own: MariaDB logs the values of
-/// those statements only that were prepared while it logs.
+/// What a dashboard asks the server when the same question comes again. It is a dashboard of its
+/// own: MariaDB logs the values of only those statements that were prepared while it logs.
 fn statements(server: &mut mysql::Conn, base: &Base, question: &str) -> Vec<String> {
     server.query_drop("SET GLOBAL log_output = 'TABLE', GLOBAL general_log = 1").unwrap();
     let dashboard = Dashboard::start(&base.pair.dsn, &[]);

@@ -1,4 +1,5 @@
-//! The page in a browser: what a person sees, clicks and shares, and what file names cannot do to it.
+//! The page in a browser: what a person sees, clicks and shares, and what file names cannot do to
+//! it.
 
 use std::path::PathBuf;
 
@@ -613,7 +614,8 @@ fn a_script_in_the_page_would_not_run() {
     );
 }
 
-/// Pictures for the eye and for the documentation: `HA_SYNC_PICTURES=folder cargo nextest run --run-ignored only -E 'test(pictures)'`.
+/// Pictures for the eye and for the documentation: `HA_SYNC_PICTURES=folder cargo nextest run
+/// --run-ignored only -E 'test(pictures)'`.
 #[test]
 #[ignore = "it writes pictures into the folder that HA_SYNC_PICTURES names"]
 fn pictures_of_the_page() {

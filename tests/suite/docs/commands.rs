@@ -9,8 +9,8 @@ use super::{Block, blocks, pages, project, tagged};
 use crate::deploy::{Thing, objects};
 use crate::fixture::*;
 
-/// The blocks of a page are one session: in a home of its own, the built programs first in the path, and with the system's
-/// log folder hidden behind an empty one.
+/// The blocks of a page are one session. It has a home of its own, the built programs come first in
+/// its path, and an empty folder hides the system's log folder.
 fn run_session(page: &Path) {
     let session: Vec<Block> = blocks(page).into_iter().filter(|block| block.tag == "sh").collect();
     if session.is_empty() {
@@ -57,7 +57,8 @@ fn commands_that_need_more_are_at_least_commands() {
     }
 }
 
-/// Names that no manifest has: made by hand, by the commands themselves, or by the runs (the Leases).
+/// Names that are in none of the manifests: they are made by hand, by the commands themselves, or
+/// by the runs (the Leases).
 fn names_beside_the_manifests(things: &[Thing]) -> BTreeSet<String> {
     let by_hand = ["ha-sync-db-secret", "ha-sync-ui-db-secret"].map(str::to_owned);
     let made = tagged("sh cluster").into_iter().flat_map(|block| {

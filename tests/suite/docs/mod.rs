@@ -1,9 +1,10 @@
-//! The documentation: its commands run, its queries answer, its examples are what the tool prints, its links lead
-//! somewhere.
+//! The documentation: its commands run, its queries answer, its examples are what the tool prints,
+//! and its links lead somewhere.
 //!
-//! A block says what it is behind its fence. `sh` is run here; `sh cluster`, `sh server` and `sh project` need what a test has
-//! not (a cluster, a file or database server, a checkout and its time) and are only parsed; `sql` is asked of a
-//! ledger; `json` and `yaml` are parsed; `text` and `rust` are left alone. Whatever else there is fails.
+//! The tag behind its fence says what a block is. `sh` is run here. `sh cluster`, `sh server` and
+//! `sh project` need what a test does not have (a cluster, a file or database server, a checkout
+//! and its time), so they are only parsed. `sql` is run on a ledger. `json` and `yaml` are parsed.
+//! `text` and `rust` are left alone. Any other tag fails.
 
 mod commands;
 mod links;

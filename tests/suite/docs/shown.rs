@@ -1,4 +1,5 @@
-//! What the pages show of the tool's own words: examples of its output and the messages of its guards.
+//! What the pages show of the tool's own words: examples of its output and the messages of its
+//! guards.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,4 +1,5 @@
-//! The three assertions of every fault: nothing lost, truthful summary and exit code, clean next run.
+//! The three assertions of every fault: nothing is lost, summary and exit code are true, and the
+//! next run is clean.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,7 +19,8 @@ pub struct Before {
     dest_then: Tree,
     /// Dest after the fault.
     dest_now: Tree,
-    /// What dest is to be, for each state that the source had while the run lasted; the last one is the present.
+    /// What dest may become, for each state that the source had while the run lasted. The last one
+    /// is the present state.
     wholes: Vec<Tree>,
     leftovers: BTreeSet<Vec<u8>>,
     may_leave_temporaries: bool,
@@ -52,13 +54,15 @@ impl Before {
         self
     }
 
-    /// The source has just been changed, while the run is going on: what it was will do, and what it is now.
+    /// The source has just been changed while the run goes on. Both its former state and its
+    /// present one are right.
     pub fn source_changed(&mut self) {
         self.source_then = look(&self.source);
         self.wholes.push(whole(&self.source_then, &self.dest_then));
     }
 
-    /// The first assertion: the source is untouched, and each path at dest is its old self or the complete new file.
+    /// The first assertion. The source is untouched, and each path at dest is its old self or the
+    /// complete new file.
     #[track_caller]
     pub fn nothing_is_lost(&mut self, fault: &str) {
         assert_same(&look(&self.source), &self.source_then);
@@ -105,7 +109,8 @@ impl Before {
         }
     }
 
-    /// Instead of the second: who was killed says nothing. A directory that was being filled still lets us in.
+    /// Takes the place of the second assertion: a run that was killed says nothing. A directory
+    /// that was being filled still lets us in.
     pub fn was_killed(&mut self) {
         self.unfinished = self.wholes[0].keys().cloned().collect();
     }
@@ -140,7 +145,8 @@ impl Before {
         self.unfinished = failed.into_iter().map(|(name, _)| name).collect();
     }
 
-    /// What the opslog says was done was done, and what failed was not. Returns what failed, and why.
+    /// What the opslog says was done was done, and what it says failed was not. Returns what
+    /// failed, and why.
     fn operations_are_true(&self, context: &str, summary: &Value) -> Vec<(Vec<u8>, String)> {
         let text = fs::read_to_string(summary["opslog"].as_str().unwrap()).unwrap();
         let rows: Vec<Value> =
@@ -166,7 +172,8 @@ impl Before {
         failed.into_iter().map(|row| (path_of(row), cause(row))).collect()
     }
 
-    /// The third: without the fault the next run ends well, and dest is what an undisturbed run makes of it.
+    /// The third assertion. Without the fault the next run ends well, and dest is what an
+    /// undisturbed run makes of it.
     #[track_caller]
     pub fn is_mended_by(&self, fault: &str, next: &Ran) {
         assert_eq!(next.code, Some(0), "{fault}, then: {}{}", next.stdout, next.stderr);
@@ -174,7 +181,8 @@ impl Before {
         let (mut now, temporaries) = look_apart(&self.dest);
         let mut wanted = match &*self.wholes {
             [whole] => whole.clone(),
-            _ => whole(&self.source_then, &self.dest_now), // What was carried before the source changed stays.
+            // What was carried before the source changed stays.
+            _ => whole(&self.source_then, &self.dest_now),
         };
         for tree in [&mut now, &mut wanted] {
             for (path, seen) in tree.iter_mut().filter(|(_, seen)| seen.kind == Kind::Dir) {

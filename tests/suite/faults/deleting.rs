@@ -1,5 +1,5 @@
-//! Faults while what only dest has is being deleted: what changes in the last moment, roots that go away,
-//! signals, and errors at every call.
+//! Faults while what only dest has is being deleted: changes at the last moment, roots that go
+//! away, signals, and errors at every call.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,7 +1,7 @@
 //! A small disk of its own for dest: an image, mounted where nobody else sees it.
 //!
-//! A process holds the mount namespace; what is run enters it, and the test looks in through `/proc`. When
-//! the holder ends, with the test or before, the mount and its loop device are gone.
+//! A process holds the mount namespace. What is run enters it, and the test looks in through
+//! `/proc`. When the holder ends, with the test or before, the mount and its loop device are gone.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -19,7 +19,8 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Makes a file system of so many megabytes with `mkfs`, and mounts it in the pair's scratch folder.
+    /// Makes a file system of that many megabytes with `mkfs`, and mounts it in the pair's scratch
+    /// folder.
     pub fn new(pair: &Fixture, mkfs: &[&str], megabytes: u64) -> Self {
         let (image, mounted) =
             (pair.scratch.path().join("image"), pair.scratch.path().join("disk"));

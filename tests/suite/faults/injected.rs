@@ -1,7 +1,9 @@
-//! Errors of the kernel at every call of scan and copy, at the first, the second, … and from one on.
+//! Errors of the kernel at every call of scan and copy: at the first, the second, … and from one
+//! on.
 //!
-//! What a call says on a failing disk (`EIO`), a server's file that is gone (`ESTALE`), a server that does not
-//! answer (`ETIMEDOUT`), a machine without memory; and where something is written, on a full or read-only disk.
+//! The errors are those of a failing disk (`EIO`), of a server's file that is gone (`ESTALE`), of a
+//! server that does not answer (`ETIMEDOUT`) and of a machine without memory. Calls that write also
+//! get those of a full or read-only disk.
 
 use super::check::Before;
 use super::scenario;
@@ -43,7 +45,8 @@ const FILES: usize = 80;
 /// As on NFS, which knows no rename without replacing.
 const BY_LINK: &[&str] = &["renameat2:error=EINVAL"];
 
-/// A row that hits a worker's calls only, where what they are about has no name that is known before.
+/// A row that hits only a worker's calls, for calls whose files have names that are not known
+/// before.
 fn of_a_worker(call: &'static str, errors: &'static [&'static str], step: usize) -> Row {
     let pair = scenario_of(FILES);
     let first = made_by_no_worker(&pair, &pair.command(), Reach::Anywhere, call) + 1;
@@ -82,15 +85,17 @@ fn stands(row: &Row, error: &str, when: &str) -> bool {
     true
 }
 
-/// Calls that may fail without a word: what cannot be removed is swept by the next run; of what is closed, only a
-/// finished file can still tell of lost data; the lock file's content is for people; where the directories above the
-/// roots cannot be asked whether one root lies in the other, the scan still knows a root when it meets one.
+/// Calls that may fail without a report. What cannot be removed is swept by the next run. Of the
+/// files that are closed, only a finished one can still report lost data. The lock file's content
+/// is for people. If the directories above the roots cannot be asked whether one root lies in the
+/// other, the scan still knows a root when it meets one.
 fn is_harmless(line: &str) -> bool {
     let closes_other = line.contains("close") && !line.contains(".tmp>");
     closes_other || line.contains("unlinkat") || line.contains(".lock>") || line.contains("\"..\"")
 }
 
-/// Every call once, with one of the errors each; and each error from the first call on, the second, the fourth, ….
+/// Fails every call once, with one of its errors in turn. Then fails all calls with each error from
+/// the first call on, from the second, from the fourth, ….
 fn stands_everywhere(rows: &[Row]) {
     for row in rows {
         let number = |index: usize| row.first + index * row.step;

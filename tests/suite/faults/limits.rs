@@ -11,8 +11,8 @@ use super::scenario;
 use super::strace::{Held, Reach};
 use crate::fixture::*;
 
-/// No further file can be opened: lock, roots and opslog take 3 to 6, so with the one limit not even the opslog
-/// can be sealed in the end, with the other it can.
+/// No further file can be opened. Lock, roots and opslog take 3 to 6 files. With the lower limit
+/// not even the opslog can be sealed in the end; with the other one it can.
 #[test]
 fn a_limit_on_open_files_that_is_reached_in_the_middle_loses_nothing() {
     for (when, limit) in [(1, 7), (1, 8), (2, 7), (2, 8), (3, 7), (4, 7), (5, 7), (6, 7)] {
@@ -33,8 +33,8 @@ fn a_limit_on_open_files_that_is_reached_in_the_middle_loses_nothing() {
     }
 }
 
-/// Address space from hardly enough to begin with to plenty. Where memory cannot be had, the process says so or
-/// aborts: at any place, which must be as harmless as being killed there.
+/// Address space from hardly enough for the start to plenty. If memory cannot be had, the process
+/// says so or aborts. It may abort at any place, which must be as harmless as being killed there.
 #[test]
 fn a_limit_on_address_space_loses_nothing() {
     let mut codes = Vec::new();
@@ -77,8 +77,8 @@ fn a_limit_on_the_size_of_files_fails_the_larger_ones() {
     before.is_mended_by("ulimit -f", &pair.sync(&[]));
 }
 
-/// The kernel limits the threads of a user, but for root's. Threads are started when there is something for them to
-/// do, so each number but the largest fails somewhere else.
+/// The kernel limits the threads of a user, except for root's. Threads are started when there is
+/// something for them to do, so each number but the largest makes the run fail at another place.
 #[test]
 fn a_limit_on_threads_loses_nothing() {
     const USER: &str = "64321";
@@ -133,8 +133,9 @@ fn workers_are_started_when_there_is_something_to_do() {
     );
 }
 
-/// The kernel kills what outgrows its cgroup, wherever that is; page cache it takes back. We need about 30 MiB of our
-/// own, what waits to be written included: the sizes below that end a run at its start, in its scan and in its copies.
+/// The kernel kills what outgrows its cgroup, wherever that happens; page cache it takes back. The
+/// process needs about 30 MiB of its own, with what waits to be written. The sizes below that end a
+/// run at its start, in its scan and in its copies.
 #[test]
 fn a_small_memory_cgroup_loses_nothing() {
     let mut codes = Vec::new();

@@ -1,5 +1,5 @@
-//! No fault loses a file: disks that fill up or turn read-only, limits, sources that change under the
-//! reader, and errors of the kernel at every call that a scan or a copy makes.
+//! No fault loses a file. The faults are disks that fill up or turn read-only, limits, sources that
+//! change while they are read, and errors of the kernel at every call that a scan or a copy makes.
 //!
 //! Each test has the same three assertions ([`check`]): nothing is lost, summary and exit code are
 //! true, and the next run, without the fault, ends where an undisturbed one does.
@@ -21,8 +21,8 @@ use std::os::unix::fs::lchown;
 
 use crate::fixture::*;
 
-/// What lies in the trees lies below this directory: so a fault can be aimed at what the engine does in
-/// it, and spare the looks at the roots with which a process begins.
+/// Everything in the trees lies below this directory. So a fault can be aimed at what the engine
+/// does in it, and spare the looks at the roots with which a process begins.
 const BELOW: &str = "t";
 
 /// Something of every kind of work, with few calls of each.

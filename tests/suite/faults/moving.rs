@@ -1,5 +1,5 @@
-//! Files that change while they are being read or given metadata: the run is held right behind one of its calls,
-//! the file is changed, and the run goes on.
+//! Files that change while they are being read or given metadata. The run is held right behind one
+//! of its calls, the file is changed, and the run goes on.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -41,8 +41,8 @@ const CHANGES: [Happening<Path>; 8] = [
     ("it is removed", |file| fs::remove_file(file).unwrap()),
 ];
 
-/// Where the run stands: the file has been listed and not yet opened; opened; partly read; partly and wholly
-/// written; looked at again; has its name.
+/// Where the run stands. The file has been listed and not yet opened; opened; partly read; partly
+/// written and wholly written; looked at again; given its name.
 const MOMENTS: [(&str, usize); 7] = [
     ("readlinkat", 1),
     ("openat", 1),
@@ -126,7 +126,8 @@ fn a_file_that_changes_while_it_is_compared_arrives_whole_in_one_of_its_versions
 /// An edit that got an older mtime would be taken for what the source has, for ever.
 #[test]
 fn a_destination_that_is_edited_while_it_is_given_metadata_stays_the_newer_one() {
-    // It has been compared: behind the question whether it may be changed, and when it has its owner.
+    // The file has been compared: behind the question whether it may be changed, and when it has
+    // its owner.
     for call in ["utimensat", "fchown"] {
         let pair = scenario();
         let edited = write(&pair.b, "dir/file", vec![1; LARGE], T0);
@@ -226,7 +227,8 @@ fn what_takes_the_name_of_a_directory_that_is_to_be_made_is_a_conflict() {
     }
 }
 
-/// What was seen of it is carried or said to be missing, never taken from whatever stands in its place.
+/// What was seen of it is carried or reported as missing. It is never taken from what stands in its
+/// place.
 #[test]
 fn a_directory_that_is_renamed_away_while_it_is_scanned_loses_nothing() {
     let replacements: [Happening<Fixture>; 3] = [

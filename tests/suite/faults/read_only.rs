@@ -54,7 +54,8 @@ fn a_dest_that_is_remounted_read_only_between_two_files_loses_nothing() {
     before.is_mended_by("remounted", &run(&mut disk.sync(&pair, "dest")));
 }
 
-/// In the middle of a file, as ext4 does by itself when its disk fails. Its temporary cannot be removed then.
+/// In the middle of a file, as ext4 does by itself when its disk fails. The file's temporary cannot
+/// be removed then.
 #[test]
 fn a_dest_whose_file_system_gives_up_in_the_middle_of_a_file_loses_nothing() {
     for (call, when) in [("pwrite64", 5), ("utimensat", 4), ("mkdirat", 2)] {

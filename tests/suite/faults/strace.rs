@@ -1,7 +1,8 @@
-//! Faults at a system call: an error in its place, or the whole process standing still right behind it.
+//! Faults at a system call: an error in its place, or a stop of the whole process right behind it.
 //!
-//! strace counts calls for each thread, so there is one worker and one that scans. Where the trees'
-//! paths are given, only calls that name one of them are counted and hit: neither the loader's nor the opslog's.
+//! strace counts calls for each thread, so there is one worker and one thread that scans. If the
+//! trees' paths are given, only calls that name one of them are counted and hit, not those of the
+//! loader or the opslog.
 
 use std::fs;
 use std::io::Read as _;
@@ -70,7 +71,8 @@ pub fn made_by(thread: &str, pair: &Fixture, command: &Command, reach: Reach, ca
     fs::read_to_string(output(pair)).unwrap().lines().filter(|line| is_by(thread, line)).count()
 }
 
-/// How many such calls the threads make that are no worker's: the workers' further ones are nobody else's.
+/// How many such calls the threads make that are not workers. A thread's calls beyond that number
+/// can only be a worker's.
 pub fn made_by_no_worker(pair: &Fixture, command: &Command, reach: Reach, call: &str) -> usize {
     let made = |thread| made_by(thread, pair, command, reach, call);
     made(MAIN).max(made(PIPELINE))
@@ -106,7 +108,8 @@ pub struct Held {
 }
 
 impl Held {
-    /// Starts the command, and returns when it stands right behind that call: the `when`th of its kind.
+    /// Starts the command, and returns when it stands right behind that call, the `when`th of its
+    /// kind.
     pub fn behind(
         pair: &Fixture,
         command: &Command,
@@ -117,7 +120,8 @@ impl Held {
         Self::behind_calls_of(|_| true, pair, command, reach, (call, when))
     }
 
-    /// The same, but only that thread's calls matter: it goes on where another one comes to as many.
+    /// The same, but only that thread's calls matter: the run goes on if another thread makes as
+    /// many.
     pub fn behind_call_of(
         thread: &str,
         pair: &Fixture,
@@ -145,8 +149,8 @@ impl Held {
                 "it has ended before {call} number {when}"
             );
             let text = fs::read_to_string(output(pair)).unwrap_or_default();
-            // A SIGCONT that meets the SIGSTOP of the thread that matters would take it away: it is only sent to a run
-            // that does nothing any more.
+            // A SIGCONT that meets the SIGSTOP of the thread that matters would cancel it. So it is
+            // only sent to a run that does nothing any more.
             let is_still = std::mem::replace(&mut before, text.clone()) == text;
             let stopped = text.lines().rfind(|line| line.contains("--- SIGSTOP {"));
             let is_stopped = text.contains("stopped by SIGSTOP");
@@ -165,7 +169,8 @@ impl Held {
         self.sync
     }
 
-    /// Lets it go on to its end. Another thread may come to as many such calls, and stop it once more.
+    /// Lets the run go on to its end. Another thread may make as many such calls, and stop it once
+    /// more.
     pub fn go_on(mut self) -> Ran {
         let mut status = None;
         wait_until("the run ends", || {

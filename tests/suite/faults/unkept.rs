@@ -3,7 +3,8 @@
 use super::disk::Disk;
 use crate::fixture::*;
 
-/// 2100-01-01, which an ext4 keeps, unless its inodes are small: those end with January 19, 2038, at 03:14:07.
+/// 2100-01-01. An ext4 keeps that time unless its inodes are small: those end with January 19,
+/// 2038, at 03:14:07.
 const FAR: i64 = 4_102_444_800;
 const END: i64 = i32::MAX as i64;
 

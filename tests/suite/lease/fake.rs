@@ -1,5 +1,6 @@
-//! An API server that knows Leases and nothing else, in this process. It keeps the real one's rules (see
-//! `rules.rs`, which both have to pass), and can be late, lose answers, be overloaded and forget tokens.
+//! An API server in this process that knows Leases and nothing else. It keeps the real one's rules
+//! (see `rules.rs`, which both have to pass). It can be late, lose answers, be overloaded and
+//! forget tokens.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};

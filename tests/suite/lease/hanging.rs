@@ -1,4 +1,5 @@
-//! What hangs in the kernel, on a file system that does not answer: workers, and a run that is about to begin.
+//! Runs that hang in the kernel, on a file system that does not answer: in their workers, or when
+//! they are about to begin.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -11,7 +12,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::lab::{Job, Lab};
 use crate::fixture::*;
 
-/// A mounted file system that stops to answer when it is told to. Ended, with all that waits for it, when dropped.
+/// A mounted file system that stops answering when it is told to. When dropped, it is ended with
+/// all that waits for it.
 struct HangingFs {
     process: Child,
     mounted: PathBuf,
@@ -47,8 +49,9 @@ impl Drop for HangingFs {
     }
 }
 
-/// Returns when all of it has ended that can: a thread in the kernel FUSE lets nobody take out of there. While it waits there
-/// are no other threads, and the exit code can't be had.
+/// Returns when everything of the process has ended that can end: nothing gets a thread out of the
+/// kernel's FUSE. While that thread waits there are no other threads, and the exit code can't be
+/// had.
 fn wait_for_the_end(child: &Child) {
     let stat = format!("/proc/{}/stat", child.id());
     wait_until("all of it has ended that can", || {
@@ -95,7 +98,8 @@ fn what_comes_back_after_the_opslog_was_sealed_changes_nothing() {
     let dest = HangingFs::mount(job.trees.scratch.path(), &job.trees.b);
     write(&job.trees.a, "first", "x", T0);
     fs::write(&dest.hang, "fsync").unwrap();
-    // A database that takes connections and never answers keeps the process at its end for some seconds.
+    // A database that accepts connections and never answers delays the end of the process by some
+    // seconds.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let dsn = format!("u:p@tcp({})/d", silent.local_addr().unwrap());
     let usual = job.command(30);
@@ -121,7 +125,8 @@ fn what_comes_back_after_the_opslog_was_sealed_changes_nothing() {
     assert_eq!(left.len(), 1, "the temporary, for the next run to sweep");
 }
 
-/// A run that has just got its Lease when the destination stops to answer: it hangs before it has begun.
+/// A run that has just got its Lease when the destination stops answering. It hangs before it has
+/// begun.
 fn hanging_before_it_begins(job: &Job<'_>, dest: &HangingFs) -> Child {
     write(&job.trees.a, "file", "x", T0);
     job.held_by_somebody();
@@ -214,8 +219,8 @@ fn what_ended_the_run_is_told_also_where_a_worker_hangs_then() {
     );
 }
 
-/// A run that hangs in giving the file `first` its name, loses its Lease meanwhile, and then hears that it could not
-/// be done so. Returns what is in the destination's folder then.
+/// A run that hangs while it gives the file `first` its name, and loses its Lease meanwhile. Then
+/// it learns that the call was refused. Returns what is in the destination's folder then.
 fn after_a_name_was_refused(call: &str, meanwhile: impl FnOnce(&Path)) -> Vec<(String, bool)> {
     let lab = Lab::fake();
     let job = lab.job();
@@ -255,7 +260,8 @@ fn after_a_name_was_refused(call: &str, meanwhile: impl FnOnce(&Path)) -> Vec<(S
 
 #[test]
 fn a_name_that_was_refused_when_the_lease_was_lost_is_not_given_in_another_way() {
-    // This file system knows neither a rename without replacing nor links: what is left is a rename.
+    // This file system knows neither a rename without replacing nor links, so only a plain rename
+    // is left.
     assert_eq!(after_a_name_was_refused("link", |_| ()), [("temporary".into(), false)]);
 }
 

@@ -158,7 +158,8 @@ impl Lab {
         said(command.env("HOME", self.dir.path()).arg("--kubeconfig").arg(config).args(args), None)
     }
 
-    /// A request in somebody's name. The error is the server's answer. (kubectl sends no token without TLS.)
+    /// A request in the name of a user. The error is the server's answer. (kubectl does not send a
+    /// token without TLS.)
     pub fn ask(
         &self,
         who: &str,

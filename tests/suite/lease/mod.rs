@@ -1,8 +1,9 @@
-//! The Lease, on a fake of the API server and on a real one: the same tests on both, so that the fake is held to the truth.
+//! The Lease, on a fake of the API server and on a real one. The tests are the same on both, so
+//! that the fake is held to the truth.
 //!
-//! On the fake each is a test of its own. The real server takes seconds and a processor to start, so that one
-//! test starts one and lets all of them run on it side by side, each with a pair of its own: they mostly wait. What ends
-//! the server itself has one to itself.
+//! On the fake each is a test of its own. The real server takes seconds and a processor to start.
+//! So one test starts it and lets all of them run on it side by side, each with a pair of its own:
+//! they mostly wait. A test that ends the server has a server to itself.
 
 mod bodies;
 mod fake;

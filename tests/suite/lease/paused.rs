@@ -1,5 +1,5 @@
-//! A process that is stopped for longer than its Lease holds, anywhere in its work: another run takes over, and when
-//! the first one goes on it changes nothing more.
+//! A process that is stopped for longer than its Lease holds, anywhere in its work. Another run
+//! takes over, and when the first one goes on it changes nothing more.
 
 use std::fs;
 use std::process::Command;
@@ -8,8 +8,8 @@ use super::lab::{Job, Lab};
 use crate::faults::strace::{Held, Reach};
 use crate::fixture::*;
 
-/// Stops the run right behind that call, lets another one do everything, wakes the first one up, and
-/// compares the destination before and after.
+/// Stops the run right behind that call, lets another one do everything, wakes the first one up,
+/// and compares the destination before and after.
 fn sleep_through(
     job: &Job<'_>,
     command: &Command,

@@ -143,7 +143,8 @@ impl Base {
         run(&mut command)
     }
 
-    /// For every opslog: one finished iteration with as many rows as lines, each once; and no opslog is left.
+    /// For every opslog there is one finished iteration with as many rows as lines, each once; and
+    /// all opslogs are gone.
     #[track_caller]
     pub fn assert_all_in(&self, opslogs: &[Opslog]) {
         assert_eq!(self.pair.log_files(".jsonl"), Vec::<PathBuf>::new());

@@ -1,5 +1,5 @@
-//! Opslogs that a disk or a person damaged: they are set aside and told of, the others are not affected, and one that
-//! somebody repaired gets in as if it had never been damaged.
+//! Opslogs that a disk or a person damaged. They are set aside and reported, the others are not
+//! affected, and one that was repaired gets in as if it had never been damaged.
 
 use std::fs;
 use std::time::Instant;
@@ -124,7 +124,8 @@ on_both! {
     }
 }
 
-/// Early in an opslog of several batches. All but the last show only in the footer, or in its absence.
+/// Damages early in an opslog of several batches. All but the last show only in the footer, or in
+/// its absence.
 const DAMAGES: [&str; 7] = [
     "a line is missing",
     "a line is doubled",

@@ -1,5 +1,5 @@
-//! Failures that both databases know: whatever happens, every line is a row once in the end, and the run's own
-//! result is as if nothing had happened.
+//! Failures that both databases know. Whatever happens, every line is a row once in the end, and
+//! the run's own result is as if nothing had happened.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -118,7 +118,8 @@ on_both! {
 
     fn one_that_the_database_refuses_every_time_stays_and_keeps_none_of_the_others_out(base) {
         base.make_tables();
-        // A trigger that fails; SQLite's own way to say so would count as a conflict with another row.
+        // A trigger that fails. SQLite's own way to say so would count as a conflict with another
+        // row.
         base.execute(&[if base.is_sqlite() {
             "CREATE TRIGGER refuse BEFORE INSERT ON sync_operations WHEN NEW.filepath = 'refused' \
              BEGIN SELECT abs(-9223372036854775807 - 1); END"
@@ -265,7 +266,8 @@ fn a_read_only_sqlite_file_delays_and_no_more() {
     base.assert_all_in(&[opslog]);
 }
 
-/// The run gives up on its announcement, whose transaction waits for the disk, and the others get their chance.
+/// The run gives up its announcement, whose transaction waits for the disk, and the others get
+/// their chance.
 #[test]
 fn a_transaction_that_nobody_waits_for_any_more_keeps_the_others_out_of_the_sqlite_file() {
     let base = Base::sqlite();
@@ -284,7 +286,8 @@ fn a_transaction_that_nobody_waits_for_any_more_keeps_the_others_out_of_the_sqli
         &format!("{file}-journal"),
         "-P",
     ]);
-    // So slow that the run is announced, and each thread's first commit slower than the run has patience.
+    // So slow that the run is announced, and that each thread's first commit outlasts the run's
+    // patience.
     strace.arg(&base.pair.b).args(["-e", "inject=fsync:delay_enter=8000000:when=1"]);
     strace.args(["-e", "inject=renameat,renameat2:delay_enter=700000"]);
     let command = base.pair.command();

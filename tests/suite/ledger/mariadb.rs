@@ -1,5 +1,5 @@
-//! A MariaDB server of the tests' own: a private data folder, a free port of the loopback, and an end that
-//! comes with the process that started it, however that ends.
+//! A MariaDB server of the tests' own. It has a private data folder and a free port of the
+//! loopback, and it ends with the process that started it, however that ends.
 
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -34,7 +34,8 @@ impl Server {
         static SHARED: OnceLock<Server> = OnceLock::new();
         SHARED.get_or_init(|| {
             let (started, starting) = channel();
-            // The server ends with the thread that started it: that thread has to live as long as the process.
+            // The server ends with the thread that started it, so that thread has to live as long
+            // as the process.
             thread::spawn(move || {
                 started.send(Server::start(&[])).unwrap();
                 loop {
@@ -50,7 +51,8 @@ impl Server {
         Self::start_in(options, &[])
     }
 
-    /// The same, started by a wrapper that gets its data folder as the last argument before the command.
+    /// The same, started by a wrapper. The wrapper gets the data folder as the last argument before
+    /// the command.
     pub fn start_in(options: &[&str], wrapper: &[&str]) -> Self {
         let folder = new_folder();
         let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
@@ -166,8 +168,8 @@ impl Drop for Server {
     }
 }
 
-/// A folder that tells whose it is. Those of processes that are gone are removed: the shared server has no end
-/// of its own.
+/// A folder whose name tells which process it belongs to. Folders of processes that are gone are
+/// removed, because the shared server does not clean up at its end.
 fn new_folder() -> PathBuf {
     static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let above = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mariadb");

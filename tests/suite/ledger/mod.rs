@@ -1,4 +1,5 @@
-//! The audit trail in a database: every line of an opslog is a row, once, whatever happens on the way.
+//! The audit trail in a database: every line of an opslog is a row, once, whatever happens on the
+//! way.
 //!
 //! What does not depend on the database is tested on both.
 

@@ -51,7 +51,8 @@ on_both! {
         ];
         assert_eq!(rows.len(), expected.len());
         for (row, expected) in rows.iter().zip(expected) {
-            // Which sizes a conflict has is the opslog's business, and the new content's digest this test's.
+            // Not compared here: the sizes of a conflict, which are the opslog's business, and the
+            // digest of the new content.
             let free = |index: usize| expected[0] == "clash" && matches!(index, 1..=5) || expected[0] == "changed" && index == 5;
             for (index, (got, wanted)) in row.iter().zip(expected).enumerate().filter(|(index, _)| !free(*index)) {
                 assert_eq!(got, wanted, "column {index} of {row:?}");
@@ -97,7 +98,8 @@ on_both! {
         let part = || pair.log_files(".part").pop();
         let written = || part().map_or_else(String::new, |part| fs::read_to_string(part).unwrap());
         wait_until("something is done and written down", || written().contains("\"type\":\"operation\""));
-        // What another machine does that does not see this process's lock. It flushes a copy, since this one sees it.
+        // What another machine does that does not see this process's lock. This one sees it, so it
+        // flushes a copy.
         let (part, written) = (part().unwrap(), written());
         let operations = written.lines().count() - 1;
         let footer = serde_json::json!({

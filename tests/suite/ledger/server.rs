@@ -131,7 +131,8 @@ fn no_value_stands_in_the_text_of_a_statement_but_the_rows_of_a_flush() {
             .arg(&own.pair.logs));
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     }
-    // A closed statement is not answered: the server may hear of the last one after the process has ended.
+    // A closed statement is not answered. The server may learn of the last one after the process
+    // has ended.
     wait_until("all have hung up", || own.connections() == 0);
     own.execute("SET GLOBAL general_log = 0");
     let said = |kind: &str| {
@@ -314,7 +315,8 @@ fn a_deadlock_is_tried_again() {
     assert_eq!(own.flush().code, Some(0));
     own.assert_all_in(&[first]);
     let longer = own.opslog(1, 6);
-    // Somebody holds the operations and then wants the iteration, which the flush holds while it wants to insert.
+    // Another client holds the operations and then wants the iteration, which the flush holds while
+    // it wants to insert.
     let mut other = own.server.root();
     other.query_drop("USE own").unwrap();
     other.query_drop("BEGIN").unwrap();
@@ -447,7 +449,8 @@ fn a_full_disk_under_the_server_loses_nothing() {
     own.assert_all_in(&[opslog]);
 }
 
-/// Kills, restarts and lost answers in an order that differs each time; what was laid down is all there in the end.
+/// Kills, restarts and lost answers, in an order that differs each time. In the end everything that
+/// was laid down is there.
 #[test]
 fn after_any_mixture_of_failures_every_line_is_a_row_once() {
     use proptest::prelude::*;

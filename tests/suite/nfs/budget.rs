@@ -1,4 +1,5 @@
-//! What a file costs in calls to the server: a call that creeps in is a round trip for each of millions of files.
+//! What a file costs in calls to the server. One call too many is a round trip for each of millions
+//! of files.
 //!
 //! The reason for each is in `docs/performance.md`.
 

@@ -19,7 +19,8 @@ fn fill_long_caches(pair: &Fixture) {
     pair.counts(&[]);
 }
 
-/// What the other client wrote arrives at the server at once; what ours still believes is forgotten.
+/// Sends what the other client wrote to the server at once, and makes our client forget what it
+/// believes.
 fn forget() {
     shell("umount /mnt/a2 /mnt/b2; nfs_remount");
 }

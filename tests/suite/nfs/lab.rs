@@ -11,7 +11,8 @@ use crate::fixture::*;
 /// What the guest says when a test has come to its end in there.
 const HOLDS: &str = "this holds\n";
 
-/// The trees as the server has them. What is done here another client has done, as far as ours can tell.
+/// The trees as the server has them. To our client, what is done here looks like the work of
+/// another client.
 pub const SERVER_A: &str = "/srv/a";
 pub const SERVER_B: &str = "/srv/b";
 
@@ -34,7 +35,8 @@ pub fn in_the_lab<F: FnOnce(Fixture)>(fact: F) {
     assert!(holds, "in the guest, status {:?}:\n{}{}", ran.code, ran.stdout, ran.stderr);
 }
 
-/// Runs a line of shell, with the guest's own functions (`scripts/labs/nfs nfs_help`), and returns what it said.
+/// Runs a line of shell with the guest's own functions (`scripts/labs/nfs nfs_help`), and returns
+/// its output.
 #[track_caller]
 pub fn shell(line: &str) -> String {
     let ran = run(Command::new("bash").args(["-euc", line]));
@@ -72,7 +74,8 @@ fn is_temporary(name: &fs::DirEntry) -> bool {
     name.file_name().to_string_lossy().starts_with(".ha-sync.")
 }
 
-/// The trees are the same at the server, nothing of ours is left there, and another run finds nothing to do.
+/// The trees are the same at the server, nothing of ours is left there, and another run finds
+/// nothing to do.
 #[track_caller]
 pub fn all_is_carried(pair: &Fixture) {
     let (a, b) = (look(SERVER_A.as_ref()), look(SERVER_B.as_ref()));

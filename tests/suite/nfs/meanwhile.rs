@@ -88,7 +88,8 @@ fn directories_that_are_replaced_at_the_server_during_the_run_are_unknown_and_no
         wait_until("a file arrives", || {
             (0..60).any(|index| fs::exists(format!("/srv/b/d{index:02}/file")).unwrap())
         });
-        // The server is away while its tree is exchanged, so that it happens at once for its clients.
+        // The server is away while its tree is exchanged, so that its clients see the exchange all
+        // at once.
         shell(
             "nfs_server stop; cp -a /srv/a /srv/new-a; rm -rf /srv/a/*; cp -a /srv/new-a/. /srv/a; rm -rf /srv/new-a",
         );

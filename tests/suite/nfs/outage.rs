@@ -38,8 +38,9 @@ fn a_server_that_restarts_in_the_middle_is_waited_for() {
     });
 }
 
-/// With a soft mount calls fail after a while, and what could not be asked is unknown. (Not every call: once its lease has
-/// run out, an NFSv4 client waits for the server whatever the mount says. So the server comes back when some have failed.)
+/// With a soft mount, calls fail after a while, and what could not be asked is unknown. (That does
+/// not hold for every call: once its lease has run out, an NFSv4 client waits for the server
+/// whatever the mount says. So the server comes back when some calls have failed.)
 #[test]
 fn a_soft_mount_whose_server_goes_away_loses_nothing_and_deletes_nothing() {
     in_the_lab(|pair| {

@@ -18,9 +18,10 @@ fn fill(a: &Path, b: &Path) {
     write(b, "only-here", "a user's", T0);
 }
 
-/// The error comes when the file is written to disk or closed, long after the write. A server that could not keep one
-/// file says that it may have lost another, too, and the kernel writes that one again, after whatever was done to it
-/// since: in one round of three a file that is published with its mtime set before would be one of "now".
+/// The error comes when the file is written to disk or closed, long after the write. A server that
+/// could not keep one file says that it may have lost another one, too. The kernel then writes that
+/// other file again, after whatever was done to it since. A file that was published with its mtime
+/// set before would get the mtime "now" in one round of three.
 #[test]
 fn a_full_disk_at_the_server_fails_the_files_that_have_no_room_and_leaves_nothing_behind() {
     in_the_lab(|pair| {
@@ -43,8 +44,8 @@ fn a_full_disk_at_the_server_fails_the_files_that_have_no_room_and_leaves_nothin
     });
 }
 
-/// With a quota group of btrfs, which binds root, too, and sometimes refuses to remove a file for want of room: then the
-/// next run sweeps it.
+/// With a quota group of btrfs, which binds root, too. It sometimes refuses to remove a file for
+/// want of room; then the next run sweeps the file.
 #[test]
 fn a_used_up_quota_at_the_server_fails_the_files_that_have_no_room_and_loses_nothing() {
     in_the_lab(|pair| {
@@ -67,7 +68,8 @@ fn a_used_up_quota_at_the_server_fails_the_files_that_have_no_room_and_loses_not
     });
 }
 
-/// Also where the first that is met stands there already: the user's for whom the server takes root, or root's.
+/// The same holds if the first entry that the run meets exists already, and belongs to root or to
+/// the user that the server makes of root.
 #[test]
 fn an_export_that_squashes_root_costs_one_warning_and_no_file() {
     in_the_lab(|pair| {
