@@ -20,8 +20,8 @@ pub(crate) enum Unheard<E> {
     Over(E),
 }
 
-/// Begins work on a thread of that name. Its result comes out of the receiver; it is dropped if nobody
-/// waits for it any more. Fails if no thread can be started.
+/// Begins work on a thread of that name. Its result comes out of the receiver; it is dropped if
+/// nobody waits for it any more. Fails if no thread can be started.
 pub(crate) fn begin<T: Send + 'static>(
     thread: &str,
     work: impl FnOnce() -> T + Send + 'static,
@@ -34,8 +34,9 @@ pub(crate) fn begin<T: Send + 'static>(
     Ok(done)
 }
 
-/// Waits for a result as long as `patience` lasts. It is asked whenever the time that it gave the last
-/// time is over, and gives the time until it is to be asked again, or the reason to wait no longer.
+/// Waits for a result as long as `patience` lasts. It is asked whenever the time that it gave the
+/// last time is over, and gives the time until it is to be asked again, or the reason to wait no
+/// longer.
 pub(crate) fn wait<T, E>(
     done: &Receiver<T>,
     mut patience: impl FnMut() -> Result<Duration, E>,

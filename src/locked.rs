@@ -1,7 +1,8 @@
 //! What is behind a mutex, also where a thread has panicked with it in hand.
 //!
-//! Everything that is shared here is changed by steps that leave it whole, and a panic ends the run anyway
-//! (see the pipeline's `Error::Panicked`): refusing the lock would only turn one thread's bug into everybody's.
+//! Everything that is shared here is changed by steps that leave it whole, and a panic ends the run
+//! anyway (see the pipeline's `Error::Panicked`): refusing the lock would only turn one thread's
+//! bug into everybody's.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -4,8 +4,8 @@ use clap::Parser;
 
 use super::{DatabaseArgs, mistakes};
 
-/// Shows in a browser whether every pair is in step, when it last was, what moved and what failed. It reads the
-/// database of ha-sync and changes nothing.
+/// Shows in a browser whether every pair is in step, when it last was, what moved and what failed.
+/// It reads the database of ha-sync and changes nothing.
 #[derive(Debug, Parser)]
 #[command(
     name = "ha-sync-ui",
@@ -18,7 +18,8 @@ pub struct DashboardCli {
     /// Address and port to listen on
     #[arg(long, value_name = "ADDRESS", env = "HA_SYNC_LISTEN", default_value = "0.0.0.0:8080")]
     pub listen: String,
-    /// A name of this host under which it answers, without the port; repeat it for more [default: every name]
+    /// A name of this host under which it answers, without the port; repeat it for more [default:
+    /// every name]
     #[arg(long, value_name = "NAME", env = "HA_SYNC_ALLOWED_HOST", value_delimiter = ',')]
     pub allowed_host: Vec<String>,
     /// Which database.

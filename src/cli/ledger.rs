@@ -9,7 +9,8 @@ use super::FormatArg;
 /// Which database, and where opslogs wait for it: as in a sync.
 #[derive(Debug, Args)]
 pub struct DatabaseArgs {
-    /// The database: user:pass@tcp(host:3306)/db, mysql://… or sqlite:PATH [default: ha-sync.sqlite in the log directory]
+    /// The database: user:pass@tcp(host:3306)/db, mysql://… or sqlite:PATH [default: ha-sync.sqlite
+    /// in the log directory]
     #[arg(long, value_name = "DSN", env = "HA_SYNC_DB_DSN", hide_env_values = true)]
     pub db_dsn: Option<String>,
     /// Where opslogs are written [default: /var/log/ha-sync, else the user's state folder]

@@ -9,7 +9,8 @@ use super::{FormatArg, LockArg};
 /// The lock's own flags, of a sync and of `ha-sync unlock`.
 #[derive(Debug, Args)]
 pub struct LockArgs {
-    /// How two runs of one pair are kept apart: auto is a Lease inside a Kubernetes cluster, a lock file elsewhere
+    /// How two runs of one pair are kept apart: auto is a Lease inside a Kubernetes cluster, a lock
+    /// file elsewhere
     #[arg(long, value_name = "HOW", env = "HA_SYNC_LOCK", default_value = "auto")]
     pub lock: LockArg,
     /// Seconds, 3 or more, until a Lease that nobody renews counts as stale
@@ -35,7 +36,8 @@ pub struct UnlockArgs {
     /// Remove it without asking
     #[arg(long, short)]
     pub yes: bool,
-    /// Remove it although it was renewed a moment ago: its holder, if it lives, loses it and ends with exit code 4
+    /// Remove it although it was renewed a moment ago: its holder, if it lives, loses it and ends
+    /// with exit code 4
     #[arg(long)]
     pub force: bool,
     /// Form of messages on standard error

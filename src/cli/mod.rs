@@ -28,7 +28,8 @@ pub use self::sync::{
 };
 
 /// Carries everything that is newer below one folder over to another, so that two runs in opposite
-/// directions keep a pair of huge trees in step: newest mtime wins, mtimes are preserved, nothing is deleted unasked.
+/// directions keep a pair of huge trees in step: newest mtime wins, mtimes are preserved, nothing
+/// is deleted unasked.
 #[derive(Debug, Parser)]
 #[command(
     name = "ha-sync",

@@ -72,9 +72,9 @@ pub struct CarriedArgs {
     /// Carry extended attributes (user.*) and, with the permission bits, POSIX ACLs
     #[arg(long, env = "HA_SYNC_XATTRS", default_value_t = true)]
     pub xattrs: bool,
-    /// Leave out what matches this glob, in the language of gitignore: never copied, never deleted. Of all
-    /// --exclude, --include and --exclude-from, the last match in the order given wins. In the
-    /// environment, one a line; they come first
+    /// Leave out what matches this glob, in the language of gitignore: never copied, never deleted.
+    /// Of all --exclude, --include and --exclude-from, the last match in the order given wins. In
+    /// the environment, one a line; they come first
     #[arg(long, value_name = "GLOB", env = "HA_SYNC_EXCLUDE", value_delimiter = '\n')]
     pub exclude: Vec<String>,
     /// Take in again what matches this glob
@@ -86,7 +86,8 @@ pub struct CarriedArgs {
     /// The three above in the order in which they were given.
     #[arg(skip)]
     pub patterns: Vec<PatternArg>,
-    /// Leave files alone that changed less than this ago, such as 90s, 10m or 1h: they may still be on their way
+    /// Leave files alone that changed less than this ago, such as 90s, 10m or 1h: they may still be
+    /// on their way
     #[arg(long, value_name = "DURATION", env = "HA_SYNC_MIN_AGE")]
     pub min_age: Option<String>,
 }
@@ -98,8 +99,8 @@ pub struct DeletionArgs {
     /// Delete at dest what src does not have
     #[arg(long, env = "HA_SYNC_DELETE_MISSING")]
     pub delete_missing: bool,
-    /// With more candidates than this nothing at all is deleted (exit 3): a number, a percentage of dest's
-    /// entries, which never stops fewer than 100, or none
+    /// With more candidates than this nothing at all is deleted (exit 3): a number, a percentage of
+    /// dest's entries, which never stops fewer than 100, or none
     #[arg(long, value_name = "N|P%|none", env = "HA_SYNC_MAX_DELETE", default_value = "50%")]
     pub max_delete: String,
 }
@@ -117,11 +118,12 @@ pub struct SpeedArgs {
     /// Compute the MD5 of what is copied, for the log; without it the kernel may copy by itself
     #[arg(long, env = "HA_SYNC_HASH_COPIES", default_value_t = true)]
     pub hash_copies: bool,
-    /// Write files through to disk: auto is each file on a network file system, all at the end on a local one
+    /// Write files through to disk: auto is each file on a network file system, all at the end on a
+    /// local one
     #[arg(long, value_name = "WHEN", env = "HA_SYNC_FSYNC", default_value = "auto")]
     pub fsync: FsyncArg,
-    /// Read no more bytes a second than this, all workers together, to copy or to compare: such as 50M (K, M, G
-    /// are powers of 1024)
+    /// Read no more bytes a second than this, all workers together, to copy or to compare: such as
+    /// 50M (K, M, G are powers of 1024)
     #[arg(long, value_name = "RATE", env = "HA_SYNC_BWLIMIT")]
     pub bwlimit: Option<String>,
 }
@@ -139,8 +141,8 @@ pub struct SafetyArgs {
     /// Refuse to run (exit 3) unless src and dest are mount points
     #[arg(long, env = "HA_SYNC_REQUIRE_MOUNT")]
     pub require_mount: bool,
-    /// Refuse to run (exit 3) unless a file of this name is in both roots; looked at again before anything
-    /// is deleted. It tells that a disk is mounted on the server, too
+    /// Refuse to run (exit 3) unless a file of this name is in both roots; looked at again before
+    /// anything is deleted. It tells that a disk is mounted on the server, too
     #[arg(long, value_name = "NAME", env = "HA_SYNC_REQUIRE_FILE")]
     pub require_file: Option<String>,
 }

@@ -148,7 +148,8 @@ async fn accept(
     }
 }
 
-/// What an accepted connection holds until it ends: its place among all, and among those of its peer.
+/// What an accepted connection holds until it ends: its place among all, and among those of its
+/// peer.
 struct Admitted {
     _place: OwnedSemaphorePermit,
     peer: Peer,

@@ -114,7 +114,8 @@ fn what_is_no_regular_file_in_the_place_of_the_lock_file_is_refused_and_left_alo
     fs::write(&target, "not ours").unwrap();
     let fifo = || assert_eq!(run(Command::new("mkfifo").arg(&lock)).code, Some(0));
     let symlink = || std::os::unix::fs::symlink(&target, &lock).unwrap();
-    for (place, words) in [(&fifo as &dyn Fn(), "not a regular file"), (&symlink, "symbolic links")] {
+    for (place, words) in [(&fifo as &dyn Fn(), "not a regular file"), (&symlink, "symbolic links")]
+    {
         place();
         let mut unlock = Command::new("timeout");
         unlock.arg("20").arg(env!("CARGO_BIN_EXE_ha-sync")).args([

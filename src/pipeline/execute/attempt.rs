@@ -1,4 +1,5 @@
-//! One entry on its way: tried, and tried again after a fresh look if something changed under it.
+//! Attempt: one entry that is being carried. If something changes under it, the entry is looked at
+//! and tried again.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,21 +15,22 @@ use crate::pipeline::node::DirNode;
 use crate::pipeline::operation::CarryEntry;
 use crate::tree::{Freshness, OpenDir};
 
-/// How often an operation starts over because something changed under it.
+/// How often an operation is tried in all if something changes under it.
 const ATTEMPTS: usize = 3;
 
-/// A source this large that changed while it was read is not read again at once: it is probably still being
-/// written.
+/// A source larger than this that changed while it was read is not read again at once, because it
+/// is probably still being written.
 const LARGE: u64 = 64 * 1024 * 1024;
 
-/// One entry being carried: what is known of both sides may be replaced by a fresh look.
+/// One entry that is being carried. What is known of both sides is replaced when they are looked at
+/// again.
 pub(super) struct Attempt<'w, 'a> {
     pub(super) tools: &'w Tools<'a>,
     pub(super) context: &'w Context<'a>,
     pub(super) node: &'w Arc<DirNode>,
     pub(super) name: &'w Name,
     pub(super) copier: &'w mut Copier<'a>,
-    /// A temporary that may be the beginning of it, until one attempt has taken it up.
+    /// A temporary that may hold the beginning of the file, until one attempt has taken it.
     pub(super) leftover: Option<&'w Name>,
     carry: Cow<'w, Carry<Entry>>,
 }
@@ -65,12 +67,12 @@ impl<'w, 'a> Attempt<'w, 'a> {
         result
     }
 
-    /// What stands at the source, as the decision rests on it.
+    /// The source entry that the decision rests on.
     pub(super) fn source(&self) -> &Entry {
         self.carry.source()
     }
 
-    /// What stands at the destination, as the decision rests on it; `None` if the name is to be created.
+    /// The destination entry that the decision rests on. `None` if the name is to be created.
     pub(super) fn dest(&self) -> Option<&Entry> {
         self.carry.dest()
     }
@@ -90,7 +92,7 @@ impl<'w, 'a> Attempt<'w, 'a> {
         }
     }
 
-    /// Looks at both sides and classifies them. `None` if there is still something to carry.
+    /// Looks at both sides and classifies them again. `None` if there is still something to carry.
     fn decide_again(&mut self) -> OpResult<Option<Done>> {
         let name = self.name;
         let source = self

@@ -1,4 +1,4 @@
-//! Making a directory when the first thing in it needs it, and finishing it after the last.
+//! Making a directory when the first entry in it needs it, and finishing it after the last one.
 
 use std::io;
 use std::sync::Arc;
@@ -24,14 +24,14 @@ impl Tools<'_> {
         Ok(Done::Recorded)
     }
 
-    /// The pair's directory at the destination, made if need be and opened.
+    /// Opens the node's destination directory, and makes it first if need be.
     pub(super) fn open_dest<'p>(&self, node: &'p DirNode) -> OpResult<OpenDir<'p>> {
         self.need_directory(node)?;
         node.dest.open().at_dest("opening the destination directory")
     }
 
-    /// Makes the directory, and those above it, unless they are there. Whoever comes first does it;
-    /// where it failed, it has failed for everything below.
+    /// Makes the directory and those above it, unless they exist. The first worker that needs a
+    /// directory makes it. If that fails, it has failed for everything below.
     fn need_directory(&self, node: &DirNode) -> OpResult<()> {
         let mut missing = Vec::new();
         let mut next = Some(node);
@@ -57,7 +57,8 @@ impl Tools<'_> {
         }
     }
 
-    /// Whoever makes it writes that down: the run may end before the directory's own turn comes.
+    /// Makes the directory and records that at once: the run may end before the directory's own
+    /// turn comes.
     fn make(&self, node: &DirNode) -> Result<Made, Failure> {
         let started = SystemTime::now();
         let change = if node.is_half_made() { Change::Update } else { Change::Create };
@@ -65,7 +66,7 @@ impl Tools<'_> {
             node.above.iter().for_each(|above| above.mark_changed());
             node.mark_changed();
         }
-        let made = self.make_and_dress(node).map_err(|halt| match halt {
+        let made = self.make_and_apply(node).map_err(|halt| match halt {
             Halt::Failed(failure) => Failure {
                 reason: format!("making the directory {}: {}", node.path(), failure.reason),
                 ..failure
@@ -86,9 +87,10 @@ impl Tools<'_> {
         Ok(made)
     }
 
-    /// Owner and mode are set at once, but for the bits that let us in: a run that is killed hours
-    /// later must not leave a directory that nobody ever corrects. One that is killed in between leaves a mark.
-    fn make_and_dress(&self, node: &DirNode) -> OpResult<Made> {
+    /// Creates the directory, and sets its owner and mode at once, except for the bits that give us
+    /// access. A run that is killed hours later must not leave a directory that nobody ever
+    /// corrects. A run that is killed in between leaves a mark.
+    fn make_and_apply(&self, node: &DirNode) -> OpResult<Made> {
         let (Some((above, name)), Some(source)) = (node.dest.above(), node.source_entry()) else {
             return Ok(Made::Found);
         };
@@ -102,7 +104,7 @@ impl Tools<'_> {
         if !node.is_half_made() && !self.create(&parent, name, &wanted, inherits)? {
             return Ok(Made::Found);
         }
-        match self.dress_made(node, &parent, name, wanted, inherits) {
+        match self.apply_to_made(node, &parent, name, wanted, inherits) {
             Ok((dir, made)) => {
                 node.dest.keep(dir);
                 Ok(made)
@@ -115,7 +117,8 @@ impl Tools<'_> {
         }
     }
 
-    /// `false`: somebody else has made one since the scan. What it holds is looked at when it is met.
+    /// Creates the directory. Returns `false` if somebody else has made one since the scan. What
+    /// that one holds is looked at when an operation gets to it.
     fn create(
         &self,
         parent: &Dir,
@@ -142,7 +145,7 @@ impl Tools<'_> {
         }
     }
 
-    /// The mode that a directory is made with.
+    /// The mode with which a directory is created.
     fn first_mode(&self, wanted: &Metadata, inherits: Inherits) -> u32 {
         match wanted.comes_with_creation(self.context.options, inherits) {
             true => wanted.mode | OURS,
@@ -150,13 +153,14 @@ impl Tools<'_> {
         }
     }
 
-    /// Whether a directory may be the one that we have just made. Who may write to the one above it may have moved
-    /// another to its name, maybe one of ours that nobody else may look into.
+    /// Whether a directory may be the one that we have just made. Anybody who may write to the
+    /// directory above may have moved another one to its name, perhaps one of ours that nobody else
+    /// may read.
     fn is_as_made(&self, dir: &Dir, has: &Entry, first_mode: u32) -> OpResult<bool> {
         if has.mode & !0o2000 == first_mode || is_marked(first_mode) && is_marked(has.mode) {
             return Ok(true);
         }
-        // Some file systems have modes of their own. One with nothing in it gives nothing away.
+        // Some file systems have modes of their own. An empty directory gives nothing away.
         let mut is_small = true;
         let part = ListingPart::read(
             dir,
@@ -167,7 +171,8 @@ impl Tools<'_> {
         Ok(part.at_dest("listing it").map(|part| Listing::of(vec![part]).is_empty())? && is_small)
     }
 
-    /// A directory that is gone or replaced since the scan is not made: whoever is let in by an ACL is unknown.
+    /// The attributes of the source directory. If it is gone or was replaced since the scan, the
+    /// directory is not made, because it is not known to whom an ACL gives access.
     fn xattrs_of_source(&self, node: &DirNode) -> OpResult<Xattrs> {
         match node.source.open() {
             Err(error) if is_elsewhere(&error) => {
@@ -177,8 +182,9 @@ impl Tools<'_> {
         }
     }
 
-    /// Gives a directory that this run has made, or found half-made, what it shall have while it is being filled.
-    fn dress_made(
+    /// Applies to a directory that this run has made, or found half-made, the metadata that it is
+    /// to have while it is being filled.
+    fn apply_to_made(
         &self,
         node: &DirNode,
         parent: &Dir,
@@ -193,7 +199,8 @@ impl Tools<'_> {
             None => self.is_as_made(&dir, &has, self.first_mode(&wanted, inherits))?,
         };
         if !is_the_one {
-            return Ok((dir, Made::Found)); // Somebody has begun to use it, or has put theirs in its place.
+            // Somebody has begun to use it, or has put another one in its place.
+            return Ok((dir, Made::Found));
         }
         let mut mode = wanted.xattrs.mode_without_acl(wanted.mode);
         if has.uid == self.context.options.process.owner.uid || node.is_half_made() {
@@ -206,7 +213,8 @@ impl Tools<'_> {
                 self.apply_metadata(&dir, origin(node), Metadata::of(&has).with(inherited), &ours)?
                     & !not_ours;
         } else if is_marked(has.mode) {
-            // The server squashes root, or somebody has put theirs in its place. The mark has to go, the rest comes last.
+            // The server squashes root, or somebody has put another directory in its place. The
+            // mark has to go now; the rest comes last.
             self.context.may_change()?;
             let mode = wanted.mode_at_first(self.context.options, inherits) | OURS;
             set_mode(&dir, mode).at_dest("setting the mode")?;
@@ -214,7 +222,8 @@ impl Tools<'_> {
         Ok((dir, Made::ByUs { inode: has.inode, mode }))
     }
 
-    /// Everything in the directory is done: gives it its final mode and its mtime, where it was changed.
+    /// Finishes a directory when everything in it is done. If it was changed, it gets its final
+    /// mode and its mtime.
     pub(in crate::pipeline) fn finish_directory(&self, node: &Arc<DirNode>) {
         if !node.is_changed() {
             return;
@@ -249,7 +258,7 @@ impl Tools<'_> {
         }
     }
 
-    /// Sets the mtime of a directory that stood there before this run.
+    /// Sets the mtime of a directory that existed before this run.
     pub(in crate::pipeline) fn set_directory_mtime(
         &self,
         dir: &Dir,
@@ -262,9 +271,11 @@ impl Tools<'_> {
         let Made::ByUs { inode, mode } = made else { return Ok(()) };
         let has = dir.look_at_self(Freshness::Cached).at_dest("looking at the directory")?;
         if has.inode != inode {
-            return Ok(()); // Not the one that we made: somebody has put theirs in its place.
+            // It is not the one that we made: somebody has put another one in its place.
+            return Ok(());
         }
-        // Its xattrs it has since it was made; an ACL keeps its say, with the mode's group bits as the mask.
+        // The directory has had its xattrs since it was made. Its ACL stays in force, with the
+        // group bits of the mode as the mask.
         self.apply_metadata(
             dir,
             origin,
@@ -276,13 +287,14 @@ impl Tools<'_> {
     }
 }
 
-/// A refusal on what an earlier run has made says nothing of what this one makes.
+/// A refusal for a directory that an earlier run has made says nothing about what this run makes.
 fn origin(node: &DirNode) -> Origin {
     if node.is_half_made() { Origin::Existing } else { Origin::Created }
 }
 
-/// Removes a directory that could not be dressed: the next run would find it there and leave its owner and mode
-/// as they are for ever. It is empty, or somebody has put something in it and it stays.
+/// Removes a directory to which the metadata could not be applied. Otherwise the next run would
+/// find it there and leave its owner and mode as they are for ever. If somebody has put something
+/// in it, it stays.
 fn unmake(parent: &Dir, name: &[u8], halt: Halt) -> Halt {
     match (parent.remove_dir(name), halt) {
         (Err(error), Halt::Failed(failure)) => Halt::Failed(Failure {

@@ -1,18 +1,18 @@
-//! How an operation ended well.
+//! Done: how an operation ends with success.
 
 use crate::model::{Effect, Leave};
 
-/// How an operation ended well.
+/// How an operation ended with success.
 pub(super) enum Done {
     /// The destination was changed, or would be in a real run.
     Changed(Effect),
-    /// The destination was changed, and whoever did it has recorded that.
+    /// The destination was changed, and the worker that changed it has recorded that.
     Recorded,
-    /// A fresh look, or the contents, showed that the name stays as it is.
+    /// A fresh look, or the contents, showed that the name has to stay as it is.
     Left(Leave),
-    /// Dry run: equal but for the content, which was not looked at.
+    /// In a dry run: the entries are equal except for their content, which was not read.
     ToCompare { close: bool },
-    /// What the operation was about is gone.
+    /// The entry that the operation was about is gone.
     Gone,
     /// A leftover temporary was removed.
     Swept,

@@ -1,9 +1,9 @@
 //! Execute: the workers. Each takes operations off the queue and carries them out one by one.
 //!
-//! In comes an [`Operation`] with the entries that its decision rests on; out goes an [`Outcome`]. An
-//! operation that finds something else than what was scanned looks again, classifies again and goes on from
-//! there, in place: a worker never sends anything upstream. Every step is safe if another process is
-//! changing both trees at the same time, also if that process is this very tool.
+//! In comes an [`Operation`] with the entries that its decision rests on; out goes an [`Outcome`].
+//! If an operation finds something else than what was scanned, it looks and classifies again and
+//! goes on from there, in place: a worker never sends anything upstream. Every step is safe while
+//! another process changes both trees, even if that process is another run of this tool.
 
 mod attempt;
 mod directory;
@@ -43,17 +43,17 @@ struct Worker<'a> {
     copier: Copier<'a>,
 }
 
-/// An operation on its way to an outcome.
+/// An operation that has begun and has no outcome yet.
 struct Begun<'o> {
     operation: &'o Operation,
     path: RelPath,
     started: SystemTime,
 }
 
-/// One worker's life: until the queues are closed and empty.
+/// The life of one worker: it ends when the queues are closed and empty.
 ///
-/// Once the run is to stop, operations are only counted as ended, so that the scan never waits for room in
-/// the queue.
+/// Once the run is to stop, operations are only counted as ended, so that the scan never waits for
+/// room in the queue.
 pub(super) fn work<'a>(
     context: &'a Context<'a>,
     tools: &'a Tools<'a>,
@@ -114,7 +114,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Counts, and logs what changed: the table from what was done to what is counted.
+    /// Turns what was done into what is counted, and records what was changed.
     fn conclude(&self, done: Done, begun: Begun<'_>) {
         let Begun { operation, path, started } = begun;
         let mut counts = Summary::default();
@@ -154,7 +154,8 @@ impl Worker<'_> {
         self.context.count(&counts);
     }
 
-    /// Deletions must know which source files the destination does not have now.
+    /// Notes that a source file did not arrive. Deletions must know which source files the
+    /// destination does not have now.
     fn did_not_arrive(&self, operation: &Operation) {
         if let Task::Carry(CarryEntry { carry, .. }) = &operation.task
             && self.context.options.deletion.is_some()
@@ -166,7 +167,8 @@ impl Worker<'_> {
     fn fail(&self, halt: Halt, begun: Begun<'_>) {
         let Begun { operation, path, started } = begun;
         let failure = match halt {
-            Halt::Stopped => return, // Nothing was done, and the next run does it.
+            // Nothing was done. The next run does it.
+            Halt::Stopped => return,
             Halt::Failed(failure) => failure,
             Halt::Overtaken | Halt::SourceChanged => {
                 Failure::deferred("changed while being copied")
@@ -177,7 +179,8 @@ impl Worker<'_> {
     }
 }
 
-/// A dry run's answer: what would be done, as far as can be told without reading contents.
+/// The result of an operation in a dry run: what would be done, as far as that can be told without
+/// reading contents.
 fn plan(operation: &Operation, rules: &Rules) -> Done {
     let effect = Effect { bytes: operation.len(), ..operation.intent() };
     match &operation.task {
@@ -192,7 +195,7 @@ fn plan(operation: &Operation, rules: &Rules) -> Done {
     }
 }
 
-/// What a panic said.
+/// The message of a panic.
 fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message")

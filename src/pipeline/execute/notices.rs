@@ -1,8 +1,9 @@
-//! What is found out once about the destination and this process, and told once.
+//! Notices: what a run finds out about the destination and about this process, and reports only
+//! once.
 
 use std::sync::atomic::AtomicBool;
 
-/// What was found out, and what was told.
+/// What was found out, and what was reported.
 #[derive(Debug, Default)]
 pub(super) struct Notices {
     pub(super) owner_refused: AtomicBool,
@@ -14,7 +15,7 @@ pub(super) struct Notices {
     pub(super) unsupported: Unsupported,
 }
 
-/// Kinds of xattrs that a side turned out not to hold, and that were told.
+/// Kinds of xattrs that a side turned out not to support, and that were reported.
 #[derive(Debug, Default)]
 pub(super) struct Unsupported {
     pub(super) at_source: AtomicBool,

@@ -1,8 +1,8 @@
-//! The limit on bytes a second that all workers share.
+//! Pace: the limit on bytes per second that all workers share.
 //!
-//! Every worker pays before it reads, and waits until its payment is due: what is moved in any stretch of time is
-//! no more than the rate allows plus a burst that was saved up while nothing was moved. Bytes count once, when
-//! they are read, whether they are copied or compared; blocks that are shared cost nothing.
+//! A worker pays before it reads, and waits until its payment is due. So in any period the workers
+//! move no more than the rate allows, plus a burst that was saved up while nothing was moved. Bytes
+//! count once, when they are read, whether they are copied or compared. Shared blocks cost nothing.
 
 use std::sync::Mutex;
 use std::thread;
@@ -11,29 +11,31 @@ use std::time::{Duration, Instant};
 use crate::locked::locked;
 use crate::stop::Stop;
 
-/// What may be saved up: enough that a worker which comes a little late loses nothing, far from what anybody notices.
+/// How much may be saved up. A worker that comes a little late loses nothing, and the burst is far
+/// too short for anybody to notice.
 const BURST: Duration = Duration::from_millis(250);
 
-/// Steps in a second, so that the flow is even and a payment is never long due.
+/// Steps per second. There are enough of them for an even flow, and no payment takes long until it
+/// is due.
 const STEPS: u64 = 8;
 
-/// How often one who waits asks whether to go on.
+/// How often a waiting worker checks whether the run is to stop.
 const NAP: Duration = Duration::from_millis(100);
 
-/// The limit, or none.
+/// The limit on bytes per second, if there is one.
 pub(super) struct Pace {
     limit: Option<Limit>,
 }
 
 struct Limit {
-    /// Bytes a second, one at least.
+    /// Bytes per second, at least one.
     rate: u64,
     /// When the next payment is due.
     due: Mutex<Instant>,
 }
 
 impl Pace {
-    /// So many bytes a second; nothing: no limit.
+    /// A limit of `rate` bytes per second. `None` if there is no limit.
     pub(super) fn new(rate: Option<u64>) -> Self {
         let limit = |rate: u64| Limit { rate: rate.max(1), due: Mutex::new(Instant::now()) };
         Self { limit: rate.map(limit) }
@@ -44,7 +46,7 @@ impl Pace {
         self.limit.as_ref().map_or(len, |limit| len.min((limit.rate / STEPS).max(1)))
     }
 
-    /// Pays for a step, and waits until it may be taken. `false`: the run is to stop.
+    /// Pays for a step, and waits until it may be taken. Returns `false` if the run is to stop.
     pub(super) fn pay(&self, bytes: u64, stop: &Stop) -> bool {
         if let Some(limit) = &self.limit {
             let due = limit.pay(bytes, Instant::now());
@@ -68,7 +70,7 @@ impl Pace {
 }
 
 impl Limit {
-    /// Returns when the step may be taken.
+    /// Returns the time at which the step may be taken.
     fn pay(&self, bytes: u64, now: Instant) -> Instant {
         let mut due = locked(&self.due);
         let mine = now.checked_sub(BURST).map_or(*due, |earliest| earliest.max(*due));
@@ -85,7 +87,8 @@ impl Limit {
 mod tests {
     use super::*;
 
-    /// Many workers that pay whenever they may, on a clock of their own: bytes moved in each second.
+    /// Simulates workers that pay whenever they may, each with its own clock. Returns the bytes
+    /// moved in each second.
     fn moved_in_each_second(rate: u64, workers: usize, seconds: u64, idle: Duration) -> Vec<u64> {
         let pace = Pace::new(Some(rate));
         let limit = pace.limit.as_ref().unwrap();
@@ -110,7 +113,7 @@ mod tests {
         for (rate, workers) in [(1 << 10, 1), (1 << 20, 4), (50 << 20, 64), (10 << 30, 3)] {
             let moved = moved_in_each_second(rate, workers, 5, Duration::from_secs(3600));
             for (second, bytes) in moved.iter().enumerate() {
-                // The burst at the beginning, and steps at both ends of the second.
+                // The limit, the burst at the beginning, and one step at each end of the second.
                 let most = rate + rate / 4 + 2 * (rate / STEPS).min(256 * 1024) + 1;
                 assert!(
                     *bytes <= most && *bytes >= rate * 9 / 10,

@@ -1,4 +1,5 @@
-//! Carrying a symlink: made under a temporary name with its owner and mtime, then published.
+//! Carrying a symlink: it is made under a temporary name, gets its owner and mtime, and is
+//! published.
 
 use super::attempt::Attempt;
 use super::done::Done;
@@ -24,7 +25,7 @@ impl Attempt<'_, '_> {
             Temporary::create_symlink(&dest_dir, &self.context.temporaries, target),
             "creating a temporary symlink",
         )?;
-        if let Err(halt) = self.dress_symlink(&temporary) {
+        if let Err(halt) = self.apply_owner_and_mtime(&temporary) {
             return self.tools.give_up(temporary, halt);
         }
         self.publish(&dest_dir, temporary)?;
@@ -34,7 +35,7 @@ impl Attempt<'_, '_> {
         }))
     }
 
-    fn dress_symlink(&self, temporary: &Temporary<'_>) -> OpResult<()> {
+    fn apply_owner_and_mtime(&self, temporary: &Temporary<'_>) -> OpResult<()> {
         let source = self.source();
         let link = temporary.open_symlink().at_dest("opening the temporary symlink")?;
         self.context.may_change()?;

@@ -1,11 +1,11 @@
-//! Tools: what the workers of one run have in common, and what they have found out on the way.
+//! Tools: what the workers of one run share, with what they have found out so far.
 
 use super::metadata::mtimes::Mtimes;
 use super::notices::Notices;
 use super::pace::Pace;
 use crate::pipeline::context::Context;
 
-/// What the workers have in common beside the run's context.
+/// What the workers share, besides the run's context.
 pub(in crate::pipeline) struct Tools<'a> {
     pub(super) context: &'a Context<'a>,
     pub(super) notices: Notices,

@@ -1,4 +1,5 @@
-//! No bytes make the opslog's reader panic, and what it takes for whole lines is no more than there is.
+//! No bytes make the opslog's reader panic, and what it takes for whole lines is no more than there
+//! is.
 #![no_main]
 
 use std::io::Write as _;

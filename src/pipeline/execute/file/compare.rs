@@ -1,4 +1,5 @@
-//! Comparing two files of one size by MD5, and carrying only metadata where the contents are equal.
+//! Comparing two files of the same size by MD5, and carrying only the metadata if their contents
+//! are equal.
 
 use std::io;
 
@@ -20,13 +21,15 @@ struct Compared {
 }
 
 impl Attempt<'_, '_> {
-    /// The source is newer: carries the content if it differs, else mode, owner and mtime.
+    /// The source is newer. Carries the content if it differs, else owner, mode, attributes and
+    /// mtime.
     pub(in crate::pipeline::execute) fn compare_then_carry(&mut self) -> OpResult<Done> {
         let len = self.source().file_len().ok_or(Halt::Overtaken)?;
         let compared = self.compare(len)?;
         let Some(dest) = self.dest().cloned() else { return Err(Halt::Overtaken) };
-        // A file with several names would change under all of them, and its other names, in the tree or outside it, may
-        // be another file's at the source. A copy can take the place of this one.
+        // A file with several names would change under all of them. Its other names, inside or
+        // outside the tree, may belong to another file at the source. A copy can take the place of
+        // this name alone.
         if compared.source == compared.dest && dest.links <= 1 {
             if let Some(done) = self.carry_metadata(&compared, &dest, len)? {
                 return Ok(done);
@@ -37,7 +40,8 @@ impl Attempt<'_, '_> {
         self.copy_file(Some(compared.dest))
     }
 
-    /// Neither is newer: equal contents are in sync, else the tie is broken the same way from both sides.
+    /// Neither side is newer. Equal contents are in sync; otherwise the tie is broken in the same
+    /// way from both sides.
     pub(in crate::pipeline::execute) fn compare_then_break_tie(&mut self) -> OpResult<Done> {
         let len = self.source().file_len().ok_or(Halt::Overtaken)?;
         let compared = self.compare(len)?;
@@ -67,8 +71,8 @@ impl Attempt<'_, '_> {
         })
     }
 
-    /// What was hashed must be what was classified, before and after: a digest of something that changed in between
-    /// says nothing.
+    /// Expects that what was hashed is what was classified, before and after hashing. The digest of
+    /// a file that changed in between says nothing.
     fn expect_same_versions(&self, compared: &Compared) -> OpResult<()> {
         let source = compared
             .source_file
@@ -87,8 +91,9 @@ impl Attempt<'_, '_> {
         }
     }
 
-    /// The mtime comes last: until it is the source's, the next run comes back to this file. Nothing: the file may not
-    /// be changed, but a copy can take its place.
+    /// Gives the existing file the metadata of the source, and its mtime last: until the file has
+    /// the source's mtime, the next run comes back to it. `None` if this process may not change the
+    /// file; a copy can take its place.
     fn carry_metadata(
         &self,
         compared: &Compared,
@@ -106,7 +111,8 @@ impl Attempt<'_, '_> {
                 return Ok(None);
             }
             self.tools.apply_metadata(file, Origin::Existing, has, &wanted)?;
-            // That took its time. A change since the last look would be dated back, and no run would ever see it.
+            // Applying the metadata took time. A change since the last look would be dated back,
+            // and no run would ever see it.
             let now = file.look(Freshness::Server).at_dest("looking at the destination again")?;
             if (&now.kind, now.mtime) != (&dest.kind, dest.mtime) {
                 return undone("the destination was changed");
@@ -118,7 +124,8 @@ impl Attempt<'_, '_> {
         if !is_allowed(file, set_mtime(file, source.mtime))? {
             return Ok(None);
         }
-        // An edit between the two shows by its size alone. A server has told that with its answer.
+        // An edit between that look and the setting of the mtime shows by the size alone. The
+        // server has told the size with its answer.
         let now = file.look(Freshness::Told).at_dest("looking at the destination again")?;
         if now.file_len() != Some(len) {
             set_mtime_to_now(file).at_dest("setting the mtime")?;
@@ -137,8 +144,10 @@ impl Attempt<'_, '_> {
     }
 }
 
-/// Whether the file let its times be set. Somebody else's does not, nor root's where the server squashes root; an
-/// immutable one cannot be replaced, either.
+/// Whether the times of the file could be set. They cannot if the file belongs to another user, or
+/// to root on a server that squashes root.
+///
+/// Fails for an immutable file, because it cannot be replaced either.
 fn is_allowed(file: &File, set: io::Result<()>) -> OpResult<bool> {
     match set {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {

@@ -1,8 +1,8 @@
-//! Moving bytes: from one open file into another, and into a digest.
+//! Copying bytes from one open file into another, and into a digest.
 //!
-//! A small file is moved by its worker alone. A large one gets threads beside it, one that hashes and one that
-//! writes to disk, so that reading, hashing and writing do not wait for each other; or its blocks are shared,
-//! where the file system can, and nothing is moved at all.
+//! A small file is copied by its worker alone. A large file gets two more threads: one hashes, one
+//! writes to disk. So reading, hashing and writing do not wait for each other. Where the file
+//! system can share blocks between two files, no data is copied at all.
 
 use std::thread;
 
@@ -15,47 +15,51 @@ use crate::pipeline::halt::{Doing, Halt, OpResult, may_change};
 use crate::stop::Stop;
 use crate::tree::{Extent, File, Freshness, Layout};
 
-/// Files of this many bytes get threads beside them: starting one is nothing against hashing so much.
+/// Files of at least this many bytes get threads of their own. The cost of starting a thread is
+/// negligible against hashing so much.
 const LARGE: u64 = 8 * 1024 * 1024;
 
-/// Bytes that the kernel copies in one call at most, so that nobody waits long for it to return.
+/// The maximum of bytes that the kernel copies in one call, so that nobody waits long for the call
+/// to return.
 const IN_ONE_CALL: u64 = 16 * 1024 * 1024;
 
-/// Whether what was copied of a file of so many bytes may have to be read again: the digest of shared blocks is
-/// taken at the destination.
+/// Whether a copy of `len` bytes may have to be read again at the destination: the digest of shared
+/// blocks is taken there.
 pub(in crate::pipeline::execute) fn is_read_back(len: u64) -> bool {
     len >= LARGE
 }
 
-/// What one worker moves bytes with.
+/// What one worker copies bytes with.
 pub(in crate::pipeline::execute) struct Copier<'a> {
-    /// A buffer to use again.
+    /// A buffer to reuse.
     spare: Vec<u8>,
     hash_copies: bool,
-    /// Bytes after which a large file is written to disk; nothing: that is left to the kernel.
+    /// After this many bytes, a part of a large file is written to disk. `None` if that is left to
+    /// the kernel.
     window: Option<u64>,
-    /// Bytes between two notes of how far a copy is.
+    /// Bytes between two updates of the checkpoint.
     note_every: u64,
     pace: &'a Pace,
     stop: &'a Stop,
     progress: &'a (dyn Fn(u64) + 'a),
 }
 
-/// What was moved.
+/// The result of a copy.
 #[derive(Debug)]
 pub(in crate::pipeline::execute) struct Copied {
-    /// Bytes of data; holes don't count.
+    /// Bytes of data that were copied. Holes do not count.
     pub(in crate::pipeline::execute) bytes: u64,
-    /// Bytes that were there before, holes included.
+    /// Bytes that were already in the destination file, holes included.
     pub(in crate::pipeline::execute) kept: u64,
-    /// Digest of the whole content, holes included, if it was asked for.
+    /// Digest of the whole content, holes included. `None` if hashing was not asked for.
     pub(in crate::pipeline::execute) md5: Option<Md5>,
 }
 
-/// What is there before a copy begins, and whoever is to be told how much of it is on disk.
+/// What the destination file holds before the copy begins, and the function that notes how much of
+/// it is on disk.
 pub(in crate::pipeline::execute) struct Beginning<'n> {
     durable: u64,
-    /// `false`: it could not be noted.
+    /// Returns `false` if the number of bytes could not be noted.
     note: Option<&'n dyn Fn(u64) -> bool>,
 }
 
@@ -67,7 +71,8 @@ impl<'n> Beginning<'n> {
         Self { durable, note: note.as_ref().map(|note| note as _) }
     }
 
-    /// Begins anew: what is there must not be taken for the beginning by a later run, either.
+    /// Empties the file, so that the copy begins anew. It also resets the checkpoint: a later run
+    /// must not take the old content for the beginning of the source.
     fn forget(&mut self, dest: &File) -> OpResult<()> {
         if self.note.is_some_and(|note| !note(0)) {
             let reason =
@@ -79,8 +84,8 @@ impl<'n> Beginning<'n> {
     }
 }
 
-/// One file on its way into another.
-struct Move<'m, 's> {
+/// One file that is being copied into another.
+struct Transfer<'m, 's> {
     source: &'m File,
     dest: &'m File,
     digester: Digester<'s>,
@@ -89,7 +94,7 @@ struct Move<'m, 's> {
 }
 
 impl<'a> Copier<'a> {
-    /// `progress` hears of progress, in bytes.
+    /// `progress` is called with the number of bytes that were just read, copied or shared.
     pub(in crate::pipeline::execute) fn new(
         tools: &'a Tools<'a>,
         progress: &'a (dyn Fn(u64) + 'a),
@@ -108,10 +113,11 @@ impl<'a> Copier<'a> {
         }
     }
 
-    /// Makes a file of `len` bytes of one that is empty, or that is the beginning of it. Holes stay holes, where there are some.
+    /// Copies `len` bytes into a file that is empty or that holds the beginning of them. Holes stay
+    /// holes where the source has them.
     ///
-    /// The size is set last and only where the end is a hole: a file that had its full size at once
-    /// would, cut short, look complete.
+    /// The size is set last, and only if the source ends with a hole. If a file had its full size
+    /// at once, a copy that was cut short would look complete.
     pub(in crate::pipeline::execute) fn copy(
         &mut self,
         source: &File,
@@ -123,16 +129,16 @@ impl<'a> Copier<'a> {
         let (hash, spare) = (self.hash_copies, std::mem::take(&mut self.spare));
         if !is_read_back(len) {
             let (digester, writeback) = (Digester::here(hash, spare), Writeback::none());
-            return self.move_all(
-                Move { source, dest, digester, writeback, beginning },
+            return self.copy_all(
+                Transfer { source, dest, digester, writeback, beginning },
                 len,
                 layout,
             );
         }
         if beginning.durable == 0
-            && let Some(shared) = self.share(source, dest, len, layout)?
+            && let Some(copied) = self.reflink(source, dest, len, layout)?
         {
-            return Ok(shared);
+            return Ok(copied);
         }
         thread::scope(|threads| {
             let mut digester = Digester::beside(hash, spare, threads);
@@ -145,11 +151,11 @@ impl<'a> Copier<'a> {
                 Some(window) => Writeback::start(dest, beginning.durable, window, threads),
                 None => Writeback::none(),
             };
-            self.move_all(Move { source, dest, digester, writeback, beginning }, len, layout)
+            self.copy_all(Transfer { source, dest, digester, writeback, beginning }, len, layout)
         })
     }
 
-    /// Digests what is there already, if both sides hold the same.
+    /// Digests the first `len` bytes. Returns `false` as soon as the two sides differ in them.
     fn digest_beginning(
         &mut self,
         source: &File,
@@ -178,7 +184,7 @@ impl<'a> Copier<'a> {
         Ok(true)
     }
 
-    /// The digest of a file on that side that has `len` bytes.
+    /// The digest of a file of `len` bytes at that side.
     pub(in crate::pipeline::execute) fn digest(
         &mut self,
         file: &File,
@@ -194,15 +200,16 @@ impl<'a> Copier<'a> {
         })
     }
 
-    /// Has both files share their blocks; nothing: that cannot be done here. The digest is that of what arrived.
-    fn share(
+    /// Lets both files share their blocks. `None` if the file system cannot do that here. The
+    /// digest is that of what arrived at the destination.
+    fn reflink(
         &mut self,
         source: &File,
         dest: &File,
         len: u64,
         layout: Layout,
     ) -> OpResult<Option<Copied>> {
-        // A sparse one goes the other way, to count its data.
+        // A sparse file is copied in the usual way, so that its data is counted.
         self.may_change()?;
         if layout == Layout::Sparse || !source.reflink_to(dest).at_dest("sharing the data")? {
             return Ok(None);
@@ -221,7 +228,12 @@ impl<'a> Copier<'a> {
         Ok(Some(Copied { bytes: len, kept: 0, md5 }))
     }
 
-    fn move_all(&mut self, mut work: Move<'_, '_>, len: u64, layout: Layout) -> OpResult<Copied> {
+    fn copy_all(
+        &mut self,
+        mut work: Transfer<'_, '_>,
+        len: u64,
+        layout: Layout,
+    ) -> OpResult<Copied> {
         let kept = work.beginning.durable;
         let (mut bytes, mut position) = (0, kept);
         while position < len {
@@ -232,7 +244,7 @@ impl<'a> Copier<'a> {
             };
             let data = data.unwrap_or(Extent { start: len, end: len });
             self.digest_hole(data.start - position, &mut work.digester)?;
-            self.move_extent(&mut work, data)?;
+            self.copy_extent(&mut work, data)?;
             bytes += data.end - data.start;
             position = data.end;
             if data.start == data.end {
@@ -246,10 +258,10 @@ impl<'a> Copier<'a> {
         Ok(Copied { bytes, kept, md5 })
     }
 
-    fn move_extent(&self, work: &mut Move<'_, '_>, data: Extent) -> OpResult<()> {
+    fn copy_extent(&self, work: &mut Transfer<'_, '_>, data: Extent) -> OpResult<()> {
         let mut position = data.start;
         if !self.hash_copies {
-            position = self.move_in_kernel(work, data)?;
+            position = self.copy_in_kernel(work, data)?;
         }
         while position < data.end {
             let mut buffer = work.digester.buffer();
@@ -272,8 +284,8 @@ impl<'a> Copier<'a> {
         Ok(())
     }
 
-    /// The copy has come up to `position`: what is on disk is noted now and then.
-    fn copied(&self, work: &mut Move<'_, '_>, position: u64) -> OpResult<()> {
+    /// The copy has reached `position`. Notes now and then how much of it is on disk.
+    fn copied(&self, work: &mut Transfer<'_, '_>, position: u64) -> OpResult<()> {
         let Some(durable) = work.writeback.copied(position)? else { return Ok(()) };
         if let Some(note) = work.beginning.note
             && durable - work.beginning.durable >= self.note_every
@@ -285,8 +297,8 @@ impl<'a> Copier<'a> {
         Ok(())
     }
 
-    /// Returns how far it came: the rest has to be read and written.
-    fn move_in_kernel(&self, work: &mut Move<'_, '_>, data: Extent) -> OpResult<u64> {
+    /// Returns the position that was reached. The rest has to be read and written.
+    fn copy_in_kernel(&self, work: &mut Transfer<'_, '_>, data: Extent) -> OpResult<u64> {
         let mut position = data.start;
         while position < data.end {
             let step = self.take_step(data.end - position, IN_ONE_CALL)?;
@@ -321,11 +333,12 @@ impl<'a> Copier<'a> {
         }
         let (md5, spare) = digester.finish();
         self.spare = spare;
-        // A digest was asked for.
+        // A digest was asked for, so there is one.
         md5.ok_or(Halt::SourceChanged)
     }
 
-    /// Fills the buffer once, from somewhere in `extent`. A file that ends early was cut while it was read.
+    /// Fills the buffer once, beginning at the start of `extent`. If the file ends before the
+    /// extent does, it was truncated while it was read.
     fn read(&self, file: &File, side: Side, extent: Extent, buffer: &mut [u8]) -> OpResult<usize> {
         let wanted = self.take_step(extent.end - extent.start, buffer.len() as u64)?;
         let read = file
@@ -347,7 +360,7 @@ impl<'a> Copier<'a> {
         Ok(())
     }
 
-    /// How many bytes to move now, `most` at most, once the pace allows it.
+    /// How many bytes to copy now, `most` at most. Waits until the pace allows them.
     fn take_step(&self, len: u64, most: u64) -> OpResult<u64> {
         let step = self.pace.step(len.min(most));
         if self.pace.pay(step, self.stop) { Ok(step) } else { Err(Halt::Stopped) }

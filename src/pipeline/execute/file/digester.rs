@@ -1,7 +1,9 @@
-//! The MD5 of a stream of buffers: computed right here, or for a large file in a thread beside.
+//! The MD5 of a stream of buffers: computed in the calling thread, or for a large file in a second
+//! one.
 //!
-//! Buffers are handed over and come back, so that the thread that reads and writes is at the next one while
-//! this one is hashed. What is digested is what was written: nobody reads it again.
+//! The caller hands buffers over and gets them back. So the thread that reads and writes can fill
+//! the next buffer while this one is hashed. What is digested is exactly what was written: it is
+//! not read again.
 
 use std::panic::resume_unwind;
 use std::thread::{Builder, Scope, ScopedJoinHandle};
@@ -11,22 +13,22 @@ use md5::{Digest as _, Md5 as Hasher};
 
 use crate::model::Md5;
 
-/// Bytes of a buffer. Larger gains nothing: it fits the second-level cache.
+/// Bytes of a buffer. This size fits the second-level cache, and a larger one gains nothing.
 pub(in crate::pipeline::execute) const CHUNK: usize = 256 * 1024;
 
-/// Buffers under way between two threads: as much as is hashed while the other thread waits for its slice of a processor
-/// that others want, too.
+/// Buffers on their way between the two threads. They hold as much data as is hashed while the
+/// other thread waits for its time slice on a busy processor.
 const BUFFERS: usize = 16;
 
-/// Zeros in one message at most, so that what is under way is hashed in a moment.
+/// The maximum of zeros in one message, so that every message is hashed in a moment.
 const ZEROS_AT_ONCE: u64 = 1024 * 1024;
 
-/// A block of a hole.
+/// One block of zeros, for hashing holes.
 static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
-/// Digests what it is given, or only hands out buffers where no digest is wanted.
+/// Digests what it is given. Where no digest is wanted, it only hands out buffers.
 pub(in crate::pipeline::execute) struct Digester<'s> {
-    /// A buffer that is free.
+    /// A free buffer.
     spare: Vec<u8>,
     how: How<'s>,
 }
@@ -43,13 +45,13 @@ enum Block {
 }
 
 impl<'s> Digester<'s> {
-    /// In this thread; `spare` may be a buffer to use.
+    /// Hashes in the calling thread. `spare` may be a buffer to reuse.
     pub(in crate::pipeline::execute) fn here(is_wanted: bool, spare: Vec<u8>) -> Self {
         let how = if is_wanted { How::Here(Box::new(Hasher::new())) } else { How::Not };
         Self { spare, how }
     }
 
-    /// In a thread beside this one, where there can be one.
+    /// Hashes in a second thread, or in the calling one if no thread can be started.
     pub(in crate::pipeline::execute) fn beside<'e>(
         is_wanted: bool,
         spare: Vec<u8>,
@@ -62,7 +64,7 @@ impl<'s> Digester<'s> {
         };
         match is_wanted.then(spawn) {
             Some(Ok(thread)) => Self { spare, how: How::Beside { blocks, free, thread } },
-            // One thread less is no reason to fail.
+            // The lack of a thread must not fail the copy.
             Some(Err(_)) | None => Self::here(is_wanted, spare),
         }
     }
@@ -76,7 +78,7 @@ impl<'s> Digester<'s> {
         if buffer.len() == CHUNK { buffer } else { vec![0; CHUNK] }
     }
 
-    /// The first `len` bytes of a buffer come next.
+    /// Adds the first `len` bytes of a buffer.
     pub(in crate::pipeline::execute) fn digest(&mut self, buffer: Vec<u8>, len: usize) {
         match &mut self.how {
             How::Not => self.spare = buffer,
@@ -88,7 +90,8 @@ impl<'s> Digester<'s> {
         }
     }
 
-    /// Zeros come next. Returns how many of these were taken: there may be more than are hashed in a moment.
+    /// Adds zeros. Returns how many of `len` were taken, because there may be more than can be
+    /// hashed in a moment.
     pub(in crate::pipeline::execute) fn digest_zeros(&mut self, len: u64) -> u64 {
         let taken = len.min(ZEROS_AT_ONCE);
         match &mut self.how {
@@ -99,7 +102,7 @@ impl<'s> Digester<'s> {
         taken
     }
 
-    /// The digest, if it was wanted, and a buffer to use again.
+    /// The digest, if it was wanted, and a buffer to reuse.
     pub(in crate::pipeline::execute) fn finish(self) -> (Option<Md5>, Vec<u8>) {
         let hasher = match self.how {
             How::Not => None,
@@ -113,7 +116,7 @@ impl<'s> Digester<'s> {
     }
 }
 
-/// The thread's life: until nothing more comes.
+/// The life of the hashing thread: it ends when no more blocks can come.
 fn hash(blocks: &Receiver<Block>, empty: &Sender<Vec<u8>>) -> Hasher {
     let mut hasher = Hasher::new();
     for _ in 0..BUFFERS {
@@ -140,12 +143,12 @@ fn hash_zeros(hasher: &mut Hasher, mut len: u64) {
 }
 
 fn send(blocks: &Sender<Block>, block: Block) {
-    // A thread that is gone has panicked: `finish` hears of it.
+    // If the thread is gone, it has panicked. `finish` finds out.
     let _told_at_the_end = blocks.send(block);
 }
 
 fn give_back(empty: &Sender<Vec<u8>>, buffer: Vec<u8>) {
-    // Nobody reads on any more.
+    // This fails if the caller needs no more buffers.
     let _unused = empty.send(buffer);
 }
 

@@ -1,9 +1,9 @@
 //! Carrying a regular file: temporary, data, owner, mode, mtime, checked close, publish.
 //!
-//! The order is the promise. The name shows its old self or the complete new file, never one with
-//! "now" as its mtime, which would win over the original. Between the looks at the source before
-//! and after nothing may have changed, and right before the name changes hands the destination
-//! must be what the decision rested on.
+//! The order is the promise. A name shows the old file or the complete new one. It never shows a
+//! file whose mtime is "now", because that file would win over the original. The source is looked
+//! at before and after the copy, and must not have changed in between. Right before the name
+//! changes hands, the destination must still be what the decision rested on.
 
 mod compare;
 pub(in crate::pipeline::execute) mod copier;
@@ -28,7 +28,7 @@ use crate::pipeline::node::Inherits;
 use crate::pipeline::options::Fsync;
 use crate::tree::{Dir, File, Freshness, Publish, Temporary, Xattrs, set_mtime};
 
-/// A temporary on its way to being the complete new version.
+/// A temporary that is being made the complete new version.
 struct Target<'t> {
     file: &'t File,
     checkpoint: Option<&'t Checkpoint>,
@@ -37,7 +37,8 @@ struct Target<'t> {
 }
 
 impl Attempt<'_, '_> {
-    /// Carries the file whole. `md5_before`: the destination's digest, where a comparison computed it.
+    /// Carries the whole file. `md5_before` is the destination's digest, if a comparison has
+    /// computed it.
     pub(in crate::pipeline::execute) fn copy_file(
         &mut self,
         md5_before: Option<Md5>,
@@ -111,8 +112,9 @@ impl Attempt<'_, '_> {
         let has = if may_have_some { self.tools.xattrs_at_dest(file)? } else { Xattrs::default() };
         self.tools.apply_metadata(file, Origin::Created, Metadata::of(&born).with(has), wanted)?;
         if self.context.options.io.dest_on_network {
-            // What a server took and could not keep (its disk is full) the kernel sends again, whenever it hears
-            // of it, and that is a change of now. So all of it is kept before the mtime is set.
+            // A server may accept data and then fail to keep it, because its disk is full. The
+            // kernel sends such data again as soon as it learns of that, and this write would set
+            // the mtime to now. So all data is written to disk before the mtime is set.
             file.sync_data().at_dest("writing to disk")?;
         }
         self.context.may_change()?;
@@ -123,7 +125,8 @@ impl Attempt<'_, '_> {
         Ok(copied)
     }
 
-    /// Gives the finished temporary its name, if the destination is still what was decided on.
+    /// Gives the finished temporary its name, if the destination is still what the decision rested
+    /// on.
     pub(in crate::pipeline::execute) fn publish(
         &self,
         dest_dir: &Dir,
@@ -134,7 +137,7 @@ impl Attempt<'_, '_> {
     }
 
     fn publish_as(&self, how: Publish, dest_dir: &Dir, temporary: Temporary<'_>) -> OpResult<()> {
-        // The others need no look: they cannot replace anything.
+        // The other ways need no look at the destination: they cannot replace anything.
         let looks = how == Publish::Replace;
         let expected = if looks { self.expect_dest_unchanged(dest_dir) } else { Ok(()) };
         if let Err(halt) = expected.and_then(|()| self.context.may_change()) {
@@ -167,7 +170,7 @@ impl Attempt<'_, '_> {
 
 fn unpublished(error: &io::Error) -> Halt {
     match error.kind() {
-        // Somebody was faster: what stands there is theirs until it has been looked at.
+        // Somebody was faster. What exists there is theirs until it has been looked at.
         io::ErrorKind::AlreadyExists
         | io::ErrorKind::IsADirectory
         | io::ErrorKind::NotADirectory => Halt::Overtaken,

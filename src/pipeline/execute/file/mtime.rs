@@ -1,4 +1,5 @@
-//! Asking the destination whether it keeps a file's mtime, before anything is read or changed for that file.
+//! Asking the destination whether it keeps a file's mtime, before anything is read or changed for
+//! that file.
 
 use std::time::SystemTime;
 
@@ -10,7 +11,8 @@ use crate::time::to_rfc3339;
 use crate::tree::{Access, Freshness, Temporary, set_mtime};
 
 impl Attempt<'_, '_> {
-    /// Fails for a file that would not have its mtime at the destination. A symlink's decides nothing once it is carried.
+    /// Fails for a file whose mtime the destination cannot keep. The mtime of a symlink is not
+    /// checked, because it decides nothing once the symlink is carried.
     pub(in crate::pipeline::execute) fn expect_mtime_is_kept(&self) -> OpResult<()> {
         let source = self.source();
         if source.file_len().is_none() || self.tools.mtimes.keep(source.mtime) {
@@ -28,7 +30,7 @@ impl Attempt<'_, '_> {
         ))))
     }
 
-    /// What the destination makes of that mtime.
+    /// The mtime that a file at the destination has after it was given this one.
     fn try_mtime(&self, mtime: Timestamp) -> OpResult<Timestamp> {
         let dir = self.open_dest_dir()?;
         self.node.mark_changed();

@@ -1,22 +1,27 @@
-//! Going on with the copy of a very large file where an interrupted run left it.
+//! Resuming the copy of a very large file where an interrupted run left it.
 //!
-//! No run needs this to be right: without it the copy begins anew. So the question is never "may it be
-//! begun anew", but "is it certain that what is there is the beginning of this very version", and whatever is
-//! unexpected means no. It rests on this:
+//! A run is correct without this: then the copy begins anew. So the question is never whether it
+//! may begin anew. The question is whether what is there is certainly the beginning of this very
+//! version of the source, and anything unexpected means no. The certainty rests on this:
 //!
-//! - The temporary bears the target's name in its own, so that the scan finds it again, and a bookmark, an extended attribute
-//!   that says of which version of the source (inode, size, mtime, ctime) it is the beginning, and how many bytes
-//!   of it are on disk. The bookmark is written after these bytes are, never before. Where the destination holds no
-//!   attributes, nothing is continued.
-//! - Who writes to it holds a lock on it, from the beginning until it is complete, and takes the bookmark away
-//!   before it lets go. So who has the lock and sees the bookmark is alone, also if two runs take themselves for the
-//!   holder of the pair's lock: a slow writer must never write into a file that the other one has published.
-//! - Nobody else can have written to it: it belongs to this process's user, nobody but its owner may do anything
-//!   with it, and it has no second name.
-//! - What lies behind the bookmark is cut off. Where a digest is wanted, all before it is read on both sides and
-//!   compared on the way (see [`super::data`]): a difference begins anew. Without one, the bookmark is believed as `rsync --append` believes a size,
-//!   but that this one knows what is on disk and of which version.
-//! - In the end the copy is looked at like any other: the source unchanged since, the destination as decided on.
+//! - The name of the temporary contains the target's name, so that the scan finds it again. The
+//!   temporary bears a checkpoint, an extended attribute. The checkpoint says which version of the
+//!   source (inode, size, mtime, ctime) this is the beginning of, and how many bytes of it are on
+//!   disk. It is written after these bytes are on disk, never before. If the destination has no
+//!   extended attributes, nothing is resumed.
+//! - A run that writes to the temporary holds a lock on it, from the beginning until the file is
+//!   complete, and removes the checkpoint before it releases the lock. So a run that has the lock
+//!   and sees the checkpoint is alone with the file, even if two runs each believe that they hold
+//!   the pair's lock. A slow writer must never write into a file that the other run has published.
+//! - Nobody else can have written to it: it belongs to this process's user, nobody but its owner
+//!   has any access to it, and it has no second name.
+//! - What lies behind the checkpoint is cut off. If a digest is wanted, everything before it is
+//!   read on both sides and compared on the way (see [`super::copier`]). A difference makes the
+//!   copy begin anew. If no digest is wanted, the checkpoint is believed as `rsync --append`
+//!   believes a size. But unlike a size, the checkpoint says what is on disk and of which version
+//!   it is.
+//! - In the end the copy is checked like any other: the source must not have changed since, and the
+//!   destination must be what the decision rested on.
 
 use std::cell::Cell;
 use std::io;
@@ -31,18 +36,18 @@ use crate::pipeline::execute::temporaries::made;
 use crate::pipeline::halt::{Doing, OpResult};
 use crate::tree::{Access, Dir, File, Freshness, Temporary};
 
-/// A bookmark of another version is none.
+/// The format of a checkpoint. A checkpoint of another format is ignored.
 const VERSION: u8 = 1;
 
-/// A bookmark.
+/// How far a copy is, and of which version of which file it is.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::pipeline::execute) struct Checkpoint {
     version: u8,
-    /// The target.
+    /// The name of the target.
     name: Name,
-    /// The version that this is the beginning of.
+    /// The version of the source that the temporary is the beginning of.
     source: Entry,
-    /// Bytes that are on disk, as far as it was noted.
+    /// Bytes that are known to be on disk.
     durable: Cell<u64>,
 }
 
@@ -50,12 +55,12 @@ pub(in crate::pipeline::execute) struct Checkpoint {
 pub(in crate::pipeline::execute) struct Partial<'d> {
     pub(in crate::pipeline::execute) temporary: Temporary<'d>,
     pub(in crate::pipeline::execute) file: File,
-    /// Where the copy is, if a later run may go on with it.
+    /// `None` if a later run cannot resume this copy.
     pub(in crate::pipeline::execute) checkpoint: Option<Checkpoint>,
 }
 
 impl Attempt<'_, '_> {
-    /// Makes a temporary for the target, or takes one up that an interrupted run left.
+    /// Makes a temporary for the target, or resumes one that an interrupted run left.
     pub(in crate::pipeline::execute) fn begin<'d>(
         &mut self,
         dir: &'d Dir,
@@ -71,10 +76,10 @@ impl Attempt<'_, '_> {
                 made(Temporary::create_file(dir, names, mode, access), "creating a temporary")?;
             return Ok(Partial { temporary, file, checkpoint: None });
         }
-        if let Some(begun) =
+        if let Some(partial) =
             self.leftover.take().cloned().and_then(|name| self.take_up(dir, name, source))
         {
-            return Ok(begun);
+            return Ok(partial);
         }
         let mode = mode & 0o700;
         let (temporary, file) = match Temporary::create_file_for(dir, names, self.name, mode) {
@@ -95,11 +100,12 @@ impl Attempt<'_, '_> {
         Ok(Partial { temporary, file, checkpoint: is_marked.then_some(checkpoint) })
     }
 
-    /// Nothing: it can't be gone on with. Then it is removed, unless somebody is at it.
+    /// Opens the temporary of an interrupted run. `None` if the copy cannot be resumed. Then the
+    /// temporary is removed, unless another run is writing to it.
     fn take_up<'d>(&self, dir: &'d Dir, name: Name, source: &Source) -> Option<Partial<'d>> {
         let (temporary, file) = Temporary::open_file(dir, name).ok()??;
         match file.lock() {
-            // Somebody is at it.
+            // Another run is writing to it.
             Ok(false) => return None,
             Ok(true) => {
                 if let Some(checkpoint) = self.trusted(dir, &temporary, &file, source) {
@@ -112,7 +118,8 @@ impl Attempt<'_, '_> {
         None
     }
 
-    /// The bookmark, if what is before it is certainly the source's version; the rest is cut off.
+    /// The checkpoint, if what lies before it is certainly the beginning of this version of the
+    /// source. The rest of the file is cut off.
     fn trusted(
         &self,
         dir: &Dir,
@@ -142,12 +149,13 @@ impl Attempt<'_, '_> {
 }
 
 impl Checkpoint {
-    /// How many bytes are on disk, as far as it was noted.
+    /// Bytes that are known to be on disk.
     pub(in crate::pipeline::execute) fn durable(&self) -> u64 {
         self.durable.get()
     }
 
-    /// Writes down how far the copy is. `false`: that could not be noted, and will be copied again.
+    /// Writes down how many bytes are on disk. Returns `false` if that failed. A later run would
+    /// then copy the bytes again.
     pub(in crate::pipeline::execute) fn move_to(&self, file: &File, durable: u64) -> bool {
         let before = self.durable.replace(durable);
         let is_noted = self.put(file);
@@ -157,13 +165,13 @@ impl Checkpoint {
         is_noted
     }
 
-    /// Nothing: there is none that can be read.
+    /// `None` if the file has no checkpoint that can be read.
     fn get(file: &File) -> Option<Self> {
         let bytes = file.checkpoint().ok()??;
         postcard::from_bytes(&bytes).ok()
     }
 
-    /// `false`: it could not be put there.
+    /// Returns `false` if the checkpoint could not be written.
     fn put(&self, file: &File) -> bool {
         postcard::to_stdvec(self).is_ok_and(|bytes| file.set_checkpoint(&bytes).is_ok())
     }

@@ -1,4 +1,4 @@
-//! The source of a copy: an open file that is what was decided on.
+//! The source of a copy: an open file that is still the version that the decision rests on.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use crate::pipeline::execute::attempt::Attempt;
 use crate::pipeline::halt::{Doing, Halt, OpResult};
 use crate::tree::{Dir, File, Layout, Xattrs};
 
-/// A source that is open and still what was decided on.
+/// A source that is open and still the version that the decision rests on.
 pub(in crate::pipeline::execute) struct Source {
     pub(in crate::pipeline::execute) file: File,
     pub(in crate::pipeline::execute) seen: Entry,
@@ -16,7 +16,7 @@ pub(in crate::pipeline::execute) struct Source {
 }
 
 impl Attempt<'_, '_> {
-    /// Opens the source, if it is still what was decided on.
+    /// Opens the source. Fails if it is no longer the version that the decision rests on.
     pub(in crate::pipeline::execute) fn open_source(&self) -> OpResult<Source> {
         let file = self.open_file(&*self.open_source_dir()?, Side::Source)?;
         let (seen, layout) = file.look_for_holes().at_source("looking at the source")?;
@@ -27,10 +27,10 @@ impl Attempt<'_, '_> {
         Ok(Source { file, seen, layout, xattrs })
     }
 
-    /// Opens a name that held a regular file when it was looked at.
+    /// Opens a name that was a regular file when it was last looked at.
     pub(in crate::pipeline::execute) fn open_file(&self, dir: &Dir, side: Side) -> OpResult<File> {
         match dir.open_file(self.name) {
-            // Somebody holds a lease on it (Samba does), and we do not wait.
+            // Another process holds a lease on it, as Samba does. We do not wait for it.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 Err(Halt::Failed(Failure::deferred("in use by another program")))
             }

@@ -1,12 +1,14 @@
-//! Writing a large file to disk while it is being copied, so that only a bounded part of it waits in memory.
+//! Writing a large file to disk while it is being copied, so that only a bounded part of it waits
+//! in memory.
 //!
-//! Without this the kernel keeps what was written until a good part of the machine's memory is full of it, and
-//! then stops everybody who writes; in a container with little memory it stops, or kills, us. So a thread beside the
-//! copy writes one window to disk while the next one is copied, and tells the kernel that nobody will read it soon.
-//! At most two windows of a file are ever in memory. A file system that shares blocks has nothing to write.
+//! Without this, the kernel keeps written data until it fills a good part of the machine's memory.
+//! Then it stops every process that writes. In a container with little memory it stops or kills us.
+//! So a second thread writes one window to disk while the next window is copied. It also tells the
+//! kernel that the data will not be read soon. At most two windows of a file are in memory at any
+//! time. Shared blocks need no writing.
 //!
-//! `fdatasync` it is and not `sync_file_range`: what has been written is durable then, also on a server, which is
-//! what a copy that is continued after an interruption may rely on.
+//! The thread calls `fdatasync` and not `sync_file_range`. After `fdatasync` the data is durable,
+//! also on a server, and a copy that is resumed after an interruption may rely on that.
 
 use std::io;
 use std::thread::{Builder, Scope};
@@ -17,16 +19,17 @@ use crate::pipeline::halt::{Doing, OpResult};
 use crate::pipeline::options::{Fsync, IoOptions};
 use crate::tree::{Extent, File};
 
-/// Bytes of a window for all workers together, and the bounds of one worker's: smaller ones cost a disk or a server a
-/// wait for each, larger ones a worker that is told to stop.
+/// The bytes of all workers' windows together, and the bounds of one worker's window. With smaller
+/// windows, a disk or a server waits more often. With larger ones, a worker that is told to stop
+/// takes longer.
 const WINDOWS: u64 = 64 * 1024 * 1024;
 const SMALLEST: u64 = 4 * 1024 * 1024;
 const LARGEST: u64 = 32 * 1024 * 1024;
 
-/// The way to the thread that writes one file to disk.
+/// The connection to the thread that writes one file to disk.
 pub(in crate::pipeline::execute) struct Writeback {
     window: u64,
-    /// What was copied and has not been handed over.
+    /// What was copied and has not been handed to the thread yet.
     copied: Extent,
     thread: Option<Thread>,
 }
@@ -37,19 +40,20 @@ struct Thread {
     is_busy: bool,
 }
 
-/// The window for each of these workers. Nothing: the disk is to be left alone.
+/// The size in bytes of each worker's window. `None` if nothing is to be written to disk early.
 pub(in crate::pipeline::execute) fn window(io: &IoOptions) -> Option<u64> {
     let share = WINDOWS / io.workers.max(1) as u64;
     (io.fsync != Fsync::Never).then(|| share.clamp(SMALLEST, LARGEST))
 }
 
 impl Writeback {
-    /// Copies nothing behind.
+    /// Leaves all writing to the kernel.
     pub(in crate::pipeline::execute) fn none() -> Self {
         Self { window: u64::MAX, copied: Extent { start: 0, end: 0 }, thread: None }
     }
 
-    /// Writes `file` to disk in a thread beside this one, from `start` on. Without a thread it is left to the kernel.
+    /// Starts a second thread that writes `file` to disk, from `start` on. If the thread cannot be
+    /// started, writing is left to the kernel.
     pub(in crate::pipeline::execute) fn start<'s>(
         file: &'s File,
         start: u64,
@@ -65,8 +69,8 @@ impl Writeback {
         Self { window, copied: Extent { start, end: start }, thread }
     }
 
-    /// The file has been copied up to `end`. Waits while there is more than a window that is not on disk, and
-    /// returns up to where the file is, when that has changed.
+    /// The file has been copied up to `end`. Waits while more than one window is not on disk.
+    /// Returns the position up to which the file is on disk, if that has changed.
     pub(in crate::pipeline::execute) fn copied(&mut self, end: u64) -> OpResult<Option<u64>> {
         self.copied.end = end;
         let Some(thread) = &mut self.thread else { return Ok(None) };
@@ -74,13 +78,13 @@ impl Writeback {
             return Ok(None);
         }
         let durable = thread.wait()?;
-        // The thread takes it up at once: it has nothing else to do.
+        // The thread takes the window at once, because it has nothing else to do.
         thread.is_busy = thread.windows.send(self.copied).is_ok();
         self.copied.start = end;
         Ok(durable)
     }
 
-    /// Waits for what is under way, to hear whether it went well.
+    /// Waits until the thread has written its window, and returns its error if there was one.
     pub(in crate::pipeline::execute) fn finish(self) -> OpResult<()> {
         self.thread.map_or(Ok(()), |mut thread| thread.wait().map(|_| ()))
     }
@@ -97,14 +101,14 @@ impl Thread {
     }
 }
 
-/// The thread's life: until nothing more comes.
+/// The life of the writing thread: it ends when no more windows can come.
 fn write(file: &File, windows: &Receiver<Extent>, tell: &Sender<io::Result<Extent>>) {
     for window in windows {
         let written = file.sync_data().map(|()| {
             file.forget(window);
             window
         });
-        // Nobody asks any more where the copy was given up.
+        // If the copy was given up, nobody reads the result.
         let _unasked = tell.send(written);
     }
 }

@@ -1,4 +1,4 @@
-//! Owner, mode and attributes of what is carried, under what this process may set.
+//! Owner, mode and extended attributes of what is carried, as far as this process may set them.
 
 pub(in crate::pipeline::execute) mod mtimes;
 pub(in crate::pipeline::execute) mod xattrs;
@@ -19,7 +19,8 @@ use crate::tree::{Xattrs, set_mode, set_owner};
 /// How far two clocks may be apart before the user is told.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
 
-/// Permission bits, whose they are, and what else says who is let in.
+/// Owner, permission bits and extended attributes of an entry. The ACLs among these also decide who
+/// has access to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::pipeline::execute) struct Metadata {
     pub(in crate::pipeline::execute) uid: u32,
@@ -28,21 +29,21 @@ pub(in crate::pipeline::execute) struct Metadata {
     pub(in crate::pipeline::execute) xattrs: Xattrs,
 }
 
-/// For whom a refusal to set an owner speaks.
+/// Where an entry comes from. It decides what a refusal to set its owner means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::pipeline::execute) enum Origin {
-    /// This run has made the entry: what is refused here is refused for every new one.
+    /// This run has created the entry. What is refused here is refused for every new entry.
     Created,
-    /// It stood there before, and may have a reason of its own.
+    /// The entry existed before. The refusal may have a reason that concerns this entry alone.
     Existing,
 }
 
-/// What came of setting an owner.
+/// The result of setting an owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Owned {
-    /// Something was set, and the kernel may have cleared set-id bits with it.
+    /// Something was set. The kernel may have cleared the set-id bits with it.
     changed: bool,
-    /// User and group are those wanted.
+    /// The user and the group are the wanted ones.
     as_wanted: bool,
 }
 
@@ -59,7 +60,7 @@ impl Metadata {
         Owner { uid: self.uid, gid: self.gid }
     }
 
-    /// What the finished entry shall have; `replaced` is what stands there.
+    /// The metadata of the finished entry. `replaced` is the entry whose place it takes.
     pub(in crate::pipeline::execute) fn wanted(
         options: &Options,
         source: &Entry,
@@ -74,7 +75,7 @@ impl Metadata {
         Self { mode, ..Self::of(source) }
     }
 
-    /// Whether a new entry has all of this as soon as it is made with the permission bits.
+    /// Whether a new entry has all of this as soon as it is created with the permission bits.
     pub(in crate::pipeline::execute) fn comes_with_creation(
         &self,
         options: &Options,
@@ -90,11 +91,13 @@ impl Metadata {
         !options.metadata.owner || self.owner() == inherits.owner
     }
 
-    /// Permission bits for the moment of creation: never more people than the finished entry lets in.
+    /// Permission bits for the moment of creation. They never give access to more people than the
+    /// finished entry does.
     ///
-    /// Until the owner is set, the entry is somebody else's. Whoever will be its group is "others" until then
-    /// and the reverse, so all three get only what all three will have; set-id bits come last. Where an ACL will
-    /// have a say, or is handed down by the directory, it is the owner's alone at first.
+    /// Until its owner is set, the entry belongs to somebody else. The members of its future group
+    /// are among the others until then, and the reverse. So group and others get only what all
+    /// three classes will have. Set-id bits come last. If an ACL will apply, or if the directory
+    /// hands one down, only the owner has access at first.
     pub(in crate::pipeline::execute) fn mode_at_first(
         &self,
         options: &Options,
@@ -109,7 +112,7 @@ impl Metadata {
         }
     }
 
-    /// The permission bits of the owner, and for everybody else what all three classes have.
+    /// The permission bits of the owner, and for everybody else those that all three classes have.
     fn mode_for_whoever_owns_it(&self) -> u32 {
         let (owner, group, others) = (self.mode >> 6 & 7, self.mode >> 3 & 7, self.mode & 7);
         let all = owner & group & others;
@@ -118,8 +121,9 @@ impl Metadata {
 }
 
 impl Tools<'_> {
-    /// Gives what the handle refers to its owner, mode and attributes; `has` is what it wears now. Returns
-    /// the mode that was wanted in the end, which is less where an ACL could not be had.
+    /// Applies owner, mode and extended attributes to what the handle refers to; `has` is its
+    /// present metadata. Returns the mode that was wanted in the end. It has fewer bits than that
+    /// of `wanted` if an ACL could not be set.
     pub(in crate::pipeline::execute) fn apply_metadata(
         &self,
         fd: impl AsFd,
@@ -136,7 +140,8 @@ impl Tools<'_> {
         let owned = self.own(origin, &has, wanted, |uid, gid| set_owner(&fd, uid, gid))?;
         self.context.may_change()?;
         let wanted_mode = self.set_acls(&fd, &mut has, wanted)?;
-        // Set-id bits lend the owner's rights: on a file that is not the owner's they would lend another's.
+        // Set-id bits lend the owner's rights. On a file that does not have the wanted owner, they
+        // would lend somebody else's.
         let mode = if owned.as_wanted { wanted_mode } else { wanted_mode & 0o1777 };
         let is_set_anew = has.xattrs.restrict_access() || wanted.xattrs.restrict_access();
         if mode != has.mode || is_set_anew || (owned.changed && mode & 0o6000 != 0) {
@@ -146,8 +151,8 @@ impl Tools<'_> {
         Ok(wanted_mode)
     }
 
-    /// What stands there under another owner lets in for a moment whom neither its old mode with the old owner nor the
-    /// new one with the new owner does, unless it is closed before.
+    /// While an existing file changes owner, its old mode applies to the new owner. Drop the bits
+    /// first that neither the old nor the new state grants.
     fn close_to_the_new_group(
         &self,
         fd: impl AsFd,
@@ -178,8 +183,9 @@ impl Tools<'_> {
         self.own(Origin::Created, &has, &Metadata::of(source), set).map(|_| ())
     }
 
-    /// `set` gets only what differs. What was refused once for a new entry is not tried again: on an export
-    /// that squashes root it never works. A group may be one of ours where the user is not.
+    /// Sets the owner and group; `set` gets only what differs. What was refused once for a new
+    /// entry is not tried again: on an export that squashes root it never works. The group may be
+    /// one of ours even if the user is not.
     fn own(
         &self,
         origin: Origin,
@@ -214,7 +220,7 @@ impl Tools<'_> {
         })
     }
 
-    /// Whether an owner could be set. The first refusal is told.
+    /// Whether the owner could be set. Only the first refusal is reported.
     fn is_allowed(
         &self,
         set: io::Result<()>,
@@ -233,7 +239,8 @@ impl Tools<'_> {
                 }
                 Ok(false)
             }
-            // The user or group has no number in this user namespace, or no name at the server. Others have.
+            // This user or group has no number in this user namespace, or no name at the server.
+            // Others do.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                 if !self.notices.unknown_owner_told.swap(true, Ordering::Relaxed) {
                     self.context.monitor.warn(&format!(
@@ -248,8 +255,8 @@ impl Tools<'_> {
         }
     }
 
-    /// Compares the destination's clock with ours, once. `born` is when its file system says something
-    /// was made, which happened between `before` and now.
+    /// Compares the destination's clock with ours, once per run. `born` is the destination's time
+    /// at which something was made, and that was between `before` and now.
     pub(in crate::pipeline::execute) fn compare_clocks(&self, before: SystemTime, born: Timestamp) {
         if self.notices.clock_compared.swap(true, Ordering::Relaxed) {
             return;
@@ -266,7 +273,8 @@ impl Tools<'_> {
         }
     }
 
-    /// Somebody else's directory keeps the mtime that our change gave it; nothing depends on it.
+    /// Tolerates that the mtime of another user's directory cannot be set. It keeps the mtime that
+    /// our change gave it, and nothing depends on that.
     pub(in crate::pipeline::execute) fn tolerate_directory_time(
         &self,
         result: io::Result<()>,
@@ -298,25 +306,25 @@ mod tests {
         let [ours, their_group, an_acl] = [(0, false), (7, false), (0, true)]
             .map(|(gid, acl)| Inherits { owner: Owner { uid: 0, gid }, acl });
         for mode in 0..=0o7777 {
-            let wear = |id| Metadata { uid: id, gid: id, mode, xattrs: Xattrs::default() };
+            let metadata = |id| Metadata { uid: id, gid: id, mode, xattrs: Xattrs::default() };
             assert_eq!(
-                wear(0).mode_at_first(&options, ours),
+                metadata(0).mode_at_first(&options, ours),
                 mode & 0o777,
                 "{mode:o}: nothing to wait for but set-id bits"
             );
             assert_eq!(
-                wear(0).mode_at_first(&options, an_acl) & 0o077,
+                metadata(0).mode_at_first(&options, an_acl) & 0o077,
                 0,
                 "{mode:o}: an ACL is handed down"
             );
-            let theirs = wear(7).mode_at_first(&options, ours);
+            let theirs = metadata(7).mode_at_first(&options, ours);
             assert_eq!(
-                wear(0).mode_at_first(&options, their_group),
+                metadata(0).mode_at_first(&options, their_group),
                 theirs,
                 "{mode:o}: a group is handed down"
             );
             let (group, others) = (mode >> 3 & 7, mode & 7);
-            // The future group may be among the others of the moment, and the reverse.
+            // Members of the future group may be among the others for now, and the reverse.
             for people in [theirs >> 3 & 7, theirs & 7] {
                 assert_eq!(
                     people & !(group & others & mode >> 6),

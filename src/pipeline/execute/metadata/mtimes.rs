@@ -1,9 +1,10 @@
 //! Whether the destination can keep a file's mtime at all.
 //!
-//! A file system's time begins and ends somewhere, and it makes the nearest that it has of any other time, without a word
-//! (Linux, `timestamp_truncate`). A file that got its name so would be carried again by every run, and the opposite
-//! run would take it for another version and date the original after it. So an empty temporary is
-//! given an unusual mtime and asked what became of it, before anything is read or changed for that file.
+//! A file system keeps times of a limited range. It replaces any other time by the nearest one in
+//! that range, without an error (Linux, `timestamp_truncate`). If a file were published with such a
+//! time, every run would carry it again. The opposite run would take it for another version and
+//! give the original that mtime. So an empty temporary is given the unusual mtime and looked at
+//! again, before anything is read or changed for that file.
 
 use std::ops::RangeInclusive;
 use std::sync::{Mutex, MutexGuard};
@@ -11,11 +12,12 @@ use std::sync::{Mutex, MutexGuard};
 use crate::locked::locked;
 use crate::model::Timestamp;
 
-/// Seconds since 1970 that every file system keeps. FAT begins with 1980, in some time zone, and several end in
-/// January 2038: ext3, ext4 with inodes of 128 bytes, XFS without `bigtime`.
+/// Seconds since 1970 that every file system keeps. FAT begins with 1980, in some time zone.
+/// Several end in January 2038: ext3, ext4 with inodes of 128 bytes, XFS without `bigtime`.
 const EVERYWHERE: RangeInclusive<i64> = 315_705_600..=2_147_300_000;
 
-/// Seconds since 1970 that the destination is known to keep: it keeps all between two that it keeps.
+/// Seconds since 1970 that the destination is known to keep. It keeps every time between two times
+/// that it keeps.
 #[derive(Debug)]
 pub(in crate::pipeline::execute) struct Mtimes(Mutex<RangeInclusive<i64>>);
 

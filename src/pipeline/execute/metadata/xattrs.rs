@@ -1,13 +1,15 @@
-//! Extended attributes and ACLs of what is carried: what the source has, and nothing else.
+//! Extended attributes and ACLs of what is carried: those of the source and no others.
 //!
-//! They come with the content, as owner and mode do; a difference in them alone is no work. A file that is
-//! replaced is a new file, so there is nothing to remove, but for what it gets by itself: a directory with
-//! a default ACL hands it down to whatever is made in it. What a side cannot hold is told once.
+//! They are carried with the content, like owner and mode. A difference in them alone is not work
+//! for a run. A file that is replaced is a new file, so there is nothing to remove from it, except
+//! for what it inherits: a directory with a default ACL hands it down to everything that is made in
+//! it. If a side cannot hold some kind of attributes, that is reported once.
 //!
-//! An ACL says who is let in, so it goes with the mode, and in an order in which nobody is let in for a moment:
-//! a new file is its owner's alone until its owner is the right one, then gets its ACL, which sets the
-//! permission bits with it in one step; an ACL that goes is closed before, since its mask would become the
-//! rights of the owning group.
+//! An ACL decides who has access. So it is applied with the mode, and in an order in which nobody
+//! gets access by accident, not even for a moment. Only its owner has access to a new file until
+//! that owner is the right one. Then the file gets its ACL, which sets the permission bits in the
+//! same step. Before an ACL is removed, the file is closed to everybody else, because the mask of
+//! the ACL would become the rights of the owning group.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -31,7 +33,7 @@ impl Tools<'_> {
         }
     }
 
-    /// What the source has of the attributes that are carried.
+    /// The source's attributes of the kinds that are carried.
     pub(in crate::pipeline::execute) fn xattrs_at_source(&self, fd: impl AsFd) -> OpResult<Xattrs> {
         if !self.context.options.metadata.xattrs
             || self.notices.unsupported.at_source.load(Ordering::Relaxed)
@@ -47,7 +49,7 @@ impl Tools<'_> {
         }
     }
 
-    /// What something at the destination has of them.
+    /// The attributes of those kinds that a file or directory at the destination has.
     pub(in crate::pipeline::execute) fn xattrs_at_dest(&self, fd: impl AsFd) -> OpResult<Xattrs> {
         match Xattrs::read(fd, self.carried_kinds()) {
             Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(Xattrs::default()),
@@ -55,7 +57,8 @@ impl Tools<'_> {
         }
     }
 
-    /// What a new entry in the pair's directory gets by itself. Asked once for each directory.
+    /// What a new entry in the node's destination directory inherits. It is looked up once for each
+    /// directory.
     pub(in crate::pipeline::execute) fn inherits(
         &self,
         node: &DirNode,
@@ -79,14 +82,15 @@ impl Tools<'_> {
         Ok(*node.inherits.get_or_init(|| inherits))
     }
 
-    /// What a new entry gets where the directory hands nothing down.
+    /// What a new entry gets if the directory hands nothing down.
     pub(in crate::pipeline::execute) fn inherits_nothing(&self) -> Inherits {
         Inherits { owner: self.context.options.process.owner, acl: false }
     }
 
-    /// Gives it the users' own attributes that are wanted, and takes those away that are not.
+    /// Sets the wanted `user.*` attributes and removes those that are not wanted.
     ///
-    /// While it is still ours: who owns a file, but may not write to it, may not set these (`xattr(7)`).
+    /// This is done while the entry is still ours: an owner who may not write to a file may not set
+    /// these attributes (`xattr(7)`).
     pub(in crate::pipeline::execute) fn set_user_xattrs(
         &self,
         fd: impl AsFd,
@@ -111,8 +115,8 @@ impl Tools<'_> {
         .map(|_| ())
     }
 
-    /// Gives it the ACLs that are wanted, and takes those away that are not. Returns the mode that it shall have then;
-    /// `has` keeps the one that it has.
+    /// Sets the wanted ACLs and removes those that are not wanted. Returns the mode that the entry
+    /// is to have then. `has` keeps track of its present mode.
     pub(in crate::pipeline::execute) fn set_acls(
         &self,
         fd: impl AsFd,
@@ -135,7 +139,8 @@ impl Tools<'_> {
         Ok(if is_kept { wanted.mode } else { acls.mode_without_acl(wanted.mode) })
     }
 
-    /// Makes a change. `false`: the destination does not know such attributes, which is told the first time.
+    /// Makes a change. Returns `false` if the destination does not support such attributes. That is
+    /// reported the first time.
     fn change_xattrs(
         &self,
         fd: impl AsFd,
@@ -146,7 +151,8 @@ impl Tools<'_> {
         let failed = |name: &[u8], error: &io::Error| {
             let doing = format!("setting the extended attribute {}", String::from_utf8_lossy(name));
             match error.kind() {
-                // Of this file's attributes, not of the disk: that one is full shows where data is written.
+                // The space for this file's attributes is full, not the disk. A full disk shows
+                // when data is written.
                 io::ErrorKind::StorageFull => {
                     let hint = "it may be larger than the destination's file system allows";
                     Halt::Failed(Failure::error(format!("{doing}: {error}; {hint}")))
@@ -177,7 +183,7 @@ impl Tools<'_> {
     }
 }
 
-/// What makes one set of attributes the other.
+/// The changes that turn one set of attributes into another.
 struct Difference<'a> {
     gone: Vec<&'a [u8]>,
     new: Vec<(&'a [u8], &'a [u8])>,
