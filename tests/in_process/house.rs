@@ -29,6 +29,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("pipeline/classify", &["model"]),
     ("pipeline/join", &["model"]),
+    ("bounded", &[]),
     ("time", &[]),
     ("stop", &["time"]),
     ("locked", &[]),
