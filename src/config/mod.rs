@@ -123,7 +123,6 @@ impl Config {
             check_writable(&dest)?;
         }
         let max = max_delete(&deletion.max_delete)?;
-        let require_file = safety.require_file.as_deref().map(root_name).transpose()?;
         let log_dir = log_dir(log.log_dir.as_deref());
         check_log_dir(&log_dir, &[("--src", &source), ("--dest", &dest)])?;
         let database = database(log.db_dsn.as_deref())?;
@@ -132,17 +131,20 @@ impl Config {
             &log_dir,
             &[("--src", &source), ("--dest", &dest)],
         )?;
+        let policy = Policy {
+            mtime_threshold: threshold(&carried.mtime_threshold)?,
+            checksum: carried.checksum.into(),
+            min_age: carried.min_age.as_deref().map(min_age).transpose()?,
+        };
+        let selection = selection(&carried.patterns)?;
+        let require_file = safety.require_file.as_deref().map(root_name).transpose()?;
         Ok(Self {
             source,
             dest,
             key: RunKey { pair, direction },
             dry_run: carried.dry_run,
-            policy: Policy {
-                mtime_threshold: threshold(&carried.mtime_threshold)?,
-                checksum: carried.checksum.into(),
-                min_age: carried.min_age.as_deref().map(min_age).transpose()?,
-            },
-            selection: selection(&carried.patterns)?,
+            policy,
+            selection,
             deletion: deletion.delete_missing.then(|| Deletion {
                 max,
                 method: DeletionMethod::Remove,

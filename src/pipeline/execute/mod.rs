@@ -124,16 +124,13 @@ impl Worker<'_> {
                     true => Verdict::Planned { compares: operation.compares() },
                     false => Verdict::Done,
                 };
-                if let (Verdict::Done, Task::Carry(entry)) = (&verdict, &operation.task) {
+                let ended = SystemTime::now();
+                self.context.record(Outcome { path, effect, started, ended, verdict });
+                if let (false, Task::Carry(entry)) = (self.context.options.dry_run, &operation.task)
+                {
                     self.completion.equal(&operation.node, &entry.name);
                 }
-                return self.context.record(Outcome {
-                    path,
-                    effect,
-                    started,
-                    ended: SystemTime::now(),
-                    verdict,
-                });
+                return;
             }
             Done::ToCompare { close } => {
                 counts.add_left(Leave::InSync { close });
