@@ -226,6 +226,36 @@ fn checksum_says_when_contents_are_compared() {
 }
 
 #[test]
+fn what_changed_too_recently_is_neither_read_nor_replaced_nor_deleted() {
+    let now = entry(EntryKind::Directory, 0).mtime;
+    let min_age = Some(MinAge { age: Duration::from_secs(60), now });
+    let rules = Rules { min_age, ..rules(Checksum::Mismatch) };
+    let (young, old, older) = (-59_999, -60_000, -90_000);
+    const DAY: i64 = 24 * 3600 * 1000;
+    #[rustfmt::skip]
+    let table: Vec<(&str, Option<Entry>, Option<Entry>, Row)> = vec![
+        ("a young file is not carried", Some(file(5, young)), None, Row::TooYoung),
+        ("one of the age itself is", Some(file(5, old)), None, copy(5)),
+        ("a young symlink is not carried", Some(link("t", young)), None, Row::TooYoung),
+        ("a young directory is entered", Some(dir(young)), None, Row::Descend),
+        ("a young version does not replace an old one", Some(file(5, young)), Some(file(9, old)), Row::TooYoung),
+        ("where dest wins, age says nothing", Some(file(5, young)), Some(file(9, young)), Row::KeepDest),
+        ("nor is a young version replaced", Some(file(9, young)), Some(file(5, young)), Row::TooYoung),
+        ("an old one is", Some(file(5, old)), Some(file(9, older)), copy(5)),
+        ("a young file that only dest has stays", None, Some(file(5, young)), Row::TooYoung),
+        ("so does a young directory", None, Some(dir(young)), Row::TooYoung),
+        ("an old file that only dest has may go", None, Some(file(5, old)), Row::Extra),
+        ("what is in sync is in sync at any age", Some(file(5, young)), Some(file(5, young)), in_sync()),
+        ("a date that a wrong clock may have made is young", Some(file(5, DAY - 1)), None, Row::TooYoung),
+        ("a date further ahead says nothing", Some(file(5, DAY)), None, copy(5)),
+    ];
+    for (sentence, source, dest, expected) in &table {
+        let joined = Joined::new(source.as_ref(), dest.as_ref()).unwrap();
+        assert_eq!(&decide(joined, &rules), expected, "{sentence}");
+    }
+}
+
+#[test]
 fn a_tie_of_contents_is_broken_by_the_exact_mtime_and_then_by_the_digest() {
     let (low, high) = (Md5([1; 16]), Md5([2; 16]));
     let (early, late) = (file(5, 0), file(5, 1));
