@@ -121,6 +121,19 @@ impl OpslogWriter {
         Ok(())
     }
 
+    /// Writes the line of one operation. If the last write to the file was a second ago or longer,
+    /// all waiting lines reach the file with this call.
+    pub fn record(&mut self, outcome: &Outcome) -> io::Result<()> {
+        self.write(&Line::Operation(Record::of(outcome)))?;
+        self.operations += 1;
+        if self.flushed.elapsed() >= FLUSH_EVERY { self.flush() } else { Ok(()) }
+    }
+
+    /// Writes out the lines that wait in memory. The caller has nothing else to do.
+    pub fn idle(&mut self) -> io::Result<()> {
+        self.flush()
+    }
+
     fn write(&mut self, line: &Line<'_>) -> io::Result<()> {
         self.line.clear();
         serde_json::to_writer(&mut self.line, line)?;
@@ -141,19 +154,4 @@ fn begin(dir: &LogDir, stem: &str) -> io::Result<File> {
         OpenOptions::new().read(true).append(true).create_new(true).mode(FILE_MODE).open(path)?;
     file.lock()?;
     Ok(file)
-}
-
-impl OpslogWriter {
-    /// Writes the line of one operation. If the last write to the file was a second ago or longer,
-    /// all waiting lines reach the file with this call.
-    pub fn record(&mut self, outcome: &Outcome) -> io::Result<()> {
-        self.write(&Line::Operation(Record::of(outcome)))?;
-        self.operations += 1;
-        if self.flushed.elapsed() >= FLUSH_EVERY { self.flush() } else { Ok(()) }
-    }
-
-    /// Writes out the lines that wait in memory. The caller has nothing else to do.
-    pub fn idle(&mut self) -> io::Result<()> {
-        self.flush()
-    }
 }
